@@ -1,0 +1,125 @@
+# lenswatch: everything a person or a machine types. `make help` reads the comments after the two hash signs.
+.PHONY: help demo test lint types house rules truth bench soak fuzz clean lock tshark ndpi pytest
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTEST_OPTIONS ?=
+LOCK_OPTIONS ?=
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_NO_INPUT := 1
+
+# Only the public index of the reader's own pip settings is asked, and every file must have a hash of the lock.
+PIP_INSTALL := $(BIN)/python -m pip install --quiet
+PIP_COMPILE := env -u PIP_FIND_LINKS CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --generate-hashes \
+	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --strip-extras --allow-unsafe
+
+define FIND_PYTHON
+for name in $${PYTHON:-} python3 python3.14 python3.13 python3.12 python3.11; do \
+	if command -v "$$name" >/dev/null 2>&1 && "$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; \
+	then python=$$name; break; fi; \
+done; \
+if [ -z "$${python:-}" ]; then \
+	echo "make: no Python 3.11 or later found: type 'sudo apt-get install python3 python3-venv', or name one: make PYTHON=/path/to/python3.12" >&2; \
+	exit 1; \
+fi
+endef
+
+# as_root is empty for root, "sudo -n" where sudo asks for no password, else "no".
+define FIND_ROOT
+as_root=no; \
+if [ "$$(id -u)" = 0 ]; then as_root=; elif sudo -n true 2>/dev/null; then as_root="sudo -n"; fi; \
+command -v apt-get >/dev/null 2>&1 || as_root=no
+endef
+
+APT_INSTALL := env DEBIAN_FRONTEND=noninteractive apt-get install --quiet --quiet --yes --no-install-recommends
+
+help:  ## Say what can be typed
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.ready tshark  ## Install what is needed, then watch a small recorded office and show the alerts
+	@$(BIN)/lenswatch demo
+
+test: lint types rules pytest  ## All that must hold: lint, types, rules, tests (and truth, where LENSWATCH_CAPTURES is set)
+	@if [ -n "$${LENSWATCH_CAPTURES:-}" ]; then $(MAKE) --no-print-directory truth; fi
+
+pytest: $(VENV)/.ready-dev tshark
+	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
+
+lint: $(VENV)/.ready-dev  ## Style and format (ruff)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.ready-dev  ## Types (mypy, strict)
+	$(BIN)/mypy
+
+house: $(VENV)/.ready-dev  ## The laws of the house alone
+	$(BIN)/python -m pytest tests/house $(PYTEST_OPTIONS)
+
+rules: $(VENV)/.ready-dev  ## Check every fact and detection, and run each detection's own cases
+	$(BIN)/lenswatch rules check
+	$(BIN)/lenswatch rules test
+
+truth: $(VENV)/.ready-dev tshark  ## Compare with the known truth about the captures in $LENSWATCH_CAPTURES
+	@if [ -z "$${LENSWATCH_CAPTURES:-}" ]; then \
+		echo "make: LENSWATCH_CAPTURES is not set: type 'make truth LENSWATCH_CAPTURES=/folder/of/captures'" >&2; exit 2; fi
+	$(BIN)/python tests/truth/compare.py "$$LENSWATCH_CAPTURES"
+
+bench: $(VENV)/.ready-dev tshark ndpi  ## Packets per second beside other tools, on the same files
+	$(BIN)/python bench/run.py
+
+soak: $(VENV)/.ready-dev  ## Memory over a long run
+	$(BIN)/python bench/run.py --memory
+
+fuzz: $(VENV)/.ready-dev  ## The property tests, long and with new examples each time
+	$(BIN)/python -m pytest -m hypothesis --hypothesis-profile=deep $(PYTEST_OPTIONS)
+
+lock: $(VENV)/.ready-dev  ## Write both lock files from pyproject.toml (newer versions: make lock LOCK_OPTIONS=--upgrade)
+	$(PIP_COMPILE) --build-deps-for editable $(LOCK_OPTIONS) --output-file requirements.lock pyproject.toml
+	$(PIP_COMPILE) --build-deps-for editable $(LOCK_OPTIONS) --constraint requirements.lock --extra dev \
+		--output-file requirements-dev.lock pyproject.toml
+
+clean:  ## Remove the virtual environment, caches and build output
+	rm -rf $(VENV) build dist out ./*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A stamp is newer than its lock when the environment holds what the lock says.
+$(VENV)/.ready: requirements.lock pyproject.toml | $(BIN)/pip
+	@echo "make: installing into $(VENV) (a few minutes the first time)"
+	@$(PIP_INSTALL) --require-hashes --requirement requirements.lock
+	@PYTHONWARNINGS=ignore $(PIP_INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.ready-dev: requirements-dev.lock pyproject.toml | $(BIN)/pip
+	@echo "make: installing into $(VENV) (a few minutes the first time)"
+	@$(PIP_INSTALL) --require-hashes --requirement requirements-dev.lock
+	@PYTHONWARNINGS=ignore $(PIP_INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# Debian and Ubuntu ship ensurepip, which a virtual environment needs, as a package of its own.
+$(BIN)/pip:
+	@$(FIND_PYTHON); $(FIND_ROOT); \
+	if ! "$$python" -c 'import ensurepip, venv' 2>/dev/null; then \
+		package=$$("$$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])'); \
+		if [ "$$as_root" = no ]; then \
+			echo "make: $$python cannot make a virtual environment: type 'sudo apt-get install $$package', then make again" >&2; \
+			exit 1; \
+		fi; \
+		echo "make: installing $$package"; \
+		$$as_root apt-get update --quiet --quiet && $$as_root $(APT_INSTALL) $$package >/dev/null; \
+	fi; \
+	"$$python" -m venv $(VENV)
+
+# Neither program is needed to watch: tshark is a second opinion in the tests, ndpiReader a peer in the benchmark.
+tshark ndpi: program = $(if $(filter tshark,$@),tshark,ndpiReader)
+tshark ndpi: package = $(if $(filter tshark,$@),tshark,libndpi-bin)
+tshark ndpi:
+	@command -v $(program) >/dev/null 2>&1 && exit 0; $(FIND_ROOT); \
+	if [ "$$as_root" = no ]; then \
+		echo "make: $(program) is not installed and will be done without: type 'sudo apt-get install $(package)' to have it" >&2; \
+		exit 0; \
+	fi; \
+	echo "make: installing $(package)"; \
+	{ $$as_root apt-get update --quiet --quiet && $$as_root $(APT_INSTALL) $(package) >/dev/null; } || \
+		echo "make: $(package) could not be installed and will be done without" >&2

@@ -1,0 +1,152 @@
+"""A capture file, or a capture on standard input: pcap of both byte orders and both resolutions, pcapng, each also gzipped.
+
+The capture is read into one buffer, again and again, small enough to stay in the processor's cache: faster than a
+mapped file, and the same for a file, a pipe and gzip. What is readable is read, then CaptureError says where and
+why it ends.
+"""
+
+import io
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from collector.errors import CaptureError
+from collector.packets import SLACK_BYTES, Block
+from collector.pcap import FILE_HEADER_BYTES, PcapWalk, Step, Window
+from collector.pcapng import PcapngWalk
+
+BUFFER_BYTES = 4 << 20
+ZIP_CHUNK_BYTES = 1 << 18
+GZIP_WINDOW = 31
+GZIP_MAGIC = b"\x1f\x8b"
+
+
+class Walk(Protocol):
+    """Finds the packets in a window of the capture."""
+
+    def step(self, window: Window) -> Step:
+        """The whole records of the window."""
+        ...
+
+
+class CaptureFile:
+    """One capture, by path, or "-" for standard input. A block's bytes are good until the next block is asked for."""
+
+    def __init__(self, name: str) -> None:
+        self.name = "standard input" if name == "-" else name
+        self.path = None if name == "-" else Path(name)
+        self.size_bytes = self.path.stat().st_size if self.path is not None and self.path.is_file() else None
+
+    @classmethod
+    def opens(cls, name: str) -> bool:
+        """Whether `name` is this source's: standard input, or a file that is there."""
+        return name == "-" or (Path(name).exists() and not Path(name).is_dir())
+
+    def blocks(self) -> Iterator[Block]:
+        """The capture's packets; see `Source.blocks`."""
+        try:
+            with open(0 if self.path is None else self.path, "rb", 0, closefd=self.path is not None) as raw:
+                yield from self._read(Unzipped(raw, self.name))
+        except OSError as error:
+            raise CaptureError(self.name, 0, f"cannot be read: {error.strerror or error}") from error
+
+    def _read(self, stream: "Unzipped") -> Iterator[Block]:
+        """The capture, a buffer at a time. `base` is the place of the buffer's first byte in the (unzipped) capture."""
+        buffer, base, start, have = bytearray(BUFFER_BYTES + SLACK_BYTES), 0, 0, 0
+        walk: Walk | None = None
+        more = True
+        while more:
+            buffer[: have - start] = buffer[start:have]
+            base, have, start = base + start, have - start, 0
+            if have == len(buffer) - SLACK_BYTES:
+                buffer = buffer + bytes(have)
+            read = stream.fill(memoryview(buffer)[have : len(buffer) - SLACK_BYTES])
+            more, have = read > 0, have + read
+            if walk is None:
+                if more and have < FILE_HEADER_BYTES:
+                    continue
+                walk, start = self._begin(bytes(buffer[: min(have, FILE_HEADER_BYTES)]))
+            step = walk.step(Window(buffer, np.frombuffer(buffer, np.uint8), start, have))
+            start = step.at
+            for block in step.blocks:
+                block.position = stream.position
+                yield block
+            if step.problem is not None:
+                raise CaptureError(self.name, base + start, step.problem)
+        if stream.problem is not None:
+            raise CaptureError(self.name, base + have, stream.problem)
+        if start < have:
+            raise CaptureError(
+                self.name, base + start, f"cut off: {have - start} bytes of an unfinished record are left"
+            )
+
+    def _begin(self, head: bytes) -> tuple[Walk, int]:
+        """The walk for a capture that begins with `head`, and the offset of its first record."""
+        if not head:
+            raise CaptureError(self.name, 0, "the file is empty; a capture begins with a file header")
+        found = PcapWalk.begin(head) or PcapngWalk.begin(head)
+        if found is None and len(head) < FILE_HEADER_BYTES:
+            raise CaptureError(
+                self.name, 0, f"cut off after {len(head)} bytes; a file header takes {FILE_HEADER_BYTES}"
+            )
+        if found is None:
+            raise CaptureError(self.name, 0, f"neither pcap nor pcapng: it begins with the bytes {head[:4].hex(' ')}")
+        return found
+
+
+class Unzipped:
+    """The bytes of a file or pipe, unzipped when they are gzip's. `position` counts the bytes taken from the file."""
+
+    def __init__(self, raw: io.FileIO, name: str) -> None:
+        self._raw, self.name = raw, name
+        self._head = raw.read(2) or b""
+        if len(self._head) == 1:
+            self._head += raw.read(1) or b""
+        self.position = len(self._head)
+        self.problem: str | None = None
+        self._zip = zlib.decompressobj(GZIP_WINDOW) if self._head == GZIP_MAGIC else None
+        self._packed = b""
+
+    def fill(self, room: memoryview) -> int:
+        """Put what there is now into `room`, at least one byte; 0 at the end, or at a `problem`."""
+        if self._zip is not None:
+            return self._unzip(room)
+        if self._head:
+            size = len(self._head)
+            room[:size], self._head = self._head, b""
+            return size
+        size = self._raw.readinto(room) or 0
+        self.position += size
+        return size
+
+    def _unzip(self, room: memoryview) -> int:
+        """Unzip into `room`; a file of several gzip members is one stream (RFC 1952 2.2)."""
+        done = 0
+        while not done and self._zip is not None:
+            if not self._packed:
+                self._packed = self._head or self._raw.read(ZIP_CHUNK_BYTES) or b""
+                self.position += 0 if self._head else len(self._packed)
+                self._head = b""
+                if not self._packed:
+                    self.problem = "the gzip data is cut off (unzipped offset)"
+                    break
+            try:
+                plain = self._zip.decompress(self._packed, len(room))
+            except zlib.error as error:
+                self.problem = f"the gzip data is broken (unzipped offset): {error}"
+                break
+            room[: len(plain)] = plain
+            done, self._packed = len(plain), self._zip.unconsumed_tail
+            if self._zip.eof:
+                self._next_member()
+        return done
+
+    def _next_member(self) -> None:
+        """After the end of a gzip member: the next one, or the end of the file."""
+        rest = self._zip.unused_data if self._zip is not None else b""
+        rest = rest or self._raw.read(ZIP_CHUNK_BYTES) or b""
+        self._packed = rest
+        self._zip = zlib.decompressobj(GZIP_WINDOW) if rest.startswith(GZIP_MAGIC) else None

@@ -1,0 +1,61 @@
+"""What every protocol must offer. A dissector never decides that something is bad; it says what is there."""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from collector.observation import Dns, Http, Tls, TlsOffer, Url, UserAgent
+
+FROM_CLIENT = 0
+FROM_SERVER = 1
+
+
+@dataclasses.dataclass(slots=True)
+class Fact:
+    """What a dissector read: the dataset ("dns") and the ECS field sets that say it.
+
+    `name` is the name that the peer was called by (SNI, Host, question), `named_by` where it stood
+    (tls_sni, http_host, dns_question). `backward` is true when the flow's server sent it.
+    """
+
+    dataset: str
+    name: str | None = None
+    named_by: str | None = None
+    backward: bool = False
+    dns: Dns | None = None
+    tls: Tls | None = None
+    offer: TlsOffer | None = None
+    url: Url | None = None
+    http: Http | None = None
+    user_agent: UserAgent | None = None
+
+
+class Dissection(Protocol):
+    """One stream being read. `feed` raises Malformed when the bytes break the protocol; nothing else.
+
+    `wants` says, per direction (FROM_CLIENT, FROM_SERVER), whether more bytes are of use; when neither is,
+    the flow is not read any more. `skip` says, per direction, how many of the next bytes mean nothing (a body):
+    they may be left out of `feed` when their number is taken off `skip`; bytes that are fed are taken off by `feed`.
+    """
+
+    wants: list[bool]
+    skip: list[int]
+
+    def feed(self, direction: int, data: bytes) -> Iterator[Fact]:
+        """The next bytes in order of one direction; yields what they complete. Read it to its end."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Dissector:
+    """One protocol over TCP (`begin`) or UDP (`read_datagram`), or both.
+
+    `recognises(first bytes, server port, direction)` answers True, False, or None for "ask again with more".
+    `begin()` starts a stream. `read_datagram(payload, direction)` reads a datagram whole and raises
+    Malformed when it breaks the protocol.
+    """
+
+    name: str
+    recognises: Callable[[bytes, int, int], bool | None]
+    begin: Callable[[], Dissection] | None = None
+    read_datagram: Callable[[bytes, int], list[Fact]] | None = None

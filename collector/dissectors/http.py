@@ -1,0 +1,366 @@
+"""HTTP/1.x over TCP on any port: each request and each response, its body skipped and never held.
+
+RFC 9110 (methods 9, fields 5, CONNECT 9.3.6, Upgrade 7.8), 9112 (request line 3, target 3.2, status line 4, fields 5,
+body length 6, chunked coding 7.1), 4918 (WebDAV), UPnP Device Architecture 2.0 (NOTIFY, SUBSCRIBE, M-SEARCH).
+
+Which side asks is told by the bytes, not by the port. Of the head, only the fields that an observation has are read. A
+field's text is as sent: bytes that are not printable ASCII are \\xNN. After CONNECT, a switch of protocols, or a body
+that runs to the end of the connection, the bytes are another protocol's and are not wanted.
+"""
+
+import re
+from collections import deque
+from collections.abc import Iterator
+
+from collector.dissectors.dissector import FROM_SERVER, Dissector, Fact
+from collector.errors import Malformed
+from collector.observation import Http, HttpBody, HttpRequest, HttpResponse, Url, UserAgent
+
+MAX_HEAD_BYTES = 65_536
+MAX_HEADERS = 200
+MAX_METHOD_CHARACTERS = 32
+MAX_LINE_BYTES = 8_192
+"""A chunk's size line or a trailer line."""
+MAX_LENGTH_DIGITS = 18
+MAX_OUTSTANDING = 64
+"""Requests that wait for their response; when there are more, the responses are not read any more."""
+MAX_UNDECIDED_BYTES = 256
+"""A request line that is longer than this is recognised by its method alone."""
+
+METHODS = (
+    "GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT",
+    "PROPFIND", "PROPPATCH", "MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK", "REPORT", "SEARCH", "MKCALENDAR", "ACL",
+    "NOTIFY", "SUBSCRIBE", "UNSUBSCRIBE", "M-SEARCH", "PURGE", "BIND", "LINK", "UNLINK",
+)  # fmt: skip
+"""Methods that are recognised before the request line has ended; others when the line ends in HTTP/1.x."""
+
+_HEAD, _CHUNK_SIZE, _CHUNK_END, _TRAILER = range(4)
+_CAPITALS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_KNOWN = re.compile(f"(?:{'|'.join(METHODS)}) (?:/|[Hh][Tt][Tt][Pp]s?://|[^ /]+:[0-9])".encode("ascii"))
+_METHOD_START = re.compile(rb"[A-Z][A-Z0-9_\-]{0,31}(?: |\Z)")
+_METHOD = re.compile(r"[A-Z][A-Z0-9_\-]{0,31}")
+_VERSIONS = frozenset([f"HTTP/1.{minor}" for minor in range(10)])
+_SPACES = (" ", "\t")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://")
+_UNPRINTABLE = re.compile(r"[^ -~]")
+_SIZE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\n]*)?\r?\n")
+
+
+def read_field(head: str, lower: str, start: str, position: int = 0) -> str | None:
+    """The first field from `position` on that begins with `start`, folded lines joined (RFC 9112 5.2), else None.
+
+    `head` begins with the start line, `lower` is the same in lower case; `start` is as "\\nhost:".
+    """
+    at = lower.find(start, position)
+    if at < 0:
+        return None
+    at += len(start)
+    end = head.find("\n", at)
+    value = head[at:end] if head[end + 1 : end + 2] not in _SPACES else _unfold(head, at)
+    return value.strip(" \t\r")
+
+
+def _unfold(head: str, start: int) -> str:
+    end = head.find("\n", start)
+    while head[end + 1 : end + 2] in _SPACES and end >= 0:
+        end = head.find("\n", end + 1)
+    lines = (head[start:end] if end >= 0 else head[start:]).split("\n")
+    return " ".join([line.strip(" \t\r") for line in lines])
+
+
+def escape(text: str) -> str:
+    """Latin-1 text with each character that is not printable ASCII as \\xNN."""
+    if text.isascii() and text.isprintable():
+        return text
+    return _UNPRINTABLE.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
+
+
+def read_authority(authority: str) -> tuple[str | None, int | None]:
+    """Host (lower case, an IPv6 address in brackets, as ECS has it) and port of "host:port" (RFC 3986 3.2)."""
+    host, digits = authority, ""
+    if "@" in host:
+        host = host.rpartition("@")[2]
+    if host[:1] == "[":
+        host, bracket, digits = host.partition("]")
+        host, digits = host + bracket, digits.removeprefix(":")
+    elif host.count(":") == 1:
+        host, _, digits = host.partition(":")
+    port = int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= 5 else 0
+    return escape(host).lower() or None, port if 0 < port < 65_536 else None
+
+
+def read_url(method: str, target: str, host: str | None) -> Url:
+    """Request target and Host field → URL; an absolute target's host wins (RFC 9112 3.2.2)."""
+    path: str | None = target
+    if method == "CONNECT":
+        host, path = target, None
+    elif target[0] != "/" and (scheme := _SCHEME.match(target)):
+        rest = target[scheme.end() :]
+        end = min([at for at in (rest.find("/"), rest.find("?")) if at >= 0], default=len(rest))
+        host, path = rest[:end], rest[end:]
+    domain, port = read_authority(host) if host else (None, None)
+    query = None
+    if path is not None and "?" in path:
+        path, query = path.split("?", 1)
+    return Url(original=target, domain=domain, port=port, path=path or None, query=query)
+
+
+def read_length(head: str, lower: str) -> int | None:
+    """Content-Length; the same number several times is that number (RFC 9110 8.6). Malformed when it is none."""
+    value = read_field(head, lower, "\ncontent-length:")
+    if value is None:
+        return None
+    if not value.isdigit() or lower.count("\ncontent-length:") > 1:
+        values = {part.strip(" \t\r") for part in ",".join(_all_lengths(head, lower)).split(",")}
+        value = values.pop() if len(values) == 1 else ""
+    if not value.isdigit() or not value.isascii() or len(value) > MAX_LENGTH_DIGITS:
+        raise Malformed("the Content-Length is not one number")
+    return int(value)
+
+
+def _all_lengths(head: str, lower: str) -> list[str]:
+    values = []
+    at = lower.find("\ncontent-length:")
+    while at >= 0:
+        values.append(read_field(head, lower, "\ncontent-length:", at) or "")
+        at = lower.find("\ncontent-length:", at + 1)
+    return values
+
+
+def _is_chunked(head: str, lower: str) -> bool | None:
+    """Whether chunked is the last transfer coding (RFC 9112 6.1); None when there is no coding at all."""
+    coding = read_field(head, lower, "\ntransfer-encoding:")
+    if coding is None:
+        return None
+    return coding.lower().rsplit(",", 1)[-1].strip(" \t") == "chunked"
+
+
+def recognises(first: bytes, port: int, direction: int) -> bool | None:
+    """A request line or a status line of HTTP/1.x; None while it may become one.
+
+    RTSP and SIP share methods with HTTP, so that the end of the line decides where it is there.
+    """
+    if first[:1] not in _CAPITALS:
+        rest = first.lstrip(b"\r\n")
+        return False if rest[:1] not in _CAPITALS else recognises(rest, port, direction)
+    if first.startswith(b"HTTP/1."):
+        return True
+    end = first.find(b"\n")
+    if end > 10 and first.startswith(b" HTTP/1.", end - 10):
+        return True
+    if not _METHOD_START.match(first):
+        return None if b"HTTP/1.".startswith(first) else False
+    if end < 0:
+        return None if len(first) < MAX_UNDECIDED_BYTES else _KNOWN.match(first) is not None
+    line = first[:end].rstrip()
+    return line[-9:-1] == b" HTTP/1." and line[-1:].isdigit()
+
+
+def _find_empty_line(data: bytes | bytearray, start: int) -> int:
+    """The end of the first empty line after a line, 0 when there is none; a bare LF ends a line too (RFC 9112 2.2)."""
+    usual = data.find(b"\n\r\n", start)
+    bare = data.find(b"\n\n", start, usual + 1) if usual >= 0 else data.find(b"\n\n", start)
+    return bare + 2 if bare >= 0 else usual + 3 if usual >= 0 else 0
+
+
+class Side:
+    """One direction: what part of a message comes next, and the bytes of it that are already here."""
+
+    __slots__ = ("held", "lines", "searched", "state")
+
+    def __init__(self) -> None:
+        self.state = _HEAD
+        self.held = bytearray()
+        self.searched = 0
+        self.lines = 0
+
+    def find_end(self, data: bytes | bytearray, position: int) -> int:
+        """Where the head, or the line, that begins at `position` ends; 0 when it does not yet. Malformed: too long."""
+        start = position + self.searched
+        if self.state == _HEAD:
+            end, limit = _find_empty_line(data, start), MAX_HEAD_BYTES
+        else:
+            end, limit = data.find(b"\n", start) + 1, MAX_LINE_BYTES
+        self.searched = 0 if end else max(len(data) - position - 2, 0)
+        if (end or len(data)) - position > limit:
+            raise Malformed(f"a head or line of HTTP is longer than {limit} bytes")
+        return end
+
+    def hold(self, data: bytes | bytearray, position: int) -> None:
+        """Keeps what is not read yet, which begins at `position`."""
+        if data is self.held:
+            del self.held[:position]
+        elif position < len(data):
+            self.held = bytearray(data[position:])
+
+
+class HttpDissection:
+    """One connection: requests and responses in turn, kept alive and pipelined."""
+
+    __slots__ = ("_may_switch", "_methods", "_sides", "skip", "wants")
+
+    def __init__(self) -> None:
+        self.wants = [True, True]
+        self.skip = [0, 0]
+        self._sides = (Side(), Side())
+        self._methods: deque[str] = deque()
+        self._may_switch = False
+
+    def feed(self, direction: int, data: bytes) -> Iterator[Fact]:
+        """The next bytes of one direction; yields a fact for each head that they complete."""
+        side = self._sides[direction]
+        buffer: bytes | bytearray = data
+        if side.held:
+            side.held += data
+            buffer = side.held
+        position, size = 0, len(buffer)
+        while position < size and self.wants[direction]:
+            if left := self.skip[direction]:
+                step = min(left, size - position)
+                self.skip[direction] = left - step
+                position += step
+                continue
+            if side.state == _HEAD and buffer[position] in b"\r\n":
+                position += 1
+                side.searched = 0
+                continue
+            end = side.find_end(buffer, position)
+            if not end:
+                if side.state == _HEAD:
+                    self._check_start(bytes(buffer[position : position + MAX_METHOD_CHARACTERS + 1]))
+                break
+            part = bytes(buffer[position:end])
+            position = end
+            if side.state == _HEAD:
+                fact = self._read_head(direction, part.decode("latin-1"))
+                if fact is not None:
+                    yield fact
+            else:
+                self._read_line(direction, part)
+        if self.wants[direction]:
+            side.hold(buffer, position)
+        else:
+            side.held = bytearray()
+
+    def _check_start(self, first: bytes) -> None:
+        if _METHOD_START.match(first) or first.startswith(b"HTTP/1.") or b"HTTP/1.".startswith(first):
+            return
+        if not self._may_switch:
+            raise Malformed("neither an HTTP request nor a response begins here")
+        self.wants = [False, False]
+
+    def _read_head(self, direction: int, head: str) -> Fact | None:
+        end = head.index("\n")
+        line = head[:end].rstrip(" \t\r")
+        if head.count("\n") > MAX_HEADERS + 2:
+            raise Malformed(f"an HTTP head has more than {MAX_HEADERS} lines")
+        lower = head.lower()
+        if line.startswith("HTTP/1."):
+            return self._read_response(direction, line, head, lower)
+        method, _, rest = line.partition(" ")
+        target, _, version = rest.rpartition(" ")
+        target = target.strip(" \t")
+        if not target or version[:7] != "HTTP/1." or not version[7:].isdigit() or not _METHOD.fullmatch(method):
+            if self._may_switch:
+                self.wants = [False, False]
+                return None
+            raise Malformed("a line where an HTTP request line should be is none")
+        return self._read_request(direction, method, target, version[5:], head, lower)
+
+    def _read_request(self, direction: int, method: str, target: str, version: str, head: str, lower: str) -> Fact:
+        length = read_length(head, lower)
+        chunked = _is_chunked(head, lower)
+        if method == "CONNECT" or chunked is False:
+            self.wants[direction] = False
+        self._expect_body(direction, chunked, length or 0)
+        if "\nupgrade:" in lower:
+            self._may_switch = True
+        if len(self._methods) < MAX_OUTSTANDING:
+            self._methods.append(method)
+        else:
+            self.wants[1 - direction] = False
+        agent = read_field(head, lower, "\nuser-agent:")
+        url = read_url(method, escape(target), read_field(head, lower, "\nhost:"))
+        return Fact(
+            "http",
+            url.domain,
+            "http_host" if url.domain else None,
+            direction == FROM_SERVER,
+            url=url,
+            http=Http(
+                request=HttpRequest(method=method, body=None if length is None else HttpBody(bytes=length)),
+                version=version,
+            ),
+            user_agent=None if agent is None else UserAgent(original=escape(agent)),
+        )
+
+    def _read_response(self, direction: int, line: str, head: str, lower: str) -> Fact:
+        version, _, rest = line.partition(" ")
+        code = rest.lstrip(" \t")[:3]
+        if version not in _VERSIONS or len(code) != 3 or not (code.isascii() and code.isdigit()):
+            raise Malformed("an HTTP status line without a version or a code of three digits")
+        status = int(code)
+        length = read_length(head, lower)
+        self._expect_response_body(direction, status, _is_chunked(head, lower), length)
+        kind = read_field(head, lower, "\ncontent-type:")
+        mime_type = escape(kind.partition(";")[0].rstrip(" \t").lower()) if kind else None
+        return Fact(
+            "http",
+            backward=direction == FROM_SERVER,
+            http=Http(
+                response=HttpResponse(
+                    status_code=status,
+                    mime_type=mime_type or None,
+                    body=None if length is None else HttpBody(bytes=length),
+                ),
+                version=version[5:],
+            ),
+        )
+
+    def _expect_response_body(self, direction: int, status: int, chunked: bool | None, length: int | None) -> None:
+        """What comes after a response's head (RFC 9112 6.3)."""
+        if status == 101:
+            self.wants = [False, False]
+            return
+        if status < 200:
+            return
+        method = self._methods.popleft() if self._methods else ""
+        if method == "CONNECT" and status < 300:
+            self.wants = [False, False]
+        elif method == "HEAD" or status in (204, 304):
+            return
+        elif chunked is False or (chunked is None and length is None):
+            self.wants[direction] = False
+        else:
+            self._expect_body(direction, chunked, length or 0)
+
+    def _expect_body(self, direction: int, chunked: bool | None, length: int) -> None:
+        if chunked:
+            self._sides[direction].state = _CHUNK_SIZE
+        elif chunked is None:
+            self.skip[direction] = length
+
+    def _read_line(self, direction: int, line: bytes) -> None:
+        """A line of a chunked body (RFC 9112 7.1): a size, the end of a chunk, or a trailer."""
+        side = self._sides[direction]
+        if side.state == _CHUNK_SIZE:
+            match = _SIZE.fullmatch(line)
+            if not match:
+                raise Malformed("a chunk of an HTTP body without a size")
+            size = int(match[1], 16)
+            self.skip[direction] = size
+            side.state = _CHUNK_END if size else _TRAILER
+            side.lines = 0
+        elif side.state == _CHUNK_END:
+            if line not in (b"\r\n", b"\n"):
+                raise Malformed("a chunk of an HTTP body is longer than its size")
+            side.state = _CHUNK_SIZE
+        elif line in (b"\r\n", b"\n"):
+            side.state = _HEAD
+        else:
+            side.lines += 1
+            if side.lines > MAX_HEADERS:
+                raise Malformed(f"an HTTP body has more than {MAX_HEADERS} trailers")
+
+
+DISSECTOR = Dissector(name="http", recognises=recognises, begin=HttpDissection)

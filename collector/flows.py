@@ -1,0 +1,335 @@
+"""The flow table: which packets belong together, how many bytes went which way, and which flows are still being read.
+
+Columns, not objects: a flow is a row number. Rows are found by the 64-bit key of a packet through an open-addressed hash
+table, all packets of a batch at once. A row that ended is used again in place when its key comes back; the
+table is packed when half of its rows have ended, and when it is full the flows that were silent longest end first.
+
+A flow has two sides: side 0 is the numerically lower end (address, then port), side 1 the upper one.
+"""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from collector.decode import LINK_ETHERNET, gather
+from collector.packets import ACK, FIN, RST, SYN, TCP, Bytes, Ints, Mask, PacketBatch, Words
+
+MAX_FLOWS = 1_000_000
+FIRST_ROWS = 1 << 14
+EVICTED_SHARE = 8
+MAX_RESTARTS_A_BATCH = 256
+TCP_IDLE_SECONDS, UDP_IDLE_SECONDS, CLOSED_SECONDS = 600, 120, 10
+SWEEP_SECONDS, OPENED_SECONDS, NAMED_SECONDS = 10, 0.5, 3
+READ_NOTHING, READ_BOTH = 0, 3
+NS = 10**9
+
+SERVICE_PORTS = np.zeros(65_536, bool)
+SERVICE_PORTS[:1024] = True
+SERVICE_PORTS[
+    [1883, 1900, 1935, 3478, 3702, 5000, 5353, 5355, 6500, 6600, 7400, 7680, 8000, 8080, 8086, 8443, 8554, 8555, 8666,
+     8800, 8883, 9000, 9010, 9020, 10_000, 34_567, 34_569, 37_020, 37_777, 37_810]
+] = True  # fmt: skip
+
+COLUMNS: tuple[tuple[str, str, tuple[int, ...]], ...] = (
+    ("key", "u8", ()), ("first_ns", "i8", ()), ("last_ns", "i8", ()), ("bytes", "i8", (2,)), ("packets", "i8", (2,)),
+    ("flags", "u1", (2,)), ("began", "u1", ()), ("reading", "u1", ()), ("ended", "?", ()), ("opened", "?", ()),
+    ("transport", "u1", ()), ("version", "u1", ()), ("vlan", "u2", ()), ("ports", "u2", (2,)),
+    ("addresses", "u1", (2, 16)), ("macs", "u1", (2, 6)), ("layer2", "?", ()), ("syn", "u4", (2,)),
+    ("protocol", "u1", ()),
+)  # fmt: skip
+Column = npt.NDArray[Any]
+
+
+@dataclasses.dataclass(slots=True)
+class Ended:
+    """Flows that ended: their columns, a value a flow, what still read them, by place, and why.
+
+    `reason` is idle, closed, evicted, reused or finished.
+    """
+
+    columns: dict[str, Column]
+    readers: dict[int, Any]
+    reason: str
+
+    def __len__(self) -> int:
+        return len(self.columns["key"])
+
+
+class FlowTable:
+    """Holds at most `max_flows` flows and those that one batch adds.
+
+    `columns[name]` are arrays by row. `columns["reading"][row]` has bit 1 for side 0 and bit 2 for side 1 while
+    what that side sends is of interest. `readers` holds what reads a row; it is moved and dropped with its row.
+    `total` counts the flows that ever began, `evicted` those that ended for want of room.
+    """
+
+    def __init__(self, max_flows: int = MAX_FLOWS) -> None:
+        self.max_flows = max_flows
+        self.count = 0
+        self.columns: dict[str, Column] = {name: np.zeros((FIRST_ROWS, *shape), kind) for name, kind, shape in COLUMNS}
+        self.readers: dict[int, Any] = {}
+        self.ended: list[Ended] = []
+        self.evicted = 0
+        self.total = 0
+        self._dead = 0
+        self._sweep_at = self._opened_at = 0
+        self._build_slots()
+
+    def __len__(self) -> int:
+        """Flows that have not ended."""
+        return self.count - self._dead
+
+    def fold(self, batch: PacketBatch) -> Ints:
+        """Count a batch into the table; gives the row of each packet. Flows that end meanwhile go to `ended`."""
+        if not len(batch):
+            return np.zeros(0, np.int64)
+        self._make_room(len(batch), int(batch.time_ns[-1]))
+        rows = self._find(batch.key)
+        new = np.flatnonzero(rows < 0)
+        if len(new):
+            self._add(batch, new, rows)
+        if self._dead:
+            self._revive(batch, rows)
+        columns = self.columns
+        marked = np.flatnonzero(batch.flags & (FIN | RST | SYN))
+        replaced = self._restart(batch, rows, marked) if len(marked) else []
+        side = rows * 2 + ~batch.upward
+        np.add.at(columns["bytes"].reshape(-1), side, batch.wire)
+        np.add.at(columns["packets"].reshape(-1), side, 1)
+        columns["last_ns"][rows] = batch.time_ns
+        if len(marked):
+            np.bitwise_or.at(columns["flags"].reshape(-1), side[marked], batch.flags[marked].astype(np.uint8))
+            syns = marked[(batch.flags[marked] & SYN) != 0]
+            columns["syn"].reshape(-1)[side[syns]] = batch.sequence[syns]
+        if replaced:
+            self._end(np.array(replaced), "reused")
+            columns["key"][replaced] = 0
+        return rows
+
+    def opened(self, now_ns: int) -> Ints:
+        """The rows that both sides have spoken on, once their names have been read or NAMED_SECONDS have gone by.
+
+        Each row comes once. Looks at most every OPENED_SECONDS of packet time.
+        """
+        if now_ns < self._opened_at:
+            return np.zeros(0, np.int64)
+        self._opened_at = now_ns + int(OPENED_SECONDS * NS)
+        columns, count = self.columns, self.count
+        packets = columns["packets"][:count]
+        fresh = ~columns["opened"][:count] & ~columns["ended"][:count] & (packets[:, 0] > 0) & (packets[:, 1] > 0)
+        read = columns["reading"][:count] == 0
+        fresh &= read | (columns["first_ns"][:count] < now_ns - NAMED_SECONDS * NS)
+        rows = np.flatnonzero(fresh)
+        columns["opened"][rows] = True
+        return rows
+
+    def keep_reading(self, row: int, sides: int) -> None:
+        """Only these sides of a row are still of interest: READ_NOTHING, 1 for side 0, 2 for side 1, or READ_BOTH."""
+        self.columns["reading"][row] = sides
+        if sides == READ_NOTHING:
+            self.readers.pop(row, None)
+
+    def finish(self) -> None:
+        """End every flow."""
+        self._end(np.flatnonzero(~self.columns["ended"][: self.count]), "finished")
+
+    def _make_room(self, packets: int, now_ns: int) -> None:
+        """Before a batch: end what is idle, and when the table may overflow, what was silent longest."""
+        if now_ns >= self._sweep_at:
+            self._sweep_at = now_ns + SWEEP_SECONDS * NS
+            self._end_idle(now_ns)
+        if self.count + packets > self.max_flows:
+            excess = len(self) + min(packets, self.max_flows // EVICTED_SHARE) - self.max_flows
+            if excess > 0:
+                alive = np.flatnonzero(~self.columns["ended"][: self.count])
+                silent = self.columns["last_ns"][alive]
+                excess = min(len(alive), max(excess, self.max_flows // EVICTED_SHARE))
+                oldest = alive[np.argpartition(silent, excess - 1)[:excess]] if excess < len(alive) else alive
+                self.evicted += len(oldest)
+                self._end(oldest, "evicted")
+            self._pack()
+        elif self._dead * 2 > self.count > FIRST_ROWS:
+            self._pack()
+
+    def _end_idle(self, now_ns: int) -> None:
+        columns, count = self.columns, self.count
+        idle = now_ns - columns["last_ns"][:count]
+        flags = columns["flags"][:count]
+        closed = ((flags[:, 0] & flags[:, 1] & FIN) | ((flags[:, 0] | flags[:, 1]) & RST)) != 0
+        allowed = np.where(columns["transport"][:count] == TCP, TCP_IDLE_SECONDS, UDP_IDLE_SECONDS)
+        alive = ~columns["ended"][:count]
+        done = alive & closed & (idle > CLOSED_SECONDS * NS)
+        self._end(np.flatnonzero(done), "closed")
+        self._end(np.flatnonzero(alive & ~done & (idle > allowed * NS)), "idle")
+
+    def _end(self, rows: Ints, reason: str) -> None:
+        if not len(rows):
+            return
+        readers = {}
+        if self.readers:
+            for place, row in enumerate(rows.tolist()):
+                if row in self.readers:
+                    readers[place] = self.readers.pop(row)
+        self.ended.append(Ended({name: column[rows] for name, column in self.columns.items()}, readers, reason))
+        self.columns["ended"][rows] = True
+        self.columns["reading"][rows] = 0
+        self._dead += len(rows)
+
+    def _pack(self) -> None:
+        """Take the ended rows out; the others move together."""
+        alive = np.flatnonzero(~self.columns["ended"][: self.count])
+        for column in self.columns.values():
+            column[: len(alive)] = column[alive]
+        place = np.full(self.count, -1)
+        place[alive] = np.arange(len(alive))
+        self.readers = {int(place[row]): reader for row, reader in self.readers.items()}
+        self.count, self._dead = len(alive), 0
+        self._build_slots()
+
+    def _build_slots(self) -> None:
+        size = 1 << max(15, (self.count * 3).bit_length())
+        self._mask = np.uint64(size - 1)
+        self._slot_key: Words = np.zeros(size, np.uint64)
+        self._slot_row: Ints = np.zeros(size, np.int64)
+        keys: Words = self.columns["key"][: self.count]
+        placed = np.flatnonzero(keys)
+        self._insert(keys[placed], placed)
+
+    def _insert(self, keys: Words, rows: Ints) -> None:
+        """Put distinct keys that are not in the table into their slots."""
+        slots = (keys & self._mask).view(np.int64)
+        while len(keys):
+            free = np.flatnonzero(self._slot_key[slots] == 0)
+            self._slot_key[slots[free]] = keys[free]
+            won = self._slot_key[slots] == keys
+            self._slot_row[slots[won]] = rows[won]
+            lost = ~won
+            keys, rows = keys[lost], rows[lost]
+            slots = (slots[lost] + 1) & int(self._mask)
+
+    def _find(self, keys: Words) -> Ints:
+        """The row of each key, -1 for one that is not there."""
+        slots = (keys & self._mask).view(np.int64)
+        found = self._slot_key[slots]
+        rows: Ints = self._slot_row[slots]
+        wrong = np.flatnonzero(found != keys)
+        if not len(wrong):
+            return rows
+        rows[wrong] = -1
+        wrong = wrong[found[wrong] != 0]
+        probe = slots[wrong]
+        while len(wrong):
+            probe = (probe + 1) & int(self._mask)
+            found = self._slot_key[probe]
+            right = found == keys[wrong]
+            rows[wrong[right]] = self._slot_row[probe[right]]
+            going = ~right & (found != 0)
+            wrong, probe = wrong[going], probe[going]
+        return rows
+
+    def _add(self, batch: PacketBatch, new: Ints, rows: Ints) -> None:
+        """New rows for the packets `new`, whose keys are not in the table."""
+        distinct, first, inverse = np.unique(batch.key[new], return_index=True, return_inverse=True)
+        fresh = self._append(distinct)
+        if self.count * 2 > len(self._slot_key):
+            self._build_slots()
+        else:
+            self._insert(distinct, fresh)
+        rows[new] = fresh[inverse]
+        self._begin(batch, fresh, new[first])
+
+    def _append(self, keys: Words) -> Ints:
+        """Empty rows for these keys, without slots."""
+        fresh = np.arange(self.count, self.count + len(keys))
+        room = len(self.columns["key"])
+        if self.count + len(keys) > room:
+            more = max(room, len(keys))
+            for name, column in self.columns.items():
+                self.columns[name] = np.concatenate((column, np.zeros((more, *column.shape[1:]), column.dtype)))
+        self.columns["key"][fresh] = keys
+        self.count += len(keys)
+        return fresh
+
+    def _revive(self, batch: PacketBatch, rows: Ints) -> None:
+        """A packet of a flow that ended begins the flow anew, in the same row."""
+        hits = np.flatnonzero(self.columns["ended"][rows])
+        if len(hits):
+            again, first = np.unique(rows[hits], return_index=True)
+            self._dead -= len(again)
+            self._begin(batch, again, hits[first])
+
+    def _restart(self, batch: PacketBatch, rows: Ints, marked: Ints) -> list[int]:
+        """A new SYN on a flow that was closed is another flow: its packets from there on get a row of their own.
+
+        Gives the rows that were replaced. At most MAX_RESTARTS_A_BATCH, so that a flood cannot make this slow.
+        """
+        columns, replaced = self.columns, []
+        syns = marked[(batch.flags[marked] & (SYN | ACK)) == SYN]
+        at, sides = rows[syns], 1 - batch.upward[syns].astype(np.int64)
+        began = (columns["first_ns"][at] == batch.time_ns[syns]) & (columns["flags"][at].max(axis=1) == 0)
+        again = (columns["flags"][at, sides] & SYN != 0) & (columns["syn"][at, sides] == batch.sequence[syns])
+        for packet in syns[~began & ~again].tolist():
+            row = int(rows[packet])
+            earlier = marked[(marked < packet) & (rows[marked] == row)]
+            seen = int(columns["flags"][row].max()) | int(np.bitwise_or.reduce(batch.flags[earlier]))
+            if not seen & (FIN | RST):
+                continue
+            fresh = self._append(batch.key[packet : packet + 1])
+            columns = self.columns
+            slot = int(batch.key[packet] & self._mask)
+            while self._slot_key[slot] != batch.key[packet]:
+                slot = (slot + 1) & int(self._mask)
+            self._slot_row[slot] = fresh[0]
+            later = rows[packet:]
+            later[later == row] = fresh[0]
+            self._begin(batch, fresh, np.array([packet]))
+            replaced.append(row)
+            if len(replaced) >= MAX_RESTARTS_A_BATCH:
+                break
+        return replaced
+
+    def _begin(self, batch: PacketBatch, rows: Ints, packets: Ints) -> None:
+        """Set the rows to what the first packet of each flow says."""
+        columns, sender = self.columns, 1 - batch.upward[packets].astype(np.int64)
+        swap = sender == 1
+        self.total += len(rows)
+        for name in ("bytes", "packets", "flags", "syn", "ended", "opened", "protocol"):
+            columns[name][rows] = 0
+        columns["first_ns"][rows] = batch.time_ns[packets]
+        columns["reading"][rows] = READ_BOTH
+        columns["transport"][rows] = batch.transport[packets]
+        columns["version"][rows] = batch.version[packets]
+        columns["vlan"][rows] = batch.vlan[packets]
+        ports = np.stack((batch.source_port[packets], batch.destination_port[packets]), axis=1)
+        columns["ports"][rows] = np.where(swap[:, None], ports[:, ::-1], ports)
+        pairs = addresses_of(batch, packets)
+        columns["addresses"][rows] = np.where(swap[:, None, None], pairs[:, ::-1], pairs)
+        columns["layer2"][rows] = batch.link_type == LINK_ETHERNET
+        if batch.link_type == LINK_ETHERNET:
+            macs = gather(batch.data, batch.frame[packets], 12).reshape(-1, 2, 6)
+            columns["macs"][rows] = np.where(swap[:, None, None], macs, macs[:, ::-1])
+        columns["began"][rows] = np.where(sender_began(batch, packets), sender, 1 - sender)
+
+
+def addresses_of(batch: PacketBatch, packets: Ints) -> Bytes:
+    """Sender's and receiver's address of each packet (packets × 2 × 16); an IPv4 address fills the first four bytes."""
+    pairs = np.zeros((len(packets), 2, 16), np.uint8)
+    four = np.flatnonzero(batch.version[packets] == 4)
+    six = np.flatnonzero(batch.version[packets] == 6)
+    pairs[four, :, :4] = gather(batch.data, batch.network[packets[four]], 20)[:, 12:].reshape(-1, 2, 4)
+    if len(six):
+        pairs[six] = gather(batch.data, batch.network[packets[six]], 40)[:, 8:].reshape(-1, 2, 16)
+    return pairs
+
+
+def sender_began(batch: PacketBatch, packets: Ints) -> Mask:
+    """Whether the sender of a flow's first packet began it: by SYN, else by which port is a service's (RFC 6335)."""
+    flags, tcp = batch.flags[packets], batch.transport[packets] == TCP
+    source, destination = batch.source_port[packets], batch.destination_port[packets]
+    by_source, by_destination = SERVICE_PORTS[source], SERVICE_PORTS[destination]
+    by_number: Mask = ~tcp | (destination <= source)
+    guess = np.where(by_source == by_destination, by_number, by_destination)
+    result: Mask = np.where(flags & SYN, (flags & ACK) == 0, guess)
+    return result

@@ -1,0 +1,33 @@
+"""The loss ledger: every stage counts what came in, what went out, and by reason what it let go. The sum must close."""
+
+import dataclasses
+from collections import Counter
+
+
+@dataclasses.dataclass(slots=True)
+class Ledger:
+    """Counts of one run. `let_go` is by (stage, reason); `observations` by dataset."""
+
+    packets_in: int = 0
+    bytes_in: int = 0
+    packets_decoded: int = 0
+    flows: int = 0
+    observations: Counter[str] = dataclasses.field(default_factory=Counter)
+    let_go: Counter[tuple[str, str]] = dataclasses.field(default_factory=Counter)
+
+    def drop(self, stage: str, reason: str, count: int = 1) -> None:
+        """Count what a stage let go."""
+        if count:
+            self.let_go[stage, reason] += count
+
+    def by_reason(self, stage: str) -> dict[str, int]:
+        """What one stage let go, by reason, most first."""
+        rows = [(reason, count) for (at, reason), count in self.let_go.items() if at == stage]
+        return dict(sorted(rows, key=lambda row: (-row[1], row[0])))
+
+    def open_sums(self) -> list[str]:
+        """The sums that do not close, in words; empty when all do."""
+        undecoded = sum(self.by_reason("decode").values())
+        if self.packets_in == self.packets_decoded + undecoded:
+            return []
+        return [f"decode: {self.packets_in} packets in, {self.packets_decoded} decoded, {undecoded} let go by reason"]

@@ -1,0 +1,39 @@
+"""Names behind addresses: a bounded memory, a client at a time (passive DNS and more).
+
+What a client was told by DNS, or itself said in TLS or HTTP, names where it goes. The memory is per client, because two clients may be told
+two names for one address. The oldest entries go first when it is full.
+"""
+
+MAX_NAMES = 200_000
+KEPT_SECONDS = 86_400
+NS = 10**9
+
+
+class NameMemory:
+    """(client address, server address) → the server's name. `evicted` counts what the bound let go."""
+
+    def __init__(self, max_names: int = MAX_NAMES) -> None:
+        self.max_names = max_names
+        self.evicted = 0
+        self._names: dict[tuple[str, str], tuple[str, int, str]] = {}
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def learn(self, client: str, addresses: list[str], name: str, at_ns: int, source: str) -> None:
+        """For this client `name` has these addresses, at `at_ns` (nanoseconds since 1970), as `source` says."""
+        names = self._names
+        for address in addresses:
+            key = (client, address)
+            names.pop(key, None)
+            names[key] = (name, at_ns, source)
+            if len(names) > self.max_names:
+                del names[next(iter(names))]
+                self.evicted += 1
+
+    def name_of(self, client: str, address: str, at_ns: int) -> tuple[str, str] | None:
+        """The name that last led this client to the address within KEPT_SECONDS before `at_ns`, and its source."""
+        known = self._names.get((client, address))
+        if known is None or at_ns - known[1] > KEPT_SECONDS * NS:
+            return None
+        return known[0], known[2]

@@ -1,0 +1,256 @@
+"""The vocabulary: what a collector says, in Elastic Common Schema (ECS 8) names.
+
+One document from the dissector to the SIEM: a line of JSON, a value on Kafka, the fields of a Sigma rule.
+`source` is the side that began the flow. Times are the packet's. What ECS has no word for stands under
+`lenswatch`. Absent fields are left out of the JSON. A reader ignores fields it does not know.
+"""
+
+import datetime
+
+import msgspec
+
+DATASET_PREFIX = "lenswatch."
+
+
+class Fields(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
+    """A set of ECS fields. Documents are trees, so that the cycle collector need not look at them."""
+
+
+class Event(Fields):
+    """`event.*`: `kind` is "event"; `dataset` is "lenswatch.<protocol>"; `id` is the same for the same packet bytes."""
+
+    kind: str
+    dataset: str
+    id: str
+
+
+class Interface(Fields):
+    """`observer.ingress.interface.*`."""
+
+    name: str | None = None
+
+
+class Ingress(Fields):
+    """`observer.ingress.*`: where the packet came in."""
+
+    interface: Interface | None = None
+
+
+class Observer(Fields):
+    """`observer.*`: the sensor."""
+
+    name: str
+    ingress: Ingress | None = None
+
+
+class AutonomousSystemOrganization(Fields):
+    """`as.organization.*`."""
+
+    name: str
+
+
+class AutonomousSystem(Fields):
+    """`as.*`: who announces an address."""
+
+    number: int
+    organization: AutonomousSystemOrganization | None = None
+
+
+class Geo(Fields):
+    """`geo.*`: ISO 3166-1 alpha-2."""
+
+    country_iso_code: str
+
+
+class Endpoint(Fields, rename={"as_": "as"}):
+    """`source.*` and `destination.*`. `bytes` are IP bytes that this side sent, `packets` their number."""
+
+    ip: str
+    port: int | None = None
+    mac: str | None = None
+    domain: str | None = None
+    bytes: int | None = None
+    packets: int | None = None
+    as_: AutonomousSystem | None = None
+    geo: Geo | None = None
+
+
+class Vlan(Fields):
+    """`network.vlan.*`: the outermost 802.1Q tag."""
+
+    id: str
+
+
+class Network(Fields):
+    """`network.*`. `community_id` is version 1, seed 0. `direction` is inbound, outbound, internal or external."""
+
+    transport: str
+    type: str
+    community_id: str
+    protocol: str | None = None
+    direction: str | None = None
+    vlan: Vlan | None = None
+
+
+class DnsQuestion(Fields):
+    """`dns.question.*`. `name` is as sent, without the last dot; bytes that are not printable ASCII are \\ddd (RFC 1035 5.1)."""
+
+    name: str
+    type: str
+
+
+class DnsAnswer(Fields):
+    """`dns.answers.*`: one resource record of the answer section."""
+
+    name: str
+    type: str
+    data: str
+    ttl: int | None = None
+
+
+class Dns(Fields):
+    """`dns.*`: one message. `type` is query or answer."""
+
+    type: str
+    id: str | None = None
+    question: DnsQuestion | None = None
+    response_code: str | None = None
+    answers: list[DnsAnswer] | None = None
+    resolved_ip: list[str] | None = None
+
+
+class TlsClient(Fields):
+    """`tls.client.*`: what the ClientHello says. `ja3` is the MD5, `ja4` the FoxIO fingerprint."""
+
+    server_name: str | None = None
+    ja3: str | None = None
+    ja4: str | None = None
+
+
+class Tls(Fields):
+    """`tls.*`. `version` is the highest version that the client offers ("1.3"), `next_protocol` its first ALPN."""
+
+    version: str | None = None
+    next_protocol: str | None = None
+    client: TlsClient | None = None
+
+
+class Url(Fields):
+    """`url.*` of an HTTP request. `original` is the request target as sent; `domain` is the host, without port."""
+
+    original: str
+    domain: str | None = None
+    port: int | None = None
+    path: str | None = None
+    query: str | None = None
+
+
+class HttpBody(Fields):
+    """`http.*.body.*`: `bytes` is the announced length."""
+
+    bytes: int
+
+
+class HttpRequest(Fields):
+    """`http.request.*`."""
+
+    method: str
+    body: HttpBody | None = None
+
+
+class HttpResponse(Fields):
+    """`http.response.*`."""
+
+    status_code: int
+    mime_type: str | None = None
+    body: HttpBody | None = None
+
+
+class Http(Fields):
+    """`http.*`."""
+
+    request: HttpRequest | None = None
+    response: HttpResponse | None = None
+    version: str | None = None
+
+
+class UserAgent(Fields):
+    """`user_agent.*`."""
+
+    original: str
+
+
+class Model(Fields):
+    """`device.model.*`."""
+
+    name: str
+
+
+class Device(Fields):
+    """`device.*`: the device on our side of the flow. `id` is "<site>/<MAC or address>" and never changes."""
+
+    id: str
+    manufacturer: str | None = None
+    model: Model | None = None
+    serial_number: str | None = None
+
+
+class DeviceIdentity(Fields):
+    """`lenswatch.device.*`: `type` is camera, recorder, other or unknown; `confidence` 0 to 1; `evidence` what says so."""
+
+    type: str
+    confidence: float
+    evidence: list[str] | None = None
+    firmware: str | None = None
+
+
+class TlsOffer(Fields):
+    """`lenswatch.tls.*`: all that the ClientHello offers. `ech` when an encrypted ClientHello extension is there."""
+
+    versions: list[str] | None = None
+    alpn: list[str] | None = None
+    ech: bool | None = None
+
+
+class Broken(Fields):
+    """`lenswatch.broken.*`: bytes that broke the protocol they had claimed to be."""
+
+    protocol: str
+    reason: str
+
+
+class FlowState(Fields):
+    """`lenswatch.flow.*`. `state` is attempt (one side only), established, or closed; `duration_seconds` first to last packet."""
+
+    state: str
+    duration_seconds: float
+
+
+class Lenswatch(Fields):
+    """`lenswatch.*` of an observation. `domain_source` says where `destination.domain` is from:
+    tls_sni, http_host, dns_question or dns_answer (the answer that led this client to this address)."""
+
+    device: DeviceIdentity | None = None
+    domain_source: str | None = None
+    tls: TlsOffer | None = None
+    broken: Broken | None = None
+    flow: FlowState | None = None
+    site: str | None = None
+
+
+class Observation(Fields, rename={"timestamp": "@timestamp"}):
+    """One thing seen on the wire."""
+
+    timestamp: datetime.datetime
+    event: Event
+    observer: Observer
+    source: Endpoint
+    destination: Endpoint
+    network: Network
+    device: Device | None = None
+    dns: Dns | None = None
+    tls: Tls | None = None
+    url: Url | None = None
+    http: Http | None = None
+    user_agent: UserAgent | None = None
+    lenswatch: Lenswatch | None = None

@@ -1,0 +1,73 @@
+"""What capture hands to decode, and decode to flows: columns over one shared buffer, no object a packet."""
+
+import dataclasses
+
+import numpy as np
+import numpy.typing as npt
+
+SLACK_BYTES = 128
+"""Every buffer of a block goes on for this many bytes behind its last packet, so that headers can be gathered blindly."""
+
+TCP, UDP = 6, 17
+FIN, SYN, RST, ACK = 0x01, 0x02, 0x04, 0x10
+
+Bytes = npt.NDArray[np.uint8]
+Ints = npt.NDArray[np.int64]
+Words = npt.NDArray[np.uint64]
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclasses.dataclass(slots=True)
+class Block:
+    """Raw packets of one link type, as a source hands them over.
+
+    `data` (uint8) holds them; packet i is `data[start[i] : start[i] + captured[i]]`, was `wire[i]` bytes long on the
+    wire and came at `time_ns[i]` (nanoseconds since 1970, UTC). `position` is how many bytes of the source are
+    done with this block.
+    """
+
+    data: Bytes
+    start: Ints
+    captured: Ints
+    wire: Ints
+    time_ns: Ints
+    link_type: int
+    position: int = 0
+    interface: str | None = None
+
+
+@dataclasses.dataclass(slots=True)
+class PacketBatch:
+    """The TCP and UDP packets of a block, headers off; every column has one value a packet, in capture order.
+
+    `network` is the offset of the IP header in `data`, `frame` that of the link-layer header, `payload` and
+    `payload_end` bound the transport payload that was captured. `wire` is the length on the wire of the IP packet.
+    `key` is the flow's hash, the same in both directions; `upward` is true when the packet's sender is the
+    numerically lower of the two ends. `flags` and `sequence` are zero for UDP. `vlan` is 0 without a tag.
+    """
+
+    data: Bytes
+    link_type: int
+    time_ns: Ints
+    frame: Ints
+    network: Ints
+    payload: Ints
+    payload_end: Ints
+    wire: Ints
+    source_port: Ints
+    destination_port: Ints
+    sequence: Ints
+    flags: Ints
+    transport: Ints
+    version: Ints
+    vlan: Ints
+    key: Words
+    upward: Mask
+    interface: str | None = None
+
+    def __len__(self) -> int:
+        return len(self.time_ns)
+
+    def payload_of(self, packet: int) -> bytes:
+        """The transport payload of one packet."""
+        return self.data[int(self.payload[packet]) : int(self.payload_end[packet])].tobytes()

@@ -1,0 +1,88 @@
+"""The pcap capture format: a file header, then a record a packet (draft-ietf-opsawg-pcap).
+
+Both byte orders, microseconds and nanoseconds, and the longer records of the "modified" format (magic a1b2cd34).
+"""
+
+import dataclasses
+import struct
+from typing import Self
+
+import numpy as np
+
+from collector.packets import Block, Bytes
+
+MAX_CAPTURED_BYTES = 262_144
+"""The longest packet a record may hold, as libpcap has it; a greater length is a broken record, whatever the snap length."""
+
+FILE_HEADER_BYTES = 24
+MAGICS = {0xA1B2C3D4: (1_000, 16), 0xA1B23C4D: (1, 16), 0xA1B2CD34: (1_000, 24)}
+
+
+@dataclasses.dataclass(slots=True)
+class Window:
+    """The bytes `start` to `end` of a buffer and of the array over it; both go on for SLACK_BYTES behind `end`."""
+
+    buffer: bytearray
+    array: Bytes
+    start: int
+    end: int
+
+
+@dataclasses.dataclass(slots=True)
+class Step:
+    """What a walk over a window found: blocks, where it stopped, and why it cannot go on (None: with more bytes it can)."""
+
+    blocks: list[Block]
+    at: int
+    problem: str | None = None
+
+
+class PcapWalk:
+    """Finds the records of a pcap capture."""
+
+    def __init__(self, order: str, tick_ns: int, header: int, link_type: int) -> None:
+        self.order, self.tick_ns, self.header, self.link_type = order, tick_ns, header, link_type
+        self._length_at = struct.Struct(f"{order}I").unpack_from
+        self._record = np.dtype([(name, f"{order}u4") for name in ("seconds", "ticks", "captured", "wire")])
+
+    @classmethod
+    def begin(cls, head: bytes) -> tuple[Self, int] | None:
+        """The walk and the offset of the first record; None when `head` is no pcap file header."""
+        if len(head) < FILE_HEADER_BYTES:
+            return None
+        for order in "<>":
+            known = MAGICS.get(int(struct.unpack(f"{order}I", head[:4])[0]))
+            if known is not None:
+                link_type = int(struct.unpack(f"{order}I", head[20:24])[0]) & 0x03FF_FFFF
+                return cls(order, *known, link_type), FILE_HEADER_BYTES
+        return None
+
+    def step(self, window: Window) -> Step:
+        """The whole records of the window."""
+        length_at, buffer, header = self._length_at, window.buffer, self.header
+        starts: list[int] = []
+        keep, at, limit = starts.append, window.start, window.end - header
+        while at <= limit:
+            keep(at)
+            at += header + length_at(buffer, at + 8)[0]
+        if not starts:
+            return Step([], at)
+        offsets = np.array(starts)
+        rows = np.lib.stride_tricks.sliding_window_view(window.array, 16)[offsets]
+        records = np.ndarray((len(rows),), self._record, rows)
+        captured = records["captured"].astype(np.int64)
+        problem = None
+        bad = np.flatnonzero(captured > MAX_CAPTURED_BYTES)
+        whole = int(bad[0]) if len(bad) else len(starts) - (at > window.end)
+        if len(bad):
+            at = starts[whole]
+            problem = f"a record of {int(captured[whole])} bytes; at most {MAX_CAPTURED_BYTES} are possible"
+        elif at > window.end:
+            at = starts[-1]
+        if not whole:
+            return Step([], at, problem)
+        times = records["seconds"][:whole].astype(np.int64) * 10**9
+        times += records["ticks"][:whole].astype(np.int64) * self.tick_ns
+        wire = np.maximum(records["wire"][:whole].astype(np.int64), captured[:whole])
+        block = Block(window.array, offsets[:whole] + header, captured[:whole], wire, times, self.link_type)
+        return Step([block], at, problem)

@@ -1,0 +1,185 @@
+"""What reads a flow: first whoever recognises its bytes, then that protocol's dissection, until nothing more is of use."""
+
+import importlib
+
+from collector.dissectors import DISSECTORS
+from collector.dissectors.dissector import FROM_CLIENT, FROM_SERVER, Dissection, Dissector, Fact
+from collector.reassembly import Reassembly
+
+MAX_UNDECIDED_BYTES = 2_048
+MAX_UNDECIDED_DATAGRAMS = 4
+SEQUENCE_SPACE = 1 << 32
+
+
+def load_dissectors(names: tuple[str, ...] = DISSECTORS) -> tuple[Dissector, ...]:
+    """The dissectors of the list, in its order."""
+    loaded = []
+    for name in names:
+        module, _, attribute = name.rpartition(".")
+        loaded.append(getattr(importlib.import_module(module), attribute))
+    return tuple(loaded)
+
+
+class StreamReader:
+    """One TCP flow. `protocol` is the dissector's name once it is known.
+
+    `began` is the side that began the flow, as far as its first packet told; it stays as it was. `turned` (it was
+    the other side) and `name` (the peer's name and where it stood) are the pipeline's. A Reassembly is made only when a segment is out of order.
+    """
+
+    __slots__ = (
+        "_dissection", "_dissectors", "_heads", "_next", "_open", "_port", "_streams", "began", "gaps", "name", "protocol",
+        "turned",
+    )  # fmt: skip
+
+    def __init__(self, dissectors: tuple[Dissector, ...], port: int, began: int) -> None:
+        self.began = began
+        self.turned = False
+        self.name: tuple[str, str] | None = None
+        self.protocol: str | None = None
+        self.gaps = 0
+        self._dissectors = dissectors
+        self._port = port
+        self._dissection: Dissection | None = None
+        self._open = [True, True]
+        self._next = [-1, -1]
+        self._heads: list[bytes] | None = None
+        self._streams: list[Reassembly | None] | None = None
+
+    def wants(self, direction: int) -> bool:
+        """Whether more bytes of this direction are of use."""
+        return self._open[direction] if self._dissection is None else self._dissection.wants[direction]
+
+    def feed(self, direction: int, sequence: int, payload: bytes, syn: int) -> list[Fact]:
+        """A segment; `syn` is the sequence number of this direction's SYN, -1 when it was not seen. Raises Malformed."""
+        if self._streams is None or self._streams[direction] is None:
+            expected = self._next[direction]
+            if expected < 0:
+                expected = (syn + 1) % SEQUENCE_SPACE if syn >= 0 else sequence
+            if sequence == expected:
+                self._next[direction] = (sequence + len(payload)) % SEQUENCE_SPACE
+                return self._take(direction, payload, 0)
+            stream = self._reassemble(direction, expected)
+        else:
+            stream = self._streams[direction]  # type: ignore[assignment]
+        skipped = stream.skipped_bytes
+        data = stream.feed(sequence, payload)
+        if not data:
+            return []
+        return self._take(direction, data, stream.skipped_bytes - skipped if stream.gap_before else 0)
+
+    def give_up(self) -> None:
+        """No more bytes are of use."""
+        self._close(FROM_CLIENT)
+        self._close(FROM_SERVER)
+
+    def finish(self) -> list[tuple[int, Fact]]:
+        """The flow has ended: what still lay behind a hole is read. Direction and fact; raises Malformed."""
+        found: list[tuple[int, Fact]] = []
+        for direction, stream in enumerate(self._streams or ()):
+            while stream is not None and self.wants(direction):
+                skipped = stream.skipped_bytes
+                data = stream.flush()
+                if not data:
+                    break
+                found += [(direction, fact) for fact in self._take(direction, data, stream.skipped_bytes - skipped)]
+        return found
+
+    def _reassemble(self, direction: int, expected: int) -> Reassembly:
+        stream = Reassembly()
+        stream.begin((expected - 1) % SEQUENCE_SPACE)
+        if self._streams is None:
+            self._streams = [None, None]
+        self._streams[direction] = stream
+        return stream
+
+    def _take(self, direction: int, data: bytes, hole: int) -> list[Fact]:
+        if hole:
+            self.gaps += 1
+            if not self._bridge(direction, hole):
+                self._close(direction)
+                return []
+        if self._dissection is not None:
+            return list(self._dissection.feed(direction, data))
+        return self._decide(direction, data) if self._open[direction] else []
+
+    def _bridge(self, direction: int, hole: int) -> bool:
+        """A hole does no harm where nothing was read yet, or inside a body that is skipped."""
+        if self._dissection is None:
+            return self._heads is None or not self._heads[direction]
+        skip = self._dissection.skip
+        if hole > skip[direction]:
+            return False
+        skip[direction] -= hole
+        return True
+
+    def _close(self, direction: int) -> None:
+        if self._dissection is not None:
+            self._dissection.wants[direction] = False
+        self._open[direction] = False
+
+    def _decide(self, direction: int, data: bytes) -> list[Fact]:
+        """Ask every dissector; the first that recognises the bytes gets them, and those of the other direction."""
+        heads = self._heads
+        head = data if heads is None else heads[direction] + data
+        undecided = False
+        for dissector in self._dissectors:
+            answer = dissector.recognises(head, self._port, direction)
+            if answer and dissector.begin is not None:
+                self.protocol = dissector.name
+                dissection = self._dissection = dissector.begin()
+                self._heads = None
+                found = list(dissection.feed(direction, head))
+                if heads is not None and heads[1 - direction] and dissection.wants[1 - direction]:
+                    found += dissection.feed(1 - direction, heads[1 - direction])
+                return found
+            undecided = undecided or answer is None
+        if undecided and len(head) < MAX_UNDECIDED_BYTES:
+            if heads is None:
+                heads = self._heads = [b"", b""]
+            heads[direction] = head
+        else:
+            self._close(direction)
+        return []
+
+
+class DatagramReader:
+    """One UDP flow: which dissector reads its datagrams, and how many were nobody's. See StreamReader for the rest."""
+
+    __slots__ = ("_dissectors", "_port", "began", "dissector", "misses", "name", "turned")
+
+    def __init__(self, dissectors: tuple[Dissector, ...], port: int, began: int) -> None:
+        self.began = began
+        self.turned = False
+        self.name: tuple[str, str] | None = None
+        self.dissector: Dissector | None = None
+        self.misses = 0
+        self._dissectors = dissectors
+        self._port = port
+
+    @property
+    def protocol(self) -> str | None:
+        """The dissector's name once it is known."""
+        return None if self.dissector is None else self.dissector.name
+
+    def give_up(self) -> None:
+        """No more datagrams are of use."""
+        self.dissector, self.misses = None, MAX_UNDECIDED_DATAGRAMS
+
+    def wants(self, direction: int) -> bool:
+        """Whether more datagrams are of use."""
+        return self.dissector is not None or self.misses < MAX_UNDECIDED_DATAGRAMS
+
+    def read(self, direction: int, payload: bytes) -> list[Fact]:
+        """What a datagram says. Raises Malformed when it breaks the protocol that recognised it."""
+        dissector = self.dissector
+        if dissector is None:
+            for dissector in self._dissectors:
+                if dissector.recognises(payload, self._port, direction):
+                    self.dissector = dissector
+                    break
+            else:
+                self.misses += 1
+                return []
+        assert dissector.read_datagram is not None
+        return dissector.read_datagram(payload, direction)

@@ -1,0 +1,210 @@
+"""Facts and flows → observations: the one place where an Observation is made."""
+
+import hashlib
+import ipaddress
+import socket
+
+import numpy as np
+
+from collector.dissectors.dissector import Fact
+from collector.flows import Column, Ended
+from collector.identify.inventory import Inventory
+from collector.naming import NameMemory
+from collector.observation import (
+    DATASET_PREFIX,
+    Broken,
+    Endpoint,
+    Event,
+    FlowState,
+    Lenswatch,
+    Network,
+    Observation,
+    Observer,
+)
+from collector.packets import Ints, Mask
+from collector.reading import DatagramReader, StreamReader
+from collector.settings import CollectorSettings
+from collector.views import FlowView, OwnNetworks, time_of
+
+NS = 10**9
+CONTACT_DATASETS = ("tls", "http")
+
+
+class Reporter:
+    """Makes observations, and lets the inventory and the name memory learn from them."""
+
+    def __init__(
+        self,
+        settings: CollectorSettings,
+        inventory: Inventory,
+        names: NameMemory,
+        own: OwnNetworks,
+        protocols: tuple[str, ...],
+    ) -> None:
+        self._inventory, self._names, self._own = inventory, names, own
+        self._protocols = ("", *protocols)
+        self._observer = Observer(name=settings.sensor)
+        self._sensor, self._site = settings.sensor, settings.site
+
+    def fact(
+        self, view: FlowView, reader: StreamReader | DatagramReader, fact: Fact, at_ns: int, place: str
+    ) -> Observation:
+        """What a dissector read, as an observation."""
+        dataset, name = fact.dataset, fact.name
+        client = view.source.ip
+        if dataset in CONTACT_DATASETS:
+            if name is not None and fact.named_by is not None and not is_address(name):
+                reader.name = (name, fact.named_by)
+                self._names.learn(client, [view.destination.ip], name, at_ns, fact.named_by)
+            elif reader.name is None:
+                reader.name = self._names.name_of(client, view.destination.ip, at_ns)
+            self._weigh(view, reader.name, fact)
+        elif dataset == "dns" and name is not None and fact.dns is not None and fact.dns.resolved_ip:
+            self._names.learn(client, fact.dns.resolved_ip, name, at_ns, "dns_answer")
+        observation = self._make(view, dataset, at_ns, place, reader.name)
+        observation.dns, observation.tls, observation.url = fact.dns, fact.tls, fact.url
+        observation.http, observation.user_agent = fact.http, fact.user_agent
+        if fact.offer is not None and observation.lenswatch is not None:
+            observation.lenswatch.tls = fact.offer
+        return observation
+
+    def broken(
+        self, view: FlowView, reader: StreamReader | DatagramReader, broken: Broken, at_ns: int, place: str
+    ) -> Observation:
+        """Bytes that broke their protocol, as an observation."""
+        observation = self._make(view, "broken", at_ns, place, reader.name)
+        if observation.lenswatch is not None:
+            observation.lenswatch.broken = broken
+        return observation
+
+    def _weigh(self, view: FlowView, name: tuple[str, str] | None, fact: Fact | None = None) -> None:
+        if view.direction == "inbound":
+            return
+        if name is not None:
+            self._inventory.note_call(view.device, name[0])
+        if fact is not None and fact.user_agent is not None:
+            self._inventory.note_user_agent(view.device, fact.user_agent.original)
+
+    def opened(self, columns: dict[str, Column], rows: Ints, found: list[Observation]) -> None:
+        """Flows that both sides have spoken on: evidence of who they are, and observations of cameras' flows."""
+        for row, values in zip(rows.tolist(), self._own.values(columns, rows), strict=True):
+            view = FlowView(values, self._inventory)
+            name = self._names.name_of(view.source.ip, view.destination.ip, int(columns["last_ns"][row]))
+            self._weigh(view, name)
+            self._weigh_server(view)
+            if view.device.is_camera:
+                found.append(self._flow(view, columns, row, name, "opened"))
+
+    def ended(self, group: Ended, found: list[Observation]) -> None:
+        """Flows that ended: observations of cameras' flows with what went each way."""
+        columns = group.columns
+        rows = np.flatnonzero(self._may_be_cameras(columns))
+        for row, values in zip(rows.tolist(), self._own.values(columns, rows), strict=True):
+            view = FlowView(values, self._inventory)
+            began = values[0]
+            if columns["packets"][row, 1 - began]:
+                self._weigh_server(view)
+            if view.device.is_camera:
+                name = self._names.name_of(view.source.ip, view.destination.ip, int(columns["last_ns"][row]))
+                answered = bool(columns["packets"][row, 0] and columns["packets"][row, 1])
+                found.append(self._flow(view, columns, row, name, "closed" if answered else "attempt"))
+
+    def _weigh_server(self, view: FlowView) -> None:
+        port = (view.network.transport, view.destination.port or 0)
+        if port in self._inventory.discovery_ports:
+            server = view.server_device(self._inventory)
+            if server is not None:
+                self._inventory.note_port(server, *port)
+
+    def _may_be_cameras(self, columns: dict[str, Column]) -> Mask:
+        """Which flows have an end of ours that is a camera, or a discovery port: asked once an end, not once a flow."""
+        count = len(columns["key"])
+        macs = np.zeros((count, 2, 8), np.uint8)
+        macs[:, :, :6] = columns["macs"]
+        addresses = columns["addresses"].copy().view(np.uint64).reshape(count, 2, 2)
+        ends = macs.view(np.uint64).reshape(count, 2)
+        bare = ~columns["layer2"]
+        ends[bare] = addresses[bare, :, 0] * np.uint64(0x9E3779B97F4A7C15) ^ addresses[bare, :, 1]
+        own = self._own.are_own(columns["addresses"], columns["version"])
+        distinct, first, inverse = np.unique(np.where(own, ends, 0).reshape(-1), return_index=True, return_inverse=True)
+        answers = np.zeros(len(distinct), bool)
+        for number, place in enumerate(first.tolist()):
+            row, side = divmod(place, 2)
+            if own[row, side]:
+                size = 4 if columns["version"][row] == 4 else 16
+                address = columns["addresses"][row, side, :size].tobytes()
+                text = socket.inet_ntop(socket.AF_INET if size == 4 else socket.AF_INET6, address)
+                mac = columns["macs"][row, side].tobytes() if columns["layer2"][row] else b""
+                answers[number] = self._inventory.device_at(mac, text).is_camera
+        ports = np.isin(columns["ports"], [port for _, port in self._inventory.discovery_ports])
+        flows: Mask = np.logical_or(answers[inverse].reshape(count, 2).any(axis=1), ports.any(axis=1))
+        return flows
+
+    def _flow(
+        self, view: FlowView, columns: dict[str, Column], row: int, name: tuple[str, str] | None, state: str
+    ) -> Observation:
+        at_ns, first_ns = int(columns["last_ns"][row]), int(columns["first_ns"][row])
+        observation = self._make(view, "flow", at_ns, state, name)
+        number = int(columns["protocol"][row])
+        if number:
+            observation.network = with_protocol(view.network, self._protocols[number])
+        began = view.values[0]
+        ends = []
+        for side, end in ((began, view.source), (1 - began, observation.destination)):
+            sent, packets = int(columns["bytes"][row, side]), int(columns["packets"][row, side])
+            ends.append(Endpoint(ip=end.ip, port=end.port, mac=end.mac, domain=end.domain, bytes=sent, packets=packets))
+        observation.source, observation.destination = ends
+        if observation.lenswatch is not None:
+            observation.lenswatch.flow = FlowState(state=state, duration_seconds=round((at_ns - first_ns) / NS, 6))
+        return observation
+
+    def _make(self, view: FlowView, dataset: str, at_ns: int, place: str, name: tuple[str, str] | None) -> Observation:
+        device, destination = view.device, view.destination
+        if name is not None and dataset != "dns":
+            destination = Endpoint(ip=destination.ip, port=destination.port, mac=destination.mac, domain=name[0])
+        network = view.network
+        if network.protocol is None and dataset not in ("flow", "broken"):
+            network.protocol = dataset
+        text = f"{self._sensor}|{view.flow}|{at_ns}|{place}|{dataset}"
+        return Observation(
+            timestamp=time_of(at_ns),
+            event=Event(
+                kind="event",
+                dataset=DATASET_PREFIX + dataset,
+                id=hashlib.blake2b(text.encode(), digest_size=16).hexdigest(),
+            ),
+            observer=self._observer,
+            source=view.source,
+            destination=destination,
+            network=network,
+            device=device.device,
+            lenswatch=Lenswatch(
+                device=device.identity,
+                domain_source=name[1] if name is not None and dataset != "dns" else None,
+                site=self._site,
+            ),
+        )
+
+
+def with_protocol(network: Network, protocol: str) -> Network:
+    """The same network fields, with the protocol that the flow was recognised as."""
+    return Network(
+        transport=network.transport,
+        type=network.type,
+        community_id=network.community_id,
+        protocol=protocol,
+        direction=network.direction,
+        vlan=network.vlan,
+    )
+
+
+def is_address(name: str) -> bool:
+    """Whether a host is an IP address and not a name."""
+    last = name[-1:]
+    if not (last.isdigit() or last == "]" or ":" in name):
+        return False
+    try:
+        ipaddress.ip_address(name.strip("[]"))
+    except ValueError:
+        return False
+    return True

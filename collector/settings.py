@@ -1,0 +1,77 @@
+"""The collector's settings: one frozen struct with defaults; from TOML, and every key from the environment too."""
+
+import ipaddress
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from collector.errors import SettingsError
+
+ENVIRONMENT_PREFIX = "LENSWATCH_"
+OWN_NETWORKS = (
+    "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "fc00::/7", "fe80::/10",
+)  # fmt: skip
+
+
+class CollectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`[collector]`: who this sensor is, which networks are ours (CIDR), and the bounds of its memories."""
+
+    sensor: str = "lenswatch"
+    site: str = "default"
+    networks: tuple[str, ...] = OWN_NETWORKS
+    max_flows: int = 1_000_000
+    max_readers: int = 100_000
+    max_names: int = 200_000
+    max_devices: int = 100_000
+
+    def __post_init__(self) -> None:
+        for name in ("max_flows", "max_readers", "max_names", "max_devices"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is less than 1")
+        for network in self.networks:
+            ipaddress.ip_network(network)
+
+
+Settings = TypeVar("Settings", bound=msgspec.Struct)
+
+
+def read_settings(kind: type[Settings], path: Path | None, environment: Mapping[str, str]) -> Settings:
+    """Settings of a root struct whose fields are sections: the file's, then `LENSWATCH_<SECTION>_<KEY>` over them.
+
+    Raises SettingsError that names the file or variable, the key and what was wrong.
+    """
+    tables: dict[str, dict[str, object]] = {}
+    if path is not None:
+        try:
+            tables = tomllib.loads(path.read_text("utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise SettingsError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
+    origin = str(path) if path is not None else "settings"
+    check(kind, tables, origin)
+    for section in msgspec.structs.fields(kind):
+        for field in msgspec.structs.fields(section.type):
+            variable = f"{ENVIRONMENT_PREFIX}{section.name}_{field.name}".upper()
+            if variable in environment:
+                tables.setdefault(section.name, {})[field.name] = value_of(environment[variable])
+                origin = variable
+                check(kind, {section.name: {field.name: tables[section.name][field.name]}}, variable)
+    return check(kind, tables, origin)
+
+
+def value_of(text: str) -> object:
+    """An environment variable's value: as TOML where it is TOML, else the text itself."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def check(kind: type[Settings], tables: Mapping[str, object], origin: str) -> Settings:
+    """The tables as a struct. Raises SettingsError with the key's place."""
+    try:
+        return msgspec.convert(tables, kind)
+    except (msgspec.ValidationError, ValueError) as error:
+        raise SettingsError(f"{origin}: {error}") from error

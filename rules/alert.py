@@ -1,0 +1,147 @@
+"""The product of `rules`: an alert, one finding, in ECS names; the document explains itself."""
+
+import datetime
+
+from collector.observation import Device, Endpoint, Fields, Network, Observer
+
+LEVELS = ("informational", "low", "medium", "high", "critical")
+RISK_SCORES = {"informational": 1, "low": 21, "medium": 47, "high": 73, "critical": 99}
+
+
+class AlertEvent(Fields):
+    """`event.*`: `id` is the finding's, the same for a replay; `severity` 1 (informational) to 5 (critical)."""
+
+    kind: str
+    id: str
+    severity: int
+    risk_score: int
+    reason: str
+
+
+class RuleReference(Fields):
+    """`rule.*`: the detection that fired. `version` is its file's digest, `ruleset` that of all facts and rules."""
+
+    id: str
+    name: str
+    version: str
+    ruleset: str
+    reference: str | None = None
+
+
+class IndicatorUrl(Fields):
+    """`threat.indicator.url.*`."""
+
+    domain: str
+
+
+class Indicator(Fields):
+    """`threat.indicator.*`: `type` is domain-name, ipv4-addr or ipv6-addr; `confidence` Low, Medium or High."""
+
+    type: str
+    confidence: str | None = None
+    description: str | None = None
+    ip: str | None = None
+    url: IndicatorUrl | None = None
+
+
+class Threat(Fields):
+    """`threat.*`."""
+
+    indicator: Indicator
+
+
+class Related(Fields):
+    """`related.*`: every address and name of the finding, each once, at most 20."""
+
+    ip: list[str]
+    hosts: list[str] | None = None
+
+
+class Company(Fields):
+    """`lenswatch.entity.*`: the company behind the endpoint. `listed`: a listing was in force on the packet's day."""
+
+    id: str
+    name: str
+    listed: bool
+    country: str | None = None
+
+
+class EndpointBasis(Fields):
+    """`lenswatch.endpoint.*`: the fact that tied name or address to the company."""
+
+    pattern: str
+    match: str
+    confidence: str
+    sources: list[str]
+    note: str | None = None
+
+
+class ListingBasis(Fields):
+    """`lenswatch.listings[]`: a listing in force on the packet's day, with its citation."""
+
+    programme: str
+    programme_name: str
+    status: str
+    citation: str
+    confidence: str
+    sources: list[str]
+    since: datetime.date | None = None
+    note: str | None = None
+
+
+class Lookalike(Fields):
+    """`lenswatch.lookalike.*`: the known name that `name` resembles; `method` is edit_distance, containment,
+    other_suffix or homoglyph."""
+
+    name: str
+    resembles: str
+    method: str
+
+
+class Step(Fields):
+    """`lenswatch.steps[]`: one step of a firmware transaction, the first time it was seen."""
+
+    step: str
+    at: datetime.datetime
+    detail: str
+    observation: str
+
+
+class AlertDetail(Fields):
+    """`lenswatch.*` of an alert. `revision` rises with each news of a finding; `evidence` are observation ids."""
+
+    revision: int
+    level: str
+    count: int
+    first_seen: datetime.datetime
+    last_seen: datetime.datetime
+    evidence: list[str]
+    state: str
+    activity: str | None = None
+    role: str | None = None
+    entity: Company | None = None
+    endpoint: EndpointBasis | None = None
+    listings: list[ListingBasis] | None = None
+    lookalike: Lookalike | None = None
+    steps: list[Step] | None = None
+    device_type: str | None = None
+    device_evidence: list[str] | None = None
+    domain_source: str | None = None
+    site: str | None = None
+
+
+class Alert(Fields, rename={"timestamp": "@timestamp"}):
+    """One finding. `timestamp` is the packet time of this revision's news."""
+
+    timestamp: datetime.datetime
+    event: AlertEvent
+    rule: RuleReference
+    message: str
+    observer: Observer
+    source: Endpoint
+    destination: Endpoint
+    network: Network
+    related: Related
+    lenswatch: AlertDetail
+    device: Device | None = None
+    threat: Threat | None = None

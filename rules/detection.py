@@ -1,0 +1,252 @@
+"""A Sigma rule (YAML, specification 2.0) → a Detection: pySigma parses, we compile its condition and evaluate it.
+
+`logsource.product` is lenswatch. `service` gates on the dataset (dns, tls, http, flow, broken …), `category` on what
+the facts say: `contact` (an endpoint fact matched) or `lookalike`. The key `lenswatch` carries what Sigma has no word
+for: what one finding is (`fold`), the sentence (`message`), an example and cases.
+"""
+
+import dataclasses
+import datetime
+import hashlib
+import string
+import uuid
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import msgspec
+
+from rules.alert import LEVELS
+from rules.errors import RuleError, RuleErrors
+from rules.predicate import MODIFIERS, ConditionError, Predicate, compile_condition
+from rules.sentence import WORDS
+
+PRODUCT: Final = "lenswatch"
+CATEGORIES: Final = ("contact", "lookalike")
+PLACEHOLDERS: Final = frozenset(WORDS)
+MAX_FILE_BYTES: Final = 256 * 1024
+_KEYS: Final = frozenset(
+    ("title", "id", "name", "status", "description", "license", "author", "references", "date", "modified", "logsource",
+     "detection", "fields", "falsepositives", "level", "tags", "related", "taxonomy", "scope", "lenswatch")
+)  # fmt: skip
+
+Fold = Literal["company", "endpoint", "device", "name"]
+
+
+class Case(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """One case of a detection: the example with `change` laid over it (dotted or nested keys; null removes)."""
+
+    name: str
+    fires: bool
+    change: dict[str, Any] = {}
+
+
+class Custom(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """The key `lenswatch` of a rule. `fold`: what one finding is, besides rule, device and window."""
+
+    fold: Fold
+    message: str
+    example: dict[str, Any]
+    cases: tuple[Case, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Detection:
+    """One compiled rule. `version` begins the SHA-256 of its file."""
+
+    id: str
+    title: str
+    level: str
+    description: str
+    category: str | None
+    service: str | None
+    fold: Fold
+    message: str
+    example: dict[str, Any]
+    cases: tuple[Case, ...]
+    reference: str | None
+    path: Path
+    version: str
+    fires: Predicate = dataclasses.field(repr=False, compare=False)
+
+
+def read_detections(folder: Path) -> list[Detection]:
+    """Every `**/*.yml` of a folder. Raises RuleErrors with all that is wrong."""
+    found: dict[str, Detection] = {}
+    errors: list[RuleError] = []
+    for path in sorted(folder.rglob("*.yml")):
+        try:
+            detection = read_detection(path, path.read_bytes())
+        except OSError as error:
+            errors.append(RuleError(path, "", f"cannot be read: {error.strerror or error}"))
+        except RuleErrors as wrong:
+            errors += wrong.errors
+        else:
+            if detection.id in found:
+                errors.append(RuleError(path, "id", f"is that of {found[detection.id].path}; give each its own"))
+            found[detection.id] = detection
+    errors += [RuleError(path, "", "is not read; name it .yml") for path in sorted(folder.rglob("*.yaml"))]
+    if errors:
+        raise RuleErrors(errors)
+    return list(found.values())
+
+
+def read_detection(path: Path, content: bytes) -> Detection:
+    """One rule file. Raises RuleErrors."""
+    document = _parse(path, content)
+    errors = [RuleError(path, key, "no such key in a rule") for key in document if key not in _KEYS]
+    errors += _check_head(path, document)
+    custom = _read_custom(path, document, errors)
+    rule, predicate = _compile(path, document, errors)
+    if errors or custom is None or rule is None or predicate is None:
+        raise RuleErrors(errors)
+    source = rule.logsource
+    references = [str(reference) for reference in rule.references]
+    return Detection(
+        id=str(rule.id),
+        title=rule.title,
+        level=str(document["level"]),
+        description=str(rule.description or ""),
+        category=source.category,
+        service=source.service,
+        fold=custom.fold,
+        message=custom.message,
+        example=custom.example,
+        cases=custom.cases,
+        reference=references[0] if references else None,
+        path=path,
+        version=hashlib.sha256(content).hexdigest()[:16],
+        fires=predicate,
+    )
+
+
+def _parse(path: Path, content: bytes) -> dict[str, Any]:
+    import yaml
+    from sigma.rule.base import SigmaYAMLLoader
+
+    if len(content) > MAX_FILE_BYTES:
+        raise RuleErrors([RuleError(path, "", f"is longer than {MAX_FILE_BYTES} bytes; a file holds one rule")])
+    try:
+        documents = list(yaml.load_all(content, Loader=SigmaYAMLLoader))
+    except (yaml.YAMLError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or " ".join(str(error).split())
+        raise RuleErrors([RuleError(path, place, f"is not YAML: {problem}")]) from None
+    if len(documents) != 1 or not isinstance(documents[0], dict):
+        raise RuleErrors([RuleError(path, "", "holds no rule, or several; a file holds one rule, a mapping")])
+    if "correlation" in documents[0]:
+        reason = "correlations are not evaluated; write a rule over one observation"
+        raise RuleErrors([RuleError(path, "correlation", reason)])
+    return documents[0]
+
+
+def _check_head(path: Path, document: dict[str, Any]) -> list[RuleError]:
+    errors = []
+    for key in ("title", "id", "level", "description", "logsource", "detection", "lenswatch"):
+        if not document.get(key):
+            errors.append(RuleError(path, key, "is missing; every rule has one"))
+    if document.get("level") and document["level"] not in LEVELS:
+        errors.append(RuleError(path, "level", f"is none of {', '.join(LEVELS)}"))
+    if document.get("id"):
+        try:
+            uuid.UUID(str(document["id"]))
+        except ValueError:
+            errors.append(RuleError(path, "id", "is no UUID; make one with: python -m uuid"))
+    source = document.get("logsource")
+    if isinstance(source, dict):
+        if source.get("product") != PRODUCT:
+            errors.append(RuleError(path, "logsource.product", f"must be {PRODUCT}"))
+        if source.get("category") not in (None, *CATEGORIES):
+            errors.append(RuleError(path, "logsource.category", f"is none of {', '.join(CATEGORIES)}; or leave it out"))
+        for key in source.keys() - {"product", "category", "service", "definition"}:
+            errors.append(RuleError(path, f"logsource.{key}", "no such key; there are product, category and service"))
+    return errors
+
+
+def _read_custom(path: Path, document: dict[str, Any], errors: list[RuleError]) -> Custom | None:
+    if not document.get("lenswatch"):
+        return None
+    try:
+        custom = msgspec.convert(document["lenswatch"], Custom)
+    except msgspec.ValidationError as error:
+        reason, _, inner = str(error).partition(" - at `$")
+        errors.append(RuleError(path, f"lenswatch{inner.rstrip('`')}", reason))
+        return None
+    if not (any(case.fires for case in custom.cases) and any(not case.fires for case in custom.cases)):
+        errors.append(RuleError(path, "lenswatch.cases", "need one case at least that fires and one that is silent"))
+    try:
+        named = {name for _, name, _, _ in string.Formatter().parse(custom.message) if name is not None}
+    except ValueError as error:
+        errors.append(RuleError(path, "lenswatch.message", f"is no template: {error}"))
+        return custom
+    if named - PLACEHOLDERS:
+        wrong = ", ".join(sorted(named - PLACEHOLDERS))
+        errors.append(
+            RuleError(path, "lenswatch.message", f"no such word: {wrong}; there are {', '.join(sorted(PLACEHOLDERS))}")
+        )
+    return custom
+
+
+def _compile(path: Path, document: dict[str, Any], errors: list[RuleError]) -> tuple[Any, Predicate | None]:
+    """The pySigma rule and the compiled condition; what is wrong goes to `errors`."""
+    from sigma.exceptions import SigmaError
+    from sigma.rule import SigmaRule
+
+    if not isinstance(document.get("detection"), dict) or not isinstance(document.get("logsource"), dict):
+        return None, None
+    wrong = len(errors)
+    errors += _modifier_faults(path, document["detection"], "detection")
+    if len(errors) > wrong:
+        return None, None
+    try:
+        rule = SigmaRule.from_dict(_without_dates(document))
+        if len(rule.detection.parsed_condition) != 1:
+            raise ConditionError("detection.condition", "is a list; write one condition")
+        _check_used(rule.detection)
+        return rule, compile_condition(rule.detection.parsed_condition[0].parsed)
+    except ConditionError as error:
+        place = error.place if error.place.startswith("detection") else f"detection: {error.place}"
+        errors.append(RuleError(path, place, error.reason))
+    except SigmaError as error:
+        errors.append(RuleError(path, "detection", " ".join(str(error).split())))
+    return None, None
+
+
+def _without_dates(document: dict[str, Any]) -> dict[str, Any]:
+    """pySigma wants ISO days as text where YAML has made them dates."""
+    return {key: value.isoformat() if isinstance(value, datetime.date) else value for key, value in document.items()}
+
+
+def _modifier_faults(path: Path, node: Any, place: str) -> list[RuleError]:
+    errors = []
+    if isinstance(node, list):
+        for item in node:
+            errors += _modifier_faults(path, item, place)
+    elif isinstance(node, dict):
+        for key, value in node.items():
+            _, *modifiers = str(key).split("|")
+            for modifier in modifiers:
+                if modifier not in MODIFIERS:
+                    reason = f"the modifier {modifier} is not evaluated; there are {', '.join(MODIFIERS)}"
+                    errors.append(RuleError(path, f"{place}.{key}", reason))
+            errors += _modifier_faults(path, value, f"{place}.{key}")
+    return errors
+
+
+def _check_used(detection: Any) -> None:
+    """Refuses a selection that the condition forgets: most likely a filter that then never filters."""
+    used: set[str] = set()
+
+    def walk(node: Any) -> None:
+        if hasattr(node, "identifier"):
+            used.add(node.identifier)
+        elif hasattr(node, "pattern"):
+            used.update(found.identifier for found in node.resolve_referenced_detections(detection))
+        else:
+            for arg in getattr(node, "args", ()):
+                walk(arg)
+
+    walk(detection.parsed_condition[0].parse(postprocess=False))
+    for name in detection.detections:
+        if name not in used:
+            raise ConditionError(f"detection.{name}", "is not used by the condition; use it or remove it")

@@ -1,0 +1,26 @@
+"""Errors of `rules`: one line for the person who wrote the file.
+
+LenswatchError
+└── RuleError       a fact or detection that is wrong: file, place, reason and mend
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from collector.errors import LenswatchError
+
+
+class RuleError(LenswatchError):
+    """A facts or detection file that is refused: `<file>: <place>: <reason>`."""
+
+    def __init__(self, path: Path | str, place: str, reason: str) -> None:
+        super().__init__(f"{path}: {place}: {reason}" if place else f"{path}: {reason}")
+        self.path, self.place, self.reason = Path(path), place, reason
+
+
+class RuleErrors(LenswatchError):  # noqa: N818 - it is several
+    """All that is wrong with a set of facts and detections, a line each."""
+
+    def __init__(self, errors: Sequence[RuleError]) -> None:
+        super().__init__("\n".join(str(error) for error in errors))
+        self.errors = tuple(errors)

@@ -1,0 +1,166 @@
+"""What a fact must hold beyond its type: a source, a name in its one form, a pattern that compiles, ids that exist.
+
+Each check yields faults: the key, the reason and the mend. Nothing here reads a file.
+"""
+
+import dataclasses
+import ipaddress
+import re
+from collections.abc import Collection, Iterator
+
+import msgspec
+
+from rules.fact import (
+    ROLES,
+    EndpointFile,
+    EndpointName,
+    Entity,
+    FirmwareFact,
+    Listing,
+    NetworkAddress,
+    NetworkFile,
+    NotTheCompany,
+    Relabel,
+)
+
+MAX_NAME_BYTES = 253
+ACTIVITY_KEYS = (*ROLES, "firmware_download")
+LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+HOST_NAME = re.compile(rf"(?:{LABEL}\.)+(?!\d+$){LABEL}")
+PATTERN_KINDS = ("path", "file", "useragent")
+
+Fault = tuple[str, str]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Known:
+    """The ids that facts may refer to."""
+
+    sources: Collection[str]
+    programmes: Collection[str]
+    entities: Collection[str]
+
+
+def is_host_name(name: str) -> bool:
+    """Whether a name is in its one form: lower-case A-labels (RFC 5890 2.3.2.1), two or more, without the last dot."""
+    return len(name) <= MAX_NAME_BYTES and HOST_NAME.fullmatch(name) is not None
+
+
+def faults(fact: msgspec.Struct) -> Iterator[Fault]:
+    """What is wrong with a fact by itself."""
+    if getattr(fact, "sources", None) == ():
+        yield "sources", "is empty; a fact names where it was read"
+    match fact:
+        case EndpointName():
+            yield from _name_faults(fact)
+        case FirmwareFact():
+            yield from _firmware_faults(fact)
+        case NetworkAddress():
+            yield from _network_faults(fact)
+        case NotTheCompany():
+            for index, name in enumerate(fact.names):
+                yield from _host_faults(f"names[{index}]", name)
+        case Listing():
+            if fact.since and fact.until and fact.until < fact.since:
+                yield "until", f"{fact.until} is before since ({fact.since}); it is the last day of the listing"
+            if fact.status == "removed" and fact.until is None:
+                yield "until", "is missing; a removed listing says the last day it applied"
+        case Entity():
+            if fact.parent is not None and not (fact.parent_sources and fact.parent_confidence):
+                yield "parent_sources", "a parent needs parent_sources and parent_confidence"
+        case NetworkFile():
+            for text in fact.numbers:
+                if not (text.isascii() and text.isdigit() and 0 < int(text) < 2**32):
+                    yield f"numbers.{text}", "is no AS number; write 4134, without AS"
+        case _:
+            pass
+
+
+def reference_faults(fact: msgspec.Struct, known: Known) -> Iterator[Fault]:
+    """The ids in a fact that lead nowhere."""
+    for key in ("sources", "parent_sources"):
+        for source in getattr(fact, key, ()):
+            if isinstance(source, str) and source not in known.sources:
+                yield key, f"no source {source!r}; add it to sources.toml"
+    match fact:
+        case Listing():
+            yield from _unknown("programme", fact.programme, known.programmes, "programmes")
+        case Entity():
+            if fact.parent is not None:
+                yield from _unknown("parent", fact.parent, known.entities, "entities")
+            for index, programme in enumerate(fact.not_found_on):
+                yield from _unknown(f"not_found_on[{index}]", programme, known.programmes, "programmes")
+            if fact.military_link is not None and fact.military_link.source not in known.sources:
+                yield "military_link.source", f"no source {fact.military_link.source!r}; add it to sources.toml"
+        case Relabel():
+            for index, maker in enumerate(fact.makers):
+                yield from _unknown(f"makers[{index}]", maker, known.entities, "entities")
+        case EndpointFile() | NetworkFile():
+            if fact.entity is not None:
+                yield from _unknown("entity", fact.entity, known.entities, "entities")
+        case NotTheCompany():
+            yield from _unknown("looks_like", fact.looks_like, known.entities, "entities")
+        case _:
+            pass
+
+
+def _unknown(key: str, id: str, known: Collection[str], folder: str) -> Iterator[Fault]:
+    if id not in known:
+        yield key, f"nothing has the id {id!r}; add {folder}/{id}.toml or mend the id"
+
+
+def _host_faults(key: str, name: str) -> Iterator[Fault]:
+    if not is_host_name(name):
+        yield (
+            key,
+            f"{name!r} is no host name in its one form; write lower case, A-labels, two labels or more, no last dot",
+        )
+
+
+def _pattern_faults(key: str, pattern: str) -> Iterator[Fault]:
+    try:
+        re.compile(pattern)
+    except (re.error, RecursionError, OverflowError) as error:
+        yield key, f"is no regular expression: {error}; single quotes keep its backslashes"
+
+
+def _name_faults(fact: EndpointName) -> Iterator[Fault]:
+    if fact.match != "regex":
+        yield from _host_faults("name", fact.name)
+        if fact.under:
+            yield "under", f"is for regexes; a name that matches {fact.match} has none"
+        return
+    yield from _pattern_faults("name", fact.name)
+    if not fact.under:
+        yield "under", 'is missing; name the domains at or below which the regex is asked, as under = ["example.com"]'
+    for index, name in enumerate(fact.under):
+        yield from _host_faults(f"under[{index}]", name)
+
+
+def _firmware_faults(fact: FirmwareFact) -> Iterator[Fault]:
+    if fact.kind in PATTERN_KINDS and fact.on_wire:
+        yield from _pattern_faults("pattern", fact.pattern)
+    if fact.kind == "host" and fact.on_wire:
+        yield from _host_faults("pattern", fact.pattern)
+    if fact.kind == "api" and fact.on_wire:
+        yield "on_wire", "is true, but an api call is matched as a path; write kind = 'path' or on_wire = false"
+    if fact.kind == "path" and fact.on_wire and not fact.hosts:
+        yield "hosts", "is missing; a path is asked at named hosts only"
+    if fact.on_wire and fact.step is None:
+        yield "step", "is missing; write check or download"
+    if not fact.on_wire and not fact.note:
+        yield "note", "is missing; say why it is not matched"
+    for index, name in enumerate(fact.hosts):
+        yield from _host_faults(f"hosts[{index}]", name)
+
+
+def _network_faults(fact: NetworkAddress) -> Iterator[Fault]:
+    try:
+        ipaddress.ip_network(fact.network)
+    except ValueError as error:
+        yield "network", f"{error}; write 192.0.2.0/24 or 2001:db8::/32"
+
+
+def missing_activities(activities: Collection[str]) -> list[str]:
+    """The roles without an activity."""
+    return [key for key in ACTIVITY_KEYS if key not in activities]

@@ -1,0 +1,176 @@
+"""One detection that fired on one sighting → an alert document that explains itself."""
+
+import hashlib
+import string
+from typing import Final
+
+from collector.observation import Observation
+from rules.alert import (
+    LEVELS,
+    RISK_SCORES,
+    Alert,
+    AlertDetail,
+    AlertEvent,
+    Company,
+    EndpointBasis,
+    Indicator,
+    IndicatorUrl,
+    Related,
+    RuleReference,
+    Step,
+    Threat,
+)
+from rules.detection import Detection
+from rules.sentence import WORDS, our_side, their_side, write_reason
+from rules.sighting import Contact, Sighting
+
+WINDOW_SECONDS: Final = 24 * 60 * 60
+MAX_RELATED: Final = 20
+_ID_DIGITS: Final = 32
+_FORMATTER: Final = string.Formatter()
+
+
+class Finding:
+    """What a detection makes of a sighting. One is made per detection, when the rules are loaded."""
+
+    __slots__ = ("_detection", "_parts", "_rule")
+
+    def __init__(self, detection: Detection, ruleset: str) -> None:
+        self._detection = detection
+        self._parts = [
+            (text, WORDS[word] if word is not None else None)
+            for text, word, _, _ in _FORMATTER.parse(detection.message)
+        ]
+        self._rule = RuleReference(
+            id=detection.id,
+            name=detection.title,
+            version=detection.version,
+            ruleset=ruleset,
+            reference=detection.reference,
+        )
+
+    def alert(self, seen: Sighting) -> Alert:
+        """The alert, revision 1. Its id is the same for everything that is the same finding."""
+        observation, level = seen.observation, self._detection.level
+        return Alert(
+            timestamp=observation.timestamp,
+            event=AlertEvent(
+                kind="alert",
+                id=self._id(seen),
+                severity=LEVELS.index(level) + 1,
+                risk_score=RISK_SCORES[level],
+                reason=write_reason(seen),
+            ),
+            rule=self._rule,
+            message=self._message(seen),
+            observer=observation.observer,
+            source=observation.source,
+            destination=observation.destination,
+            network=observation.network,
+            related=_related(seen),
+            lenswatch=_detail(seen, level),
+            device=observation.device,
+            threat=_threat(seen),
+        )
+
+    def _message(self, seen: Sighting) -> str:
+        return "".join([text + word(seen) if word else text for text, word in self._parts])
+
+    def _id(self, seen: Sighting) -> str:
+        observation = seen.observation
+        window = int(observation.timestamp.timestamp() // WINDOW_SECONDS)
+        device = observation.device.id if observation.device else _unnamed_device(observation)
+        fold = self._detection.fold
+        text = "\0".join((self._detection.id, device, fold, fold_key(seen, fold), str(window)))
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_ID_DIGITS]
+
+
+def fold_key(seen: Sighting, fold: str) -> str:
+    """What a finding is besides rule, device and window: the company's id, the fact's pattern, or the name."""
+    if fold == "device":
+        return ""
+    contact = seen.contact
+    if contact is not None:
+        if fold == "company":
+            return contact.entity_id
+        if fold == "endpoint":
+            return f"{contact.entity_id} {contact.endpoint.pattern}"
+    if seen.lookalike is not None:
+        return seen.lookalike.name
+    return seen.name or their_side(seen.observation).ip
+
+
+def _unnamed_device(observation: Observation) -> str:
+    site = observation.lenswatch.site if observation.lenswatch else None
+    return f"{site or observation.observer.name}/{our_side(observation).ip}"
+
+
+def _related(seen: Sighting) -> Related:
+    observation = seen.observation
+    addresses = dict.fromkeys((observation.source.ip, observation.destination.ip))
+    names = dict.fromkeys((seen.name,)) if seen.name else {}
+    if observation.dns and observation.dns.resolved_ip:
+        addresses |= dict.fromkeys(observation.dns.resolved_ip)
+    return Related(ip=list(addresses)[:MAX_RELATED], hosts=list(names) or None)
+
+
+def _detail(seen: Sighting, level: str) -> AlertDetail:
+    observation, contact = seen.observation, seen.contact
+    more = observation.lenswatch
+    identity = more.device if more else None
+    return AlertDetail(
+        revision=1,
+        level=level,
+        count=1,
+        first_seen=observation.timestamp,
+        last_seen=observation.timestamp,
+        evidence=[observation.event.id],
+        state="new",
+        activity=contact.activity if contact else None,
+        role=contact.role if contact else None,
+        entity=_company(seen, contact) if contact else None,
+        endpoint=_endpoint(contact) if contact else None,
+        listings=list(seen.standing.listings) or None if seen.standing else None,
+        lookalike=seen.lookalike,
+        steps=_steps(observation, contact),
+        device_type=identity.type if identity else None,
+        device_evidence=identity.evidence if identity else None,
+        domain_source=more.domain_source if more else None,
+        site=more.site if more else None,
+    )
+
+
+def _company(seen: Sighting, contact: Contact) -> Company:
+    listed = seen.standing is not None and seen.standing.listed
+    return Company(id=contact.entity_id, name=contact.company, listed=listed, country=contact.country)
+
+
+def _endpoint(contact: Contact) -> EndpointBasis:
+    fact = contact.endpoint
+    return EndpointBasis(
+        pattern=fact.pattern, match=fact.match, confidence=fact.confidence, sources=list(fact.sources), note=fact.note
+    )
+
+
+def _steps(observation: Observation, contact: Contact | None) -> list[Step] | None:
+    if contact is None or contact.step is None:
+        return None
+    detail = observation.url.original if observation.url else contact.name or contact.address or ""
+    return [Step(step=contact.step, at=observation.timestamp, detail=detail, observation=observation.event.id)]
+
+
+def _threat(seen: Sighting) -> Threat:
+    contact = seen.contact
+    confidence = contact.endpoint.confidence.capitalize() if contact else None
+    if contact is not None:
+        description = f"{contact.company}: {contact.role}"
+    elif seen.lookalike is not None:
+        description = f"resembles {seen.lookalike.resembles}"
+    else:
+        description = None
+    if seen.name:
+        kind, url, ip = "domain-name", IndicatorUrl(domain=seen.name), None
+    else:
+        url, ip = None, their_side(seen.observation).ip
+        kind = "ipv6-addr" if ":" in ip else "ipv4-addr"
+    return Threat(indicator=Indicator(type=kind, confidence=confidence, description=description, ip=ip, url=url))

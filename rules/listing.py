@@ -1,0 +1,92 @@
+"""Which listings of a company apply on a day.
+
+A listing applies from its `since` to its `until`, both days included; an absent `since` or `until` is as far as the
+sources go. One that is marked removed applies only to days of which both ends are known. `not_listed` is a finding
+that there is no listing, and never applies.
+"""
+
+import datetime
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from rules.alert import ListingBasis
+from rules.fact import Entity, Listing, Programme
+
+# The company itself is on the list: by name, or because the list's own words reach it through its owner. A unit of the
+# group (listed_unit), a category of products, a scope rule or a statement is shown, and is no listing of the company.
+LISTED_STATUSES: Final = frozenset({"listed", "derived", "removed"})
+MAX_REMEMBERED: Final = 4096
+
+
+class Standing(NamedTuple):
+    """What is in force about a company on a day. `programmes` are those that list the company itself, in order."""
+
+    listed: bool
+    programmes: tuple[str, ...]
+    listings: tuple[ListingBasis, ...]
+
+
+NOTHING_KNOWN: Final = Standing(False, (), ())
+
+
+def applies(listing: Listing, day: datetime.date) -> bool:
+    """Whether a listing is in force on a day."""
+    if listing.status == "not_listed":
+        return False
+    if listing.status == "removed" and (listing.since is None or listing.until is None):
+        return False
+    return (listing.since is None or listing.since <= day) and (listing.until is None or day <= listing.until)
+
+
+def standing(entity: Entity, programmes: dict[str, Programme], day: datetime.date) -> Standing:
+    """What is in force about a company on a day: the listings of the company itself first, then by first day."""
+    in_force = [listing for listing in entity.listings if applies(listing, day)]
+    in_force.sort(key=lambda listing: (listing.status not in LISTED_STATUSES, listing.since or datetime.date.min))
+    names = dict.fromkeys(listing.programme for listing in in_force if listing.status in LISTED_STATUSES)
+    return Standing(bool(names), tuple(names), tuple(_basis(listing, programmes) for listing in in_force))
+
+
+def _basis(listing: Listing, programmes: dict[str, Programme]) -> ListingBasis:
+    programme = programmes.get(listing.programme)
+    return ListingBasis(
+        programme=listing.programme,
+        programme_name=programme.name if programme else listing.programme,
+        status=listing.status,
+        citation=listing.citation,
+        confidence=listing.confidence,
+        sources=list(listing.sources),
+        since=listing.since,
+        note=listing.note,
+    )
+
+
+class Standings:
+    """`standing` of every company, remembered by company and day."""
+
+    def __init__(self, entities: dict[str, Entity], programmes: dict[str, Programme]) -> None:
+        self._entities, self._programmes = entities, programmes
+        self._remembered: dict[tuple[str, datetime.date], Standing] = {}
+
+    def on(self, entity: str, day: datetime.date) -> Standing:
+        """What is in force about the company with this id on a day; nothing for a company without a file."""
+        known = self._remembered.get((entity, day))
+        if known is None:
+            company = self._entities.get(entity)
+            known = standing(company, self._programmes, day) if company else NOTHING_KNOWN
+            if len(self._remembered) >= MAX_REMEMBERED:
+                self._remembered.clear()
+            self._remembered[entity, day] = known
+        return known
+
+
+def in_words(listings: Sequence[ListingBasis], most: int = 3) -> str:
+    """The listings of the company itself as a clause: "the company is listed under A since 2021-06-03 and 2 more"."""
+    own = [basis for basis in listings if basis.status in LISTED_STATUSES]
+    if not own:
+        return "no listing of the company on that day is known here"
+    words = [f"{basis.programme_name}{f' since {basis.since}' if basis.since else ''}" for basis in own]
+    more = [f"{len(words) - most} more"] if len(words) > most else []
+    words = words[:most] + more
+    return "the company is listed under " + (
+        " and ".join(words) if len(words) < 3 else ", ".join(words[:-1]) + " and " + words[-1]
+    )

@@ -1,0 +1,200 @@
+"""An observation through the facts and the detections: `RuleSet.match(observation)` → alerts. Pure.
+
+First the facts: whose name or address is it (`contact`), else does the name resemble a maker's. Then only the
+detections that ask for just that are evaluated, so that an observation that touches nothing costs two look-ups.
+
+What a contact is evidence of: a DNS look-up, and a flow that nobody answered, show that the device uses the service
+and nothing more (activity name_lookup). A contact with a firmware host is an update check; that an update was
+fetched is said only where a path or a file name says so.
+"""
+
+import datetime
+import re
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+
+from collector.observation import DATASET_PREFIX, Observation, Url
+from rules.alert import Alert, ListingBasis, Lookalike
+from rules.detection import Detection
+from rules.endpoints import CUSTOMER_ROLE, EndpointIndex, EndpointMatch, normalise_name
+from rules.fact import AsNumber, Entity
+from rules.factbook import Facts
+from rules.finding import Finding
+from rules.firmware import FIRMWARE_ROLE, FirmwareIndex, FirmwareStep
+from rules.listing import Standings
+from rules.lookalike import Lookalikes
+from rules.sentence import INBOUND, their_side
+from rules.sighting import Contact, Sighting
+
+NAME_LOOKUP: Final = "name_lookup"
+FIRMWARE_DOWNLOAD: Final = "firmware_download"
+MAX_DATASETS: Final = 256
+# Names that are asked of the neighbours (RFC 6762, RFC 4795, NetBIOS), or that stand for an address, are nobody's.
+LOCAL_DATASETS: Final = frozenset(DATASET_PREFIX + name for name in ("mdns", "llmnr", "nbns"))
+LOCAL_SUFFIXES: Final = (".arpa", ".local")
+_DNS: Final = DATASET_PREFIX + "dns"
+_AS_NUMBER = re.compile(r"(?:AS)?(\d{1,10})", re.IGNORECASE)
+
+Pair = tuple[Detection, Finding]
+
+
+class _Plan(NamedTuple):
+    """The detections that a dataset's observations are asked of: by what the facts said of the observation."""
+
+    contact: tuple[Pair, ...]
+    lookalike: tuple[Pair, ...]
+    neither: tuple[Pair, ...]
+
+
+class Lookup(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """Everything that is known of a name, an address or an AS number. `kind` says which it was taken for."""
+
+    asked: str
+    kind: str
+    normalised: str
+    match: EndpointMatch | None = None
+    entity: Entity | None = None
+    listings: tuple[ListingBasis, ...] = ()
+    not_endpoint: str | None = None
+    lookalike: Lookalike | None = None
+    as_number: AsNumber | None = None
+
+
+class RuleSet:
+    """All facts and detections, ready to match. `digest` is the SHA-256 over all of them."""
+
+    def __init__(self, facts: Facts, endpoints: EndpointIndex, detections: Sequence[Detection], digest: str) -> None:
+        self.facts, self.endpoints, self.digest = facts, endpoints, digest
+        self.detections = tuple(detections)
+        self._firmware = FirmwareIndex(facts.endpoints)
+        self._lookalikes = Lookalikes(facts.endpoints, facts.entities)
+        self._standings = Standings(facts.entities, facts.programmes)
+        self._pairs = tuple((detection, Finding(detection, digest)) for detection in self.detections)
+        self._plans: dict[str, _Plan] = {}
+
+    def match(self, observation: Observation, on: datetime.date | None = None) -> list[Alert]:
+        """The alerts of one observation. `on`: the day whose listings count; by default the packet's day (UTC)."""
+        dataset = observation.event.dataset
+        plan = self._plans.get(dataset) or self._plan(dataset)
+        name, contact = self._look(observation)
+        if contact is not None:
+            pairs = plan.neither if contact.endpoint.confidence == "background" else plan.contact
+            lookalike = None
+        else:
+            lookalike = self._resembles(name) if name else None
+            pairs = plan.lookalike if lookalike else plan.neither
+        if not pairs:
+            return []
+        seen = Sighting(observation, name, contact, None, lookalike)
+        if contact is not None:
+            day = on or observation.timestamp.astimezone(datetime.UTC).date()
+            seen.standing = self._standings.on(contact.endpoint.entity, day)
+        return [finding.alert(seen) for detection, finding in pairs if detection.fires(seen)]
+
+    def contact(self, observation: Observation) -> Contact | None:
+        """The company's endpoint that the observation touched: by name first, then by a network fact."""
+        return self._look(observation)[1]
+
+    def lookup(self, text: str, on: datetime.date | None = None) -> Lookup:
+        """Everything known of a name, an address or an AS number. `on`: the day whose listings count; by default
+        those without an end."""
+        text = text.strip()
+        number = _AS_NUMBER.fullmatch(text)
+        if number:
+            found = self.facts.as_numbers.get(int(number[1]))
+            answer = Lookup(asked=text, kind="as", normalised=f"AS{int(number[1])}", as_number=found)
+            return self._with_company(answer, found.entity if found else None, on)
+        name = normalise_name(text)
+        match = self.endpoints.match_address(name)
+        if match is not None or ":" in name or name.replace(".", "").isdigit():
+            answer = Lookup(asked=text, kind="address", normalised=name, match=match)
+            return self._with_company(answer, match.entity if match else None, on)
+        match, rejected = self.endpoints.match_name(name), self.endpoints.rejection(name)
+        answer = Lookup(asked=text, kind="name", normalised=name, match=match)
+        if rejected is not None:
+            answer.not_endpoint = f"looks like {rejected.looks_like}: {rejected.reason}"
+        elif match is None:
+            answer.lookalike = self._lookalikes.resembles(name)
+        return self._with_company(answer, match.entity if match else None, on)
+
+    def _with_company(self, answer: Lookup, entity: str | None, on: datetime.date | None) -> Lookup:
+        if entity is not None:
+            answer.entity = self.facts.entities.get(entity)
+            answer.listings = self._standings.on(entity, on or datetime.date.max).listings
+        return answer
+
+    def _plan(self, dataset: str) -> _Plan:
+        service = dataset.removeprefix(DATASET_PREFIX)
+        asked = [pair for pair in self._pairs if pair[0].service in (None, service)]
+        plan = _Plan(*(
+            tuple(pair for pair in asked if pair[0].category in (None, category))
+            for category in ("contact", "lookalike", None)
+        ))  # fmt: skip
+        if len(self._plans) < MAX_DATASETS:
+            self._plans[dataset] = plan
+        return plan
+
+    def _resembles(self, name: str) -> Lookalike | None:
+        found = self._lookalikes.resembles(name)
+        return None if found is None or self.endpoints.rejection(name) is not None else found
+
+    def _look(self, observation: Observation) -> tuple[str | None, Contact | None]:
+        """The name that the facts were asked for, and the contact."""
+        dataset = observation.event.dataset
+        if dataset in LOCAL_DATASETS:
+            return None, None
+        inbound = observation.network.direction == INBOUND
+        name = None if inbound else _asked_name(observation)
+        match = self.endpoints.match_name(name) if name else None
+        step = None
+        if observation.url is not None and not inbound:
+            step = self._firmware_step(observation, observation.url, name)
+            if step is not None and (match is None or match.role == CUSTOMER_ROLE):
+                match = step.match
+        if match is None:
+            address = their_side(observation).ip
+            match = self.endpoints.match_address(address) if self.endpoints.has_networks else None
+            return name, self._contact(observation, match, None, None, address) if match else None
+        return name, self._contact(observation, match, step, name, their_side(observation).ip)
+
+    def _firmware_step(self, observation: Observation, url: Url, name: str | None) -> FirmwareStep | None:
+        path = url.path or url.original
+        target = f"{path}?{url.query}" if url.query else path
+        step = self._firmware.at_host(name, target)
+        # A file that is handed round at home (an image sent to a camera by its owner) is no call to a maker.
+        if (step is None or step.step != "download") and observation.network.direction != "internal":
+            agent = observation.user_agent
+            anywhere = self._firmware.anywhere(path, agent.original if agent else None)
+            if anywhere is not None and (step is None or anywhere.step == "download"):
+                return anywhere
+        return step
+
+    def _contact(
+        self, observation: Observation, match: EndpointMatch, step: FirmwareStep | None, name: str | None, address: str
+    ) -> Contact:
+        activities = self.facts.activities
+        flow = observation.lenswatch.flow if observation.lenswatch else None
+        shown: str | None = step.step if step else None
+        if observation.event.dataset == _DNS or (flow is not None and flow.state == "attempt"):
+            activity, shown = NAME_LOOKUP, None
+        elif shown == "download":
+            activity = activities[FIRMWARE_DOWNLOAD]
+        elif shown == "check" or match.role == FIRMWARE_ROLE:
+            activity, shown = activities[FIRMWARE_ROLE], "check"
+        else:
+            activity = activities[match.role]
+        entity = self.facts.entities.get(match.entity)
+        return Contact(match, entity, match.role, activity, name, address, shown)
+
+
+def _asked_name(observation: Observation) -> str | None:
+    name = observation.destination.domain
+    if name is None:
+        dns = observation.dns
+        if dns is None or dns.question is None:
+            return None
+        name = dns.question.name
+    name = normalise_name(name)
+    return None if not name or name.endswith(LOCAL_SUFFIXES) else name

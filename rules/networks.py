@@ -1,0 +1,165 @@
+"""Addresses → the longest network that holds them.
+
+Nested networks are cut into disjoint runs once, when the index is sealed: a run is a first address and the network
+that is the longest one from there on. A lookup bisects the first addresses, so that it costs the same whatever the
+prefix lengths are and however deep they nest.
+"""
+
+import ipaddress
+from array import array
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import MutableSequence
+from itertools import accumulate
+from operator import itemgetter
+from typing import Final, Generic, NamedTuple, TypeVar
+
+Owner = TypeVar("Owner")
+_V4_BITS: Final = 32
+_V6_BITS: Final = 128
+_HINT_BITS: Final = 16
+# A look-up is faster than int() by half, and refuses "01", " 1" and "+1" too.
+_OCTETS: Final = {str(octet): octet for octet in range(256)}
+
+
+class Network(NamedTuple):
+    """A network: its first address as a number, its prefix length in bits, and its IP version."""
+
+    first: int
+    length: int
+    version: int
+
+
+def read_network(text: str) -> Network:
+    """A network or a single address as text. Raises ValueError, as for host bits that are set."""
+    address, slash, length_text = text.partition("/")
+    number, version = read_address(address)
+    bits = _V6_BITS if ":" in address else _V4_BITS
+    if version != (6 if bits == _V6_BITS else 4) or (slash and not length_text.isdecimal()):
+        raise ValueError(f"{text!r} is no network")
+    length = int(length_text) if slash else bits
+    if length > bits:
+        raise ValueError(f"{text!r} is no network")
+    if number & (1 << bits - length) - 1:
+        raise ValueError(f"{text!r} has host bits set")
+    return Network(number, length, version)
+
+
+def read_address(text: str) -> tuple[int, int]:
+    """(number, IP version) of an address as text; an IPv4-mapped one (RFC 4291 section 2.5.5.2) is its IPv4 address.
+    (0, 0) for text that is no address."""
+    try:
+        if ":" not in text:
+            a, b, c, d = text.split(".")
+            return _OCTETS[a] << 24 | _OCTETS[b] << 16 | _OCTETS[c] << 8 | _OCTETS[d], 4
+        number = _read_v6(text)
+    except (KeyError, ValueError):
+        return 0, 0
+    return (number & 0xFFFFFFFF, 4) if number >> 32 == 0xFFFF else (number, 6)
+
+
+def _read_v6(text: str) -> int:
+    """The library's parser takes three times as long; RFC 4291 section 2.2. What is rare is left to the library."""
+    head, gap, tail = text.partition("::")
+    left = head.split(":") if head else []
+    right = tail.split(":") if tail else []
+    missing = 8 - len(left) - len(right)
+    if (missing < 1 if gap else missing) or "%" in text or "." in text:
+        return int(ipaddress.IPv6Address(text.partition("%")[0]))
+    groups = [group.rjust(4, "0") for group in left] + ["0000"] * missing + [group.rjust(4, "0") for group in right]
+    octets = bytes.fromhex("".join(groups))
+    if len(octets) != 16:
+        raise ValueError(text)
+    return int.from_bytes(octets, "big")
+
+
+class NetworkIndex(Generic[Owner]):
+    """Networks and their owners. `add` fills it and `seal` must follow before `match` is asked."""
+
+    __slots__ = ("_v4", "_v6")
+
+    def __init__(self) -> None:
+        self._v4: _Runs[Owner] = _Runs(_V4_BITS)
+        self._v6: _Runs[Owner] = _Runs(_V6_BITS)
+
+    def __len__(self) -> int:
+        return self._v4.size + self._v6.size
+
+    def add(self, text: str, owner: Owner) -> None:
+        """Takes a network as text. The first owner of the very same network keeps it. Raises ValueError."""
+        first, length, version = read_network(text)
+        (self._v4 if version == 4 else self._v6).add(first, length, text, owner)
+
+    def seal(self) -> None:
+        """Makes what was added answerable; nothing can be added any more."""
+        self._v4.seal()
+        self._v6.seal()
+
+    def match(self, address: str) -> tuple[str, Owner] | None:
+        """The longest network that holds an address (both as text), and its owner."""
+        number, version = read_address(address)
+        runs = self._v4 if version == 4 else self._v6
+        if not version:
+            return None
+        top = number >> runs.hint_shift
+        run = bisect_right(runs.starts, number, runs.hints[top], runs.hints[top + 1]) - 1
+        owner = runs.owners[runs.owner_ids[run]]
+        return None if owner is None else (runs.texts[run], owner)
+
+
+class _Runs(Generic[Owner]):
+    """Networks of one IP version: columns, since there may be millions.
+
+    `starts`, `texts` and `owner_ids` are the runs: first address, network, and position in `owners`.
+    `hints` says for each value of an address's first 16 bits where its runs begin. IPv4 addresses fit a column of four
+    bytes; IPv6 addresses fit none, and are a list.
+    """
+
+    __slots__ = ("_added", "_bits", "hint_shift", "hints", "owner_ids", "owners", "size", "starts", "texts")
+
+    def __init__(self, bits: int) -> None:
+        self._bits, self.hint_shift = bits, bits - _HINT_BITS
+        self._added: list[tuple[int, str, int]] = []
+        self.size = 0
+        # The first owner is nobody, and the first run begins at 0 and is nobody's, so that every address lies in a run.
+        self.owners: list[Owner | None] = [None]
+        self.starts: MutableSequence[int] = array("I", [0]) if bits == _V4_BITS else [0]
+        self.texts = [""]
+        self.owner_ids = array("I", [0])
+        self.hints = array("I")
+
+    def add(self, first: int, length: int, text: str, owner: Owner) -> None:
+        # A list's networks come one after the other with one owner: the last owner is nearly always this one.
+        if self.owners[-1] is not owner:
+            self.owners.append(owner)
+        self._added.append((first << 8 | length, text, len(self.owners) - 1))
+        self.size += 1
+
+    def seal(self) -> None:
+        added, self._added = self._added, []
+        added.sort(key=itemgetter(0))
+        around: list[tuple[int, int, str, int]] = [(1 << self._bits, -1, "", 0)]
+        for key, text, owner_id in added:
+            first, length = key >> 8, key & 255
+            while around[-1][0] <= first:
+                self._close(around)
+            if around[-1][1] != key:
+                self._begin_run(first, text, owner_id)
+                around.append((first + (1 << self._bits - length), key, text, owner_id))
+        while len(around) > 1:
+            self._close(around)
+        counts = Counter(start >> self.hint_shift for start in self.starts)
+        self.hints = array("I", accumulate((counts[top] for top in range(1 << _HINT_BITS)), initial=0))
+
+    def _close(self, around: list[tuple[int, int, str, int]]) -> None:
+        end, *_ = around.pop()
+        _, _, text, owner_id = around[-1]
+        self._begin_run(end, text, owner_id)
+
+    def _begin_run(self, start: int, text: str, owner_id: int) -> None:
+        if self.starts[-1] == start:
+            self.texts[-1], self.owner_ids[-1] = text, owner_id
+        elif start >> self._bits == 0:
+            self.starts.append(start)
+            self.texts.append(text)
+            self.owner_ids.append(owner_id)

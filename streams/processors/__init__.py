@@ -1,0 +1,1 @@
+"""Plain functions and small state over plain mappings; time is an argument."""

@@ -1,0 +1,225 @@
+"""What holds for every dissector on the list, whatever it reads: facts, not yet, or Malformed, and nothing else."""
+
+from collections.abc import Iterable
+from importlib import import_module
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collector.dissectors import DISSECTORS
+from collector.dissectors.dissector import FROM_CLIENT, FROM_SERVER, Dissection, Dissector, Fact
+from collector.errors import Malformed
+from tests.collector.dissectors.messages import DATAGRAMS, STREAMS, Sample
+
+PORTS = (53, 80, 443, 1053, 5353, 5355, 34_567)
+
+
+def resolve(dotted: str) -> Dissector:
+    module, _, attribute = dotted.rpartition(".")
+    found = getattr(import_module(module), attribute)
+    assert isinstance(found, Dissector)
+    return found
+
+
+def begin(sample: Sample) -> Dissection:
+    make = resolve(sample.dissector).begin
+    assert make is not None
+    return make()
+
+
+def read_datagram(sample: Sample, payload: bytes, direction: int) -> list[Fact]:
+    read = resolve(sample.dissector).read_datagram
+    assert read is not None
+    return read(payload, direction)
+
+
+def feed(dissection: Dissection, direction: int, chunks: Iterable[bytes]) -> list[Fact]:
+    return [fact for chunk in chunks for fact in dissection.feed(direction, chunk)]
+
+
+def listen(sample: Sample) -> list[Fact]:
+    dissection = begin(sample)
+    return [fact for direction, data in sample.parts for fact in feed(dissection, direction, [data])]
+
+
+def named(sample: Sample) -> str:
+    return sample.dissector.removeprefix("collector.dissectors.")
+
+
+streams = pytest.mark.parametrize("sample", STREAMS, ids=named)
+datagrams = pytest.mark.parametrize("sample", DATAGRAMS, ids=named)
+dissectors = pytest.mark.parametrize("dotted", DISSECTORS)
+
+
+def test_every_dissector_on_the_list_has_a_sample_for_what_it_reads() -> None:
+    for dotted in DISSECTORS:
+        dissector = resolve(dotted)
+        for reads, samples in ((dissector.begin, STREAMS), (dissector.read_datagram, DATAGRAMS)):
+            if reads is not None:
+                mend = f"add a Sample of {dotted} to tests/collector/dissectors/messages.py"
+                assert dotted in {sample.dissector for sample in samples}, mend
+
+
+@streams
+def test_a_conversation_is_read_whole(sample: Sample) -> None:
+    assert len(listen(sample)) == sample.facts
+
+
+@datagrams
+def test_each_datagram_is_read(sample: Sample) -> None:
+    facts = [fact for direction, data in sample.parts for fact in read_datagram(sample, data, direction)]
+    assert len(facts) == sample.facts
+
+
+@streams
+def test_a_stream_says_the_same_wherever_it_is_cut(sample: Sample) -> None:
+    whole = listen(sample)
+    for cut in range(1, max(len(data) for _, data in sample.parts)):
+        dissection = begin(sample)
+        facts = []
+        for direction, data in sample.parts:
+            facts += feed(dissection, direction, [data[:cut], data[cut:]])
+        assert facts == whole, f"cut at {cut}"
+
+
+@streams
+def test_a_stream_says_the_same_byte_by_byte(sample: Sample) -> None:
+    dissection = begin(sample)
+    facts = [
+        fact
+        for direction, data in sample.parts
+        for fact in feed(dissection, direction, (data[at : at + 1] for at in range(len(data))))
+    ]
+    assert facts == listen(sample)
+
+
+@streams
+def test_what_is_skipped_changes_nothing(sample: Sample) -> None:
+    dissection = begin(sample)
+    facts = []
+    for direction, data in sample.parts:
+        position = 0
+        while position < len(data):
+            if left := dissection.skip[direction]:
+                dissection.skip[direction] -= min(left, len(data) - position)
+                position += left
+                continue
+            facts += feed(dissection, direction, [data[position : position + 1]])
+            position += 1
+    assert facts == listen(sample)
+
+
+@streams
+def test_the_beginning_of_a_stream_is_recognised_or_not_yet(sample: Sample) -> None:
+    recognises = resolve(sample.dissector).recognises
+    for direction, data in sample.parts:
+        assert recognises(data, sample.port, direction) is True
+        answers = [recognises(data[:cut], sample.port, direction) for cut in range(len(data))]
+        assert answers == sorted(answers, key=bool)
+        assert False not in answers
+
+
+@datagrams
+def test_a_whole_datagram_is_recognised(sample: Sample) -> None:
+    for direction, data in sample.parts:
+        assert resolve(sample.dissector).recognises(data, sample.port, direction) is True
+
+
+@dissectors
+def test_no_other_dissector_takes_a_stream_for_its_own(dotted: str) -> None:
+    dissector = resolve(dotted)
+    if dissector.begin is None:
+        return
+    for sample in STREAMS:
+        if sample.dissector != dotted:
+            for direction, data in sample.parts:
+                assert dissector.recognises(data, 8000, direction) is False
+
+
+@datagrams
+def test_a_cut_or_longer_datagram_is_facts_or_malformed(sample: Sample) -> None:
+    for direction, data in sample.parts:
+        for cut in range(len(data)):
+            read_or_refuse(sample, data[:cut], direction)
+        read_or_refuse(sample, data + data, direction)
+
+
+@datagrams
+def test_a_datagram_with_any_byte_changed_is_facts_or_malformed(sample: Sample) -> None:
+    for direction, data in sample.parts:
+        for changed in changes(data):
+            read_or_refuse(sample, changed, direction)
+
+
+@streams
+def test_a_stream_with_any_byte_changed_is_facts_or_malformed(sample: Sample) -> None:
+    for direction, data in sample.parts:
+        for changed in changes(data):
+            try:
+                feed(begin(sample), direction, [changed])
+            except Malformed as error:
+                assert "\n" not in str(error)
+
+
+def changes(data: bytes) -> Iterable[bytes]:
+    """Each byte one less and one more (a length too short, too long), 0, 255, and what is a compression pointer."""
+    for at, byte in enumerate(data):
+        for other in {(byte - 1) & 255, (byte + 1) & 255, 0, 255, 0xC0} - {byte}:
+            yield data[:at] + bytes([other]) + data[at + 1 :]
+
+
+def read_or_refuse(sample: Sample, payload: bytes, direction: int) -> None:
+    try:
+        facts = read_datagram(sample, payload, direction)
+    except Malformed as error:
+        assert "\n" not in str(error)
+    else:
+        assert facts
+
+
+def seeded(samples: Iterable[Sample]) -> st.SearchStrategy[tuple[int, bytes]]:
+    """Any bytes, and real messages cut anywhere with any bytes behind."""
+    parts = sorted({part for sample in samples for part in sample.parts})
+    cut = st.sampled_from(parts).flatmap(
+        lambda part: st.tuples(
+            st.just(part[0]),
+            st.builds(lambda size, junk: part[1][:size] + junk, st.integers(0, len(part[1])), st.binary(max_size=64)),
+        )
+    )
+    return cut | st.tuples(st.sampled_from((FROM_CLIENT, FROM_SERVER)), st.binary(max_size=256))
+
+
+@dissectors
+@given(part=seeded((*STREAMS, *DATAGRAMS)), port=st.sampled_from(PORTS))
+def test_recognising_has_three_answers_whatever_the_bytes(dotted: str, part: tuple[int, bytes], port: int) -> None:
+    dissector = resolve(dotted)
+    assert dissector.recognises(part[1], port, part[0]) in (True, False, None)
+
+
+@streams
+@given(part=seeded(STREAMS), cut=st.integers(0, 600))
+def test_any_bytes_in_a_stream_are_facts_or_malformed_wherever_cut(
+    sample: Sample, part: tuple[int, bytes], cut: int
+) -> None:
+    direction, data = part
+    assert outcome(sample, direction, [data]) == outcome(sample, direction, [data[:cut], data[cut:]])
+
+
+def outcome(sample: Sample, direction: int, chunks: list[bytes]) -> tuple[list[Fact], bool]:
+    """The facts until the end or until the stream breaks, and whether it broke."""
+    dissection = begin(sample)
+    facts: list[Fact] = []
+    try:
+        for chunk in chunks:
+            for fact in dissection.feed(direction, chunk):
+                facts.append(fact)
+    except Malformed:
+        return facts, True
+    return facts, False
+
+
+@datagrams
+@given(part=seeded(DATAGRAMS))
+def test_any_datagram_is_facts_or_malformed(sample: Sample, part: tuple[int, bytes]) -> None:
+    read_or_refuse(sample, part[1], part[0])
