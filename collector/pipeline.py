@@ -9,7 +9,6 @@ import numpy as np
 
 from collector.decode import decode
 from collector.dissectors.dissector import FROM_CLIENT, FROM_SERVER, Fact
-from collector.errors import Malformed
 from collector.flows import EVICTED_SHARE, READ_BOTH, READ_NOTHING, FlowTable
 from collector.identify.fingerprint import Fingerprint
 from collector.identify.inventory import Inventory
@@ -42,7 +41,7 @@ class Pipeline:
         self._datagrams = tuple(each for each in dissectors if each.read_datagram is not None)
         self._numbers = {each.name: number for number, each in enumerate(dissectors, 1)}
         self._own = OwnNetworks(settings.networks)
-        self._views: dict[int, FlowView] = {}
+        self._viewed: list[Reader] = []
         self._report = Reporter(settings, self.inventory, self.names, self._own, tuple(self._numbers))
 
     def process(self, block: Block) -> list[Observation]:
@@ -54,7 +53,7 @@ class Pipeline:
         found: list[Observation] = []
         self._finish_ended(found)
         self._read(batch, rows, found)
-        self._views.clear()
+        self._forget_views()
         opened = self.flows.opened(int(batch.time_ns[-1]))
         if len(opened):
             self._report.opened(self.flows.columns, opened, found)
@@ -71,6 +70,11 @@ class Pipeline:
                              ("devices", self.inventory.evicted)):  # fmt: skip
             self.ledger.drop(stage, "evicted", count)
         return found
+
+    def _forget_views(self) -> None:
+        for reader in self._viewed:
+            reader.view = None
+        self._viewed.clear()
 
     def _count(self, found: list[Observation]) -> None:
         self.ledger.flows = self.flows.total
@@ -140,23 +144,19 @@ class Pipeline:
         self, reader: StreamReader, values: FlowValues, direction: int, sequence: int, payload: bytes, syn: int,
         at_ns: int, found: list[Observation],
     ) -> None:  # fmt: skip
-        try:
-            for ordinal, fact in enumerate(reader.feed(direction, sequence, payload, syn)):
-                self._tell(reader, values, direction, fact, at_ns, f"{sequence}.{ordinal}", found)
-        except Malformed as error:
-            self._break(reader, values, error, at_ns, str(sequence), found)
+        for ordinal, fact in enumerate(reader.feed(direction, sequence, payload, syn)):
+            self._tell(reader, values, direction, fact, at_ns, f"{sequence}.{ordinal}", found)
+        if reader.broken is not None:
+            self._break(reader, values, at_ns, str(sequence), found)
 
     def _read_datagram(
         self, reader: DatagramReader, values: FlowValues, direction: int, payload: bytes, at_ns: int,
         found: list[Observation],
     ) -> None:  # fmt: skip
-        try:
-            facts = reader.read(direction, payload)
-        except Malformed as error:
-            self._break(reader, values, error, at_ns, "0", found)
-            return
-        for ordinal, fact in enumerate(facts):
+        for ordinal, fact in enumerate(reader.read(direction, payload)):
             self._tell(reader, values, direction, fact, at_ns, str(ordinal), found)
+        if reader.broken is not None:
+            self._break(reader, values, at_ns, "0", found)
 
     def _tell(
         self, reader: Reader, values: FlowValues, direction: int, fact: Fact, at_ns: int, place: str,
@@ -167,25 +167,23 @@ class Pipeline:
             turned = fact.backward != (direction == FROM_SERVER)
         else:
             turned = fact.backward and (fact.tls is not None or fact.url is not None)
-        reader.turned = reader.turned or turned
+        if turned and not reader.turned:
+            reader.turned, reader.view = True, None
         found.append(self._report.fact(self._view(reader, values), reader, fact, at_ns, place))
 
     def _view(self, reader: Reader, values: FlowValues) -> FlowView:
-        """The flow in words, made once a batch: a view that is kept with its flow would be most of a flow's memory."""
-        key = id(reader)
-        view = self._views.get(key)
-        began = reader.began ^ reader.turned
-        if view is None or view.values[0] != began:
-            view = self._views[key] = FlowView((began, *values[1:]), self.inventory)
+        """The flow in words, kept for this batch only: kept for good, it would be most of what a flow costs."""
+        view = reader.view
+        if view is None:
+            began = reader.began ^ reader.turned
+            view = reader.view = FlowView((began, *values[1:]), self.inventory)
+            self._viewed.append(reader)
         return view
 
-    def _break(
-        self, reader: Reader, values: FlowValues, error: Malformed, at_ns: int, place: str, found: list[Observation]
-    ) -> None:
+    def _break(self, reader: Reader, values: FlowValues, at_ns: int, place: str, found: list[Observation]) -> None:
         """A broken flow is one observation, and is then left alone."""
-        view = self._view(reader, values)
-        broken = Broken(protocol=reader.protocol or "unknown", reason=str(error)[:MAX_REASON_CHARACTERS])
-        found.append(self._report.broken(view, reader, broken, at_ns, place))
+        broken = Broken(protocol=reader.protocol or "unknown", reason=str(reader.broken)[:MAX_REASON_CHARACTERS])
+        found.append(self._report.broken(self._view(reader, values), reader, broken, at_ns, place))
         reader.give_up()
 
     def _finish_ended(self, found: list[Observation]) -> None:
@@ -196,18 +194,16 @@ class Pipeline:
                 if isinstance(reader, StreamReader):
                     self._finish_stream(reader, group.columns, place, found)
             self._report.ended(group, found)
-        self._views.clear()
+        self._forget_views()
 
     def _finish_stream(
         self, reader: StreamReader, columns: dict[str, Ints], place: int, found: list[Observation]
     ) -> None:
-        at_ns = int(columns["last_ns"][place])
-        values: FlowValues | None = None
-        try:
-            for ordinal, (direction, fact) in enumerate(reader.finish()):
-                values = values or self._own.values(columns, np.array([place]))[0]
+        at_ns, facts = int(columns["last_ns"][place]), reader.finish()
+        if facts or reader.broken is not None:
+            values = self._own.values(columns, np.array([place]))[0]
+            for ordinal, (direction, fact) in enumerate(facts):
                 self._tell(reader, values, direction, fact, at_ns, f"end.{ordinal}", found)
-        except Malformed as error:
-            values = values or self._own.values(columns, np.array([place]))[0]
-            self._break(reader, values, error, at_ns, "end", found)
+            if reader.broken is not None:
+                self._break(reader, values, at_ns, "end", found)
         self.ledger.drop("reading", "gap", reader.gaps)

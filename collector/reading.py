@@ -4,7 +4,9 @@ import importlib
 
 from collector.dissectors import DISSECTORS
 from collector.dissectors.dissector import FROM_CLIENT, FROM_SERVER, Dissection, Dissector, Fact
+from collector.errors import Malformed
 from collector.reassembly import Reassembly
+from collector.views import FlowView
 
 MAX_UNDECIDED_BYTES = 2_048
 MAX_UNDECIDED_DATAGRAMS = 4
@@ -23,18 +25,21 @@ def load_dissectors(names: tuple[str, ...] = DISSECTORS) -> tuple[Dissector, ...
 class StreamReader:
     """One TCP flow. `protocol` is the dissector's name once it is known.
 
-    `began` is the side that began the flow, as far as its first packet told; it stays as it was. `turned` (it was
-    the other side) and `name` (the peer's name and where it stood) are the pipeline's. A Reassembly is made only when a segment is out of order.
+    `began` is the side that began the flow, as far as its first packet told; it stays as it was. `broken` is set
+    when the bytes break their protocol. `turned` (the other side began it), `name` (the peer's, and where it stood) and
+    `view` are the pipeline's. A Reassembly is made only when a segment is out of order.
     """
 
     __slots__ = (
-        "_dissection", "_dissectors", "_heads", "_next", "_open", "_port", "_streams", "began", "gaps", "name", "protocol",
-        "turned",
+        "_dissection", "_dissectors", "_heads", "_next", "_open", "_port", "_streams", "began", "broken", "gaps", "name",
+        "protocol", "turned", "view",
     )  # fmt: skip
 
     def __init__(self, dissectors: tuple[Dissector, ...], port: int, began: int) -> None:
         self.began = began
         self.turned = False
+        self.view: FlowView | None = None
+        self.broken: Malformed | None = None
         self.name: tuple[str, str] | None = None
         self.protocol: str | None = None
         self.gaps = 0
@@ -51,7 +56,7 @@ class StreamReader:
         return self._open[direction] if self._dissection is None else self._dissection.wants[direction]
 
     def feed(self, direction: int, sequence: int, payload: bytes, syn: int) -> list[Fact]:
-        """A segment; `syn` is the sequence number of this direction's SYN, -1 when it was not seen. Raises Malformed."""
+        """A segment; `syn` is the sequence number of this direction's SYN, -1 when it was not seen."""
         if self._streams is None or self._streams[direction] is None:
             expected = self._next[direction]
             if expected < 0:
@@ -74,10 +79,10 @@ class StreamReader:
         self._close(FROM_SERVER)
 
     def finish(self) -> list[tuple[int, Fact]]:
-        """The flow has ended: what still lay behind a hole is read. Direction and fact; raises Malformed."""
+        """The flow has ended: what still lay behind a hole is read. Direction and fact."""
         found: list[tuple[int, Fact]] = []
         for direction, stream in enumerate(self._streams or ()):
-            while stream is not None and self.wants(direction):
+            while stream is not None and self.broken is None and self.wants(direction):
                 skipped = stream.skipped_bytes
                 data = stream.flush()
                 if not data:
@@ -100,8 +105,17 @@ class StreamReader:
                 self._close(direction)
                 return []
         if self._dissection is not None:
-            return list(self._dissection.feed(direction, data))
+            return self._dissect(self._dissection, direction, data)
         return self._decide(direction, data) if self._open[direction] else []
+
+    def _dissect(self, dissection: Dissection, direction: int, data: bytes) -> list[Fact]:
+        """What the bytes complete; what was read before they broke the protocol is kept."""
+        found: list[Fact] = []
+        try:
+            found.extend(dissection.feed(direction, data))
+        except Malformed as error:
+            self.broken = error
+        return found
 
     def _bridge(self, direction: int, hole: int) -> bool:
         """A hole does no harm where nothing was read yet, or inside a body that is skipped."""
@@ -129,9 +143,9 @@ class StreamReader:
                 self.protocol = dissector.name
                 dissection = self._dissection = dissector.begin()
                 self._heads = None
-                found = list(dissection.feed(direction, head))
+                found = self._dissect(dissection, direction, head)
                 if heads is not None and heads[1 - direction] and dissection.wants[1 - direction]:
-                    found += dissection.feed(1 - direction, heads[1 - direction])
+                    found += self._dissect(dissection, 1 - direction, heads[1 - direction])
                 return found
             undecided = undecided or answer is None
         if undecided and len(head) < MAX_UNDECIDED_BYTES:
@@ -146,11 +160,13 @@ class StreamReader:
 class DatagramReader:
     """One UDP flow: which dissector reads its datagrams, and how many were nobody's. See StreamReader for the rest."""
 
-    __slots__ = ("_dissectors", "_port", "began", "dissector", "misses", "name", "turned")
+    __slots__ = ("_dissectors", "_port", "began", "broken", "dissector", "misses", "name", "turned", "view")
 
     def __init__(self, dissectors: tuple[Dissector, ...], port: int, began: int) -> None:
         self.began = began
         self.turned = False
+        self.view: FlowView | None = None
+        self.broken: Malformed | None = None
         self.name: tuple[str, str] | None = None
         self.dissector: Dissector | None = None
         self.misses = 0
@@ -171,7 +187,7 @@ class DatagramReader:
         return self.dissector is not None or self.misses < MAX_UNDECIDED_DATAGRAMS
 
     def read(self, direction: int, payload: bytes) -> list[Fact]:
-        """What a datagram says. Raises Malformed when it breaks the protocol that recognised it."""
+        """What a datagram says."""
         dissector = self.dissector
         if dissector is None:
             for dissector in self._dissectors:
@@ -182,4 +198,8 @@ class DatagramReader:
                 self.misses += 1
                 return []
         assert dissector.read_datagram is not None
-        return dissector.read_datagram(payload, direction)
+        try:
+            return dissector.read_datagram(payload, direction)
+        except Malformed as error:
+            self.broken = error
+            return []

@@ -59,8 +59,10 @@ class Reporter:
             elif reader.name is None:
                 reader.name = self._names.name_of(client, view.destination.ip, at_ns)
             self._weigh(view, reader.name, fact)
-        elif dataset == "dns" and name is not None and fact.dns is not None and fact.dns.resolved_ip:
-            self._names.learn(client, fact.dns.resolved_ip, name, at_ns, "dns_answer")
+        elif dataset == "dns" and name is not None and fact.dns is not None:
+            if fact.dns.resolved_ip:
+                self._names.learn(client, fact.dns.resolved_ip, name, at_ns, "dns_answer")
+            self._weigh_question(view, name)
         observation = self._make(view, dataset, at_ns, place, reader.name)
         observation.dns, observation.tls, observation.url = fact.dns, fact.tls, fact.url
         observation.http, observation.user_agent = fact.http, fact.user_agent
@@ -84,6 +86,14 @@ class Reporter:
             self._inventory.note_call(view.device, name[0])
         if fact is not None and fact.user_agent is not None:
             self._inventory.note_user_agent(view.device, fact.user_agent.original)
+
+    def _weigh_question(self, view: FlowView, name: str) -> None:
+        """Who asks for a maker's device names is likely such a device, unless it asks for others, as a resolver does."""
+        resolver = view.server_device(self._inventory)
+        if resolver is not None:
+            resolver.serve_names()
+        if view.direction != "inbound" and not view.device.resolver:
+            self._inventory.note_call(view.device, name, asked=True)
 
     def opened(self, columns: dict[str, Column], rows: Ints, found: list[Observation]) -> None:
         """Flows that both sides have spoken on: evidence of who they are, and observations of cameras' flows."""

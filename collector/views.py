@@ -31,7 +31,9 @@ class OwnNetworks:
         parsed = [ipaddress.ip_network(network) for network in networks]
         self._four = [(int(each.network_address), int(each.netmask)) for each in parsed if each.version == 4]
         self._six = [
-            tuple(np.frombuffer(int(part).to_bytes(16, "big"), np.uint8) for part in (each.network_address, each.netmask))
+            tuple(
+                np.frombuffer(int(part).to_bytes(16, "big"), np.uint8) for part in (each.network_address, each.netmask)
+            )
             for each in parsed
             if each.version == 6
         ]

@@ -1,9 +1,10 @@
 """Names and addresses → which company, in which role, by which fact.
 
 A name matches on label boundaries only (RFC 1034 section 3.1), and the longest match wins: a fact about the whole
-name (exact before regex before suffix), else the suffix with the most labels. A dict keyed by the last two labels
-says what is known there and whether anything lies deeper, so that a miss costs one probe however many facts there
-are. Addresses are matched by longest prefix (`networks.py`).
+name (exact before regex before suffix), else the suffix with the most labels. One dict holds every name that a fact
+has and every name above it; an entry says whether anything lies deeper. A lookup begins at the last two labels and
+goes down while that is so: a name of which nothing is known costs one probe, however many facts there are.
+Addresses are matched by longest prefix (`networks.py`).
 """
 
 import contextlib
@@ -59,15 +60,17 @@ class _DynamicZone(msgspec.Struct, frozen=True):
     customer: EndpointMatch
 
 
-class _Zone(msgspec.Struct):
-    """What is known at and below two labels: whose the two labels are, how many labels the longest suffix below has,
-    whether exact names lie there, the patterns that are asked there, and the names that are rejected."""
+class _Node(msgspec.Struct, frozen=True):
+    """What is known at a name: whose it is with all below it, whose it is alone, and whether anything lies deeper.
 
-    owner: "_Owner | None"
-    deepest: int
-    exact: bool
-    patterns: tuple[tuple[str, re.Pattern[str], EndpointMatch], ...] = ()
-    rejected: tuple[tuple[str, NotTheCompany], ...] = ()
+    `patterns` are asked for all names at and below it; `rejected` says that those are nobody's.
+    """
+
+    owner: "_Owner | None" = None
+    exact: "_Owner | None" = None
+    deeper: bool = False
+    patterns: tuple[tuple[re.Pattern[str], EndpointMatch], ...] = ()
+    rejected: NotTheCompany | None = None
 
 
 _Owner = EndpointMatch | _List | _DynamicZone | NotTheCompany
@@ -98,14 +101,13 @@ class EndpointIndex:
     `size` is the number of names, patterns and networks that were added.
     """
 
-    __slots__ = ("_deep", "_exact", "_first", "_networks", "_shared", "_top", "size")
+    __slots__ = ("_names", "_networks", "_shared", "_top", "size")
 
     def __init__(self) -> None:
-        self._first: dict[str, _Owner | _Zone] = {}
-        self._deep: dict[str, _Owner] = {}
-        self._exact: dict[str, _Owner] = {}
+        # An owner alone stands for a node that has nothing else: a long list has very many.
+        self._names: dict[str, _Owner | _Node] = {}
         self._top: dict[str, _Owner] = {}
-        self._shared: dict[tuple[int, bool], _Zone] = {}
+        self._shared: dict[tuple[int, int, bool], _Node] = {}
         self._networks: NetworkIndex[EndpointMatch | _List] = NetworkIndex()
         self.size = 0
 
@@ -113,15 +115,20 @@ class EndpointIndex:
         """The fact behind a normalised name, or None. A name that the facts reject has none."""
         last = name.rfind(".")
         cut = name.rfind(".", 0, last) + 1 if last > 0 else 0
-        entry = self._first.get(name[cut:] if cut else name)
-        if entry is None and not self._top:
-            return None
-        owner, start = self._owner(name, cut, entry)
-        return None if owner is None else _answer(owner, name, start)
+        entry = self._names.get(name[cut:] if cut else name)
+        if type(entry) is _Node:
+            owner, start = self._descend(name, cut, entry)
+            return None if owner is None else _answer(owner, name, start)
+        if entry is not None:
+            return _answer(entry, name, cut)  # type: ignore[arg-type]
+        owner = self._top.get(name[last + 1 :]) if self._top else None
+        return None if owner is None else _answer(owner, name, last + 1)
 
     def rejection(self, name: str) -> NotTheCompany | None:
         """The fact that says that a normalised name is not the company's that it looks like, or None."""
-        owner, _ = self._owner(name, _start_of(name, 2), self._first.get(_last_two(name)))
+        cut = _start_of(name, 2)
+        entry = self._names.get(name[cut:])
+        owner = self._descend(name, cut, entry)[0] if type(entry) is _Node else None
         return owner if type(owner) is NotTheCompany else None
 
     def match_address(self, address: str) -> EndpointMatch | None:
@@ -139,32 +146,35 @@ class EndpointIndex:
         """Whether any address can match."""
         return len(self._networks) > 0
 
-    def _owner(self, name: str, cut: int, entry: "_Owner | _Zone | None") -> tuple[_Owner | None, int]:
-        """Whose the name is, and where in it the fact's own name begins. `cut`: where the last two labels begin."""
-        if entry is None:
-            top = name.rfind(".") + 1
-            return self._top.get(name[top:]), top
-        if type(entry) is not _Zone:
-            return entry, cut  # type: ignore[return-value]
-        for rejected, fact in entry.rejected:
-            if is_below(name, rejected):
-                return fact, 0
-        if entry.exact and (owner := self._exact.get(name)) is not None:
-            return owner, 0
-        owner, start = entry.owner, cut
-        if entry.deepest > 2:
-            at = _start_of(name, entry.deepest)
-            while at < cut:
-                deeper = self._deep.get(name[at:])
-                if deeper is not None:
-                    owner, start = deeper, at
-                    break
-                at = name.find(".", at) + 1
-        for under, pattern, match in entry.patterns:
-            if is_below(name, under) and pattern.fullmatch(name):
-                return match, 0
+    def _descend(self, name: str, cut: int, node: _Node) -> "tuple[_Owner | None, int]":
+        """Whose a name is, and where in it the fact's own name begins. `node` is that of its end, from `cut` on."""
+        owner: _Owner | None = None
+        start, patterns = 0, node.patterns
+        while node.rejected is None:
+            if node.owner is not None:
+                owner, start = node.owner, cut
+            if cut == 0:
+                owner, start = (owner, start) if node.exact is None else (node.exact, 0)
+                break
+            if not node.deeper:
+                break
+            cut = name.rfind(".", 0, cut - 1) + 1
+            entry = self._names.get(name[cut:])
+            if type(entry) is not _Node:
+                if entry is not None:
+                    owner, start = entry, cut  # type: ignore[assignment]
+                break
+            node = entry
+            patterns += node.patterns
+        else:
+            return node.rejected, cut
+        if patterns and not (cut == 0 and node.exact is not None):
+            for pattern, match in patterns:
+                if pattern.fullmatch(name):
+                    return match, 0
         if owner is None and self._top:
-            return self._owner(name, cut, None)
+            start = name.rfind(".") + 1
+            owner = self._top.get(name[start:])
         return owner, start
 
     def add_file(self, file: EndpointFile) -> None:
@@ -210,11 +220,8 @@ class EndpointIndex:
         Comes after all additions."""
         for text in fact.names:
             name = _checked(text)
-            key = _last_two(name)
-            self._widen(key, 2, exact=False)
-            zone = self._first[key]
-            assert type(zone) is _Zone
-            self._first[key] = msgspec.structs.replace(zone, rejected=(*zone.rejected, (name, fact)))
+            self._reach(name)
+            self._names[name] = _Node(rejected=fact)
 
     def seal(self) -> "EndpointIndex":
         """Makes the added networks answerable; to be called once, after the last addition."""
@@ -228,54 +235,57 @@ class EndpointIndex:
     def _add_name(self, name: str, owner: _Owner, exact: bool, replace: bool) -> None:
         """Lists do not replace: a fact of its own says more than a list's line."""
         self.size += 1
-        labels = name.count(".") + 1
+        if "." not in name and not exact:
+            if replace or name not in self._top:
+                self._top[name] = owner
+            return
+        self._reach(name)
+        entry = self._names.get(name)
+        if entry is None and not exact:
+            self._names[name] = owner
+            return
+        node = self._node(name)
         if exact:
-            _put(self._exact, name, owner, replace)
-            self._widen(_last_two(name), 2, exact=True)
-        elif labels == 1:
-            _put(self._top, name, owner, replace)
-        elif labels > 2:
-            _put(self._deep, name, owner, replace)
-            self._widen(_last_two(name), labels, exact=False)
+            self._set(name, node.owner, owner if replace else node.exact or owner, node.deeper, node)
         else:
-            entry = self._first.get(name)
-            if entry is None:
-                self._first[name] = owner
-            elif type(entry) is _Zone:
-                if replace or entry.owner is None:
-                    self._first[name] = _Zone(owner, entry.deepest, entry.exact, entry.patterns)
-            elif replace:
-                self._first[name] = owner
-
-    def _widen(self, key: str, deepest: int, exact: bool) -> None:
-        """Notes at two labels that something lies below them."""
-        entry = self._first.get(key)
-        if entry is None:
-            self._first[key] = self._plain_zone(deepest, exact)
-        elif type(entry) is not _Zone:
-            self._first[key] = _Zone(entry, deepest, exact)  # type: ignore[arg-type]
-        elif deepest > entry.deepest or (exact and not entry.exact):
-            deepest, exact = max(deepest, entry.deepest), exact or entry.exact
-            if entry.owner is None and not entry.patterns:
-                self._first[key] = self._plain_zone(deepest, exact)
-            else:
-                self._first[key] = _Zone(entry.owner, deepest, exact, entry.patterns)
-
-    def _plain_zone(self, deepest: int, exact: bool) -> _Zone:
-        """A zone that owns nothing itself. All of one shape are one object, since a long list has very many."""
-        zone = self._shared.get((deepest, exact))
-        if zone is None:
-            zone = self._shared[deepest, exact] = _Zone(None, deepest, exact)
-        return zone
+            self._set(name, owner if replace else node.owner or owner, node.exact, node.deeper, node)
 
     def _add_pattern(self, under: str, pattern: re.Pattern[str], match: EndpointMatch) -> None:
         self.size += 1
-        key = _last_two(under)
-        self._widen(key, 2, exact=False)
-        zone = self._first[key]
-        assert type(zone) is _Zone
-        patterns = (*zone.patterns, (under, pattern, match))
-        self._first[key] = _Zone(zone.owner, zone.deepest, zone.exact, patterns)
+        self._reach(under)
+        node = self._node(under)
+        self._names[under] = msgspec.structs.replace(node, patterns=(*node.patterns, (pattern, match)))
+
+    def _reach(self, name: str) -> None:
+        """Notes at the names above a name that something lies deeper."""
+        cut = name.find(".") + 1
+        while cut and name.find(".", cut) > 0:
+            above = name[cut:]
+            node = self._node(above)
+            if node.deeper:
+                return
+            self._set(above, node.owner, node.exact, True, node)
+            cut = name.find(".", cut) + 1
+
+    def _node(self, name: str) -> _Node:
+        entry = self._names.get(name)
+        if type(entry) is _Node:
+            return entry
+        return _NOTHING if entry is None else _Node(owner=entry)  # type: ignore[arg-type]
+
+    def _set(self, name: str, owner: _Owner | None, exact: _Owner | None, deeper: bool, old: _Node) -> None:
+        if old.patterns or old.rejected is not None:
+            self._names[name] = _Node(owner, exact, deeper, old.patterns, old.rejected)
+            return
+        # All nodes of one shape are one object, since a long list has very many.
+        shape = (id(owner), id(exact), deeper)
+        node = self._shared.get(shape)
+        if node is None:
+            node = self._shared[shape] = _Node(owner, exact, deeper)
+        self._names[name] = node
+
+
+_NOTHING: Final = _Node()
 
 
 def is_below(name: str, zone: str) -> bool:
@@ -307,20 +317,9 @@ def _is_network(text: str) -> bool:
     return "/" in text or ":" in text or (text[-1].isdigit() and text.replace(".", "").isdigit())
 
 
-def _put(names: dict[str, _Owner], name: str, owner: _Owner, replace: bool) -> None:
-    if replace:
-        names[name] = owner
-    else:
-        names.setdefault(name, owner)
-
-
 def _start_of(name: str, labels: int) -> int:
     """Where the last `labels` labels of a name begin."""
     at = 0
     for _ in range(name.count(".") + 1 - labels):
         at = name.find(".", at) + 1
     return at
-
-
-def _last_two(name: str) -> str:
-    return name[_start_of(name, 2) :]

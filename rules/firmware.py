@@ -51,12 +51,13 @@ class FirmwareIndex:
                 elif fact.kind == "useragent" and fact.step is not None:
                     agents.append(entry)
         self._paths = {host: _Patterns(entries) for host, entries in paths.items()}
+        self._endings = tuple(self._paths)
         self._files = _Patterns(names)
         self._agents = _Patterns(agents)
 
     def at_host(self, host: str | None, target: str | None) -> FirmwareStep | None:
         """The step that a path with its query shows at a maker's host (a normalised name)."""
-        if not host or not target or not self._paths:
+        if not host or not target or not host.endswith(self._endings):
             return None
         target = target[:MAX_PATH_LENGTH]
         while host:

@@ -26,8 +26,9 @@ MAX_REMEMBERED: Final = 65_536
 
 # Makers' labels that are a common word, or lie one edit from a name that very many people use (hicloud, icloud).
 COMMON_LABELS: Final = frozenset(
-    ("autonat", "cloudwalk", "ecosightsecurity", "eyeincloud", "hicloud", "hikmall", "hiklife", "hilook", "holowits",
-     "iotbing", "ismartlife", "jftech", "kalay", "lechange", "lorex", "shipin7", "umeye", "xmeye", "ztemall")
+    ("autonat", "cloudwalk", "dbankcloud", "ecosightsecurity", "eyeincloud", "hicloud", "hik-cloud", "hiklife",
+     "hikmall", "hilook", "holowits", "hwclouds", "iotbing", "ismartlife", "jftech", "kalay", "lechange", "lorex",
+     "shipin7", "umeye", "xmeye", "ztemall")
 )  # fmt: skip
 # Companies that use far more names than the facts hold: their brand inside a label, or under another suffix, is most
 # likely their own.
@@ -129,7 +130,7 @@ class _Makers:
                 sure = fact.confidence in ("high", "medium")
                 # A maker's host at a hosting company is an exact name, and the company's domain is no maker's.
                 if fact.match == "suffix" and sure and len(label) >= MIN_LABEL_LENGTH and label not in COMMON_LABELS:
-                    own[label] = Maker(label, domain)
+                    own[label] = min(own.get(label, Maker(label, domain)), Maker(label, domain), key=_length)
         self._labels |= own
         if file.entity in BROAD_ENTITIES:
             return
@@ -193,6 +194,10 @@ class _Makers:
             if len(part) >= MIN_INSIDE_LENGTH and part not in OTHER_NAMES and (found := self._near(part, self._brands)):
                 return found
         return None
+
+
+def _length(maker: Maker) -> int:
+    return len(maker.name)
 
 
 def _decoded(label: str) -> str:

@@ -8,9 +8,7 @@ prefix lengths are and however deep they nest.
 import ipaddress
 from array import array
 from bisect import bisect_right
-from collections import Counter
 from collections.abc import MutableSequence
-from itertools import accumulate
 from operator import itemgetter
 from typing import Final, Generic, NamedTuple, TypeVar
 
@@ -64,7 +62,7 @@ def _read_v6(text: str) -> int:
     left = head.split(":") if head else []
     right = tail.split(":") if tail else []
     missing = 8 - len(left) - len(right)
-    if (missing < 1 if gap else missing) or "%" in text or "." in text:
+    if (missing < 1 if gap else missing) or "%" in text or "." in text or "" in left or "" in right:
         return int(ipaddress.IPv6Address(text.partition("%")[0]))
     groups = [group.rjust(4, "0") for group in left] + ["0000"] * missing + [group.rjust(4, "0") for group in right]
     octets = bytes.fromhex("".join(groups))
@@ -148,8 +146,11 @@ class _Runs(Generic[Owner]):
                 around.append((first + (1 << self._bits - length), key, text, owner_id))
         while len(around) > 1:
             self._close(around)
-        counts = Counter(start >> self.hint_shift for start in self.starts)
-        self.hints = array("I", accumulate((counts[top] for top in range(1 << _HINT_BITS)), initial=0))
+        self.hints = array("I")
+        for run, start in enumerate(self.starts):
+            if (missing := (start >> self.hint_shift) + 1 - len(self.hints)) > 0:
+                self.hints.extend(array("I", [run]) * missing)
+        self.hints.extend(array("I", [len(self.starts)]) * ((1 << _HINT_BITS) + 1 - len(self.hints)))
 
     def _close(self, around: list[tuple[int, int, str, int]]) -> None:
         end, *_ = around.pop()

@@ -260,7 +260,7 @@ class HttpDissection:
         method, _, rest = line.partition(" ")
         target, _, version = rest.rpartition(" ")
         target = target.strip(" \t")
-        if not target or version[:7] != "HTTP/1." or not version[7:].isdigit() or not _METHOD.fullmatch(method):
+        if not target or version not in _VERSIONS or not _METHOD.fullmatch(method):
             if self._may_switch:
                 self.wants = [False, False]
                 return None

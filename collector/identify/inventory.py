@@ -9,6 +9,7 @@ import dataclasses
 from collections.abc import Iterable
 
 from collector.identify.evidence import (
+    ASKED_SHARE,
     BROWSER,
     BROWSER_WEIGHT,
     CALL_WEIGHTS,
@@ -24,6 +25,7 @@ MAX_DEVICES = 100_000
 MAX_ADDRESSES_OF_A_MAC = 8
 """A MAC address that stands before more addresses than this is a router's, not a device's."""
 MAX_EVIDENCE = 16
+PREFIX, CALLED, ASKED = "MAC prefix", "calls", "looks up"
 
 
 @dataclasses.dataclass(slots=True)
@@ -33,6 +35,7 @@ class KnownDevice:
     device: Device
     identity: DeviceIdentity
     evidence: dict[str, tuple[float, str | None]]
+    resolver: bool = False
 
     @property
     def is_camera(self) -> bool:
@@ -46,6 +49,17 @@ class KnownDevice:
         self.evidence[text] = (weight, maker)
         self._judge()
 
+    def serve_names(self) -> None:
+        """The device answers DNS: what it asks for, it asks for others."""
+        if self.resolver:
+            return
+        self.resolver = True
+        asked = [text for text in self.evidence if text.startswith(ASKED)]
+        for text in asked:
+            del self.evidence[text]
+        if asked:
+            self._judge()
+
     def _judge(self) -> None:
         by_maker: dict[str, list[float]] = {}
         against = []
@@ -55,9 +69,11 @@ class KnownDevice:
             else:
                 by_maker.setdefault(maker, []).append(weight)
         other = combine(against)
+        # Who made the radio made the box, whatever brand's service it calls.
+        made = {maker for text, (_, maker) in self.evidence.items() if text.startswith(PREFIX)}
         maker, likely = max(
             ((maker, combine(weights)) for maker, weights in by_maker.items()),
-            key=lambda pair: pair[1],
+            key=lambda pair: (pair[0] in made and pair[1] >= MIN_CONFIDENCE, pair[1]),
             default=(None, 0.0),
         )
         camera = likely * (1.0 - other)
@@ -143,19 +159,19 @@ class Inventory:
             found = self._prefixes[nibbles].get(digits[:nibbles])
             if found is not None:
                 maker, _, relevance = found
-                known.add(
-                    f"MAC prefix {mac[: (nibbles + 1) // 2].hex(':')} of {maker}", PREFIX_WEIGHTS[relevance], maker
-                )
+                known.add(f"{PREFIX} {mac[: (nibbles + 1) // 2].hex(':')} of {maker}", PREFIX_WEIGHTS[relevance], maker)
                 return
 
-    def note_call(self, known: KnownDevice, name: str) -> None:
-        """The device called this name."""
+    def note_call(self, known: KnownDevice, name: str, asked: bool = False) -> None:
+        """The device called this name, or only asked DNS for it."""
         name = name.lower()
         at = 0
         while True:
             found = self._calls.get(name[at:])
             if found is not None and (at == 0 or found[1]):
-                known.add(f"calls {name[at:]}, as devices of {found[0]} do", CALL_WEIGHTS[found[2]], found[0])
+                weight = CALL_WEIGHTS[found[2]] * (ASKED_SHARE if asked else 1.0)
+                text = f"{ASKED if asked else CALLED} {name[at:]}, as devices of {found[0]} do"
+                known.add(text, weight, found[0])
                 return
             at = name.find(".", at) + 1
             if not at:

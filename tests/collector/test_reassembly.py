@@ -73,6 +73,14 @@ def test_without_a_syn_the_first_bytes_set_the_start() -> None:
     assert reassembly.feed(503, b"d") == b"d"
 
 
+def test_half_of_all_numbers_are_behind_and_half_ahead() -> None:
+    reassembly = begun()
+    assert reassembly.feed((1000 - 1_500_000_000) % MODULUS, b"old") == b""
+    assert reassembly.held_bytes == 0
+    assert reassembly.feed(1000 + 1_500_000_000, b"early") == b""
+    assert reassembly.held_bytes == 5
+
+
 def test_a_keep_alive_is_no_data() -> None:
     reassembly = begun()
     reassembly.feed(1000, b"abc")

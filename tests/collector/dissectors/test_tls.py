@@ -311,6 +311,7 @@ def lengths_of(body: bytes) -> list[tuple[int, int]]:
     places = [(session, 1), (ciphers, 2), (compression, 1), (compression + 2, 2)]
     position = compression + 4
     while position < len(body):
+        places.append((position + 2, 2))
         kind, size = (int.from_bytes(body[position + at : position + at + 2], "big") for at in (0, 2))
         if kind in (0, 10, 13, 16):
             places.append((position + 4, 2))
@@ -324,7 +325,7 @@ def lengths_of(body: bytes) -> list[tuple[int, int]]:
 def test_a_length_that_is_too_short_or_too_long_is_malformed(change: int) -> None:
     body = client_hello()
     places = lengths_of(body)
-    assert len(places) == 10
+    assert len(places) == 27
     for place, size in places:
         value = int.from_bytes(body[place : place + size], "big") + change
         if value < 0:

@@ -1,0 +1,135 @@
+"""The embedded wiring: one process, from packets to alerts. Source → pipeline → enrich → rules → fold → outputs."""
+
+import dataclasses
+import datetime
+import importlib
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+from collector.capture import SOURCES
+from collector.capture.source import Source
+from collector.errors import CaptureError, LenswatchError
+from collector.identify.fingerprint import read_fingerprints
+from collector.ledger import Ledger
+from collector.observation import Observation
+from collector.packets import Block
+from collector.pipeline import Pipeline
+from rules.alert import Alert
+from rules.match import RuleSet
+from streams.geo import GeoFiles
+from streams.processors.enrich import enrich
+from streams.processors.fold import Fold
+from streams.settings import Settings
+
+
+class Output(Protocol):
+    """Takes observations, or alerts, in order."""
+
+    def write(self, documents: Sequence[Observation | Alert]) -> None:
+        """Take some documents."""
+        ...
+
+
+@dataclasses.dataclass(slots=True)
+class Run:
+    """What one run came to. `alerts` holds the last revision of each finding; `matched` = `told` + `folded`, or the
+    ledger is open."""
+
+    ledger: Ledger
+    problems: list[str] = dataclasses.field(default_factory=list)
+    alerts: dict[str, Alert] = dataclasses.field(default_factory=dict)
+    observations: int = 0
+    matched: int = 0
+    told: int = 0
+    folded: int = 0
+    devices: int = 0
+    seconds: float = 0.0
+    interrupted: bool = False
+
+    def by_level(self) -> Counter[str]:
+        """Findings by level."""
+        return Counter(alert.lenswatch.level for alert in self.alerts.values())
+
+    def open_sums(self) -> list[str]:
+        """The sums that do not close, in words."""
+        sums = self.ledger.open_sums()
+        seen = sum(self.ledger.observations.values())
+        if seen != self.observations:
+            sums.append(f"rules: {seen} observations made, {self.observations} matched against the rules")
+        if self.matched != self.told + self.folded:
+            sums.append(f"fold: {self.matched} alerts in, {self.told} told and {self.folded} folded")
+        return sums
+
+
+def open_source(name: str) -> Source:
+    """The source that a name stands for. Raises LenswatchError when nothing opens it."""
+    for dotted in SOURCES:
+        module, _, attribute = dotted.rpartition(".")
+        kind = getattr(importlib.import_module(module), attribute)
+        if kind.opens(name):
+            source: Source = kind(name)
+            return source
+    raise LenswatchError(f"{name}: no such capture file; name a file, or - for standard input")
+
+
+class LocalWatch:
+    """One sensor in one process."""
+
+    def __init__(self, settings: Settings, rules: RuleSet, on: datetime.date | None = None) -> None:
+        self.rules, self.on = rules, on
+        self.pipeline = Pipeline(settings.collector, read_fingerprints())
+        self.fold = Fold()
+        self.geo = GeoFiles(settings.geo.asn, settings.geo.country)
+        self.run = Run(self.pipeline.ledger)
+
+    def watch(
+        self,
+        sources: Iterable[Source],
+        observations: Sequence[Output] = (),
+        alerts: Sequence[Output] = (),
+        progress: Callable[[Block], None] | None = None,
+    ) -> Run:
+        """Read every source to its end. What cannot be read is a line in `problems`; an interrupt ends the run early,
+        and what was read by then is told."""
+        began = time.perf_counter()
+        try:
+            for source in sources:
+                try:
+                    for block in source.blocks():
+                        self._take(self.pipeline.process(block), observations, alerts)
+                        if progress is not None:
+                            progress(block)
+                except CaptureError as error:
+                    self.run.problems.append(str(error))
+        except KeyboardInterrupt:
+            self.run.interrupted = True
+        self._take(self.pipeline.finish(), observations, alerts)
+        self._tell(self.fold.finish(), alerts)
+        self.run.folded = self.fold.folded
+        self.run.devices = len(self.pipeline.inventory)
+        self.run.seconds = time.perf_counter() - began
+        return self.run
+
+    def _take(self, found: list[Observation], observations: Sequence[Output], alerts: Sequence[Output]) -> None:
+        run, match, on = self.run, self.rules.match, self.on
+        if self.geo.present:
+            found = [enrich(observation, self.geo.look_up) for observation in found]
+        news: list[Alert] = []
+        for observation in found:
+            for alert in match(observation, on):
+                run.matched += 1
+                added = self.fold.add(alert)
+                run.told += sum(each.event.id == alert.event.id for each in added)
+                news += added
+        run.observations += len(found)
+        for output in observations:
+            output.write(found)
+        self._tell(news, alerts)
+
+    def _tell(self, news: list[Alert], alerts: Sequence[Output]) -> None:
+        for alert in news:
+            self.run.alerts[alert.event.id] = alert
+        for output in alerts:
+            output.write(news)
