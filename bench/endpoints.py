@@ -20,11 +20,11 @@ from rules.endpoints import EndpointIndex
 from rules.fact import BulkList
 
 SMALL, LARGE = 1_500, 1_500_000
-QUESTIONS = 300_000
+QUESTIONS = 100_000
 MAX_LOAD_SECONDS = 10.0
 MAX_LOOKUP_SECONDS = 2e-6
 MAX_RATIO = 2.5
-ROUNDS = 5
+ROUNDS = 7
 BULK = BulkList(file="bench", role="cloud", confidence="medium", sources=("bench",))
 SYLLABLES = [a + b + c for a in "bcdfghklmnprstvwz" for b in "aeiou" for c in "lnrst"]
 SUFFIXES = ("com", "net", "org", "cn", "de", "io", "co.uk", "com.cn", "top", "xyz")

@@ -7,6 +7,7 @@ hard: 60 % TLS data in 5,000 flows, 15 % SYN, 10 % DNS with unique names, 10 % H
 """
 
 import argparse
+import itertools
 import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -67,6 +68,13 @@ def client_hello(name: bytes, number: int) -> bytes:
     return b"\x16\x03\x01" + struct.pack(">H", len(handshake)) + handshake
 
 
+def server_hello(number: int) -> bytes:
+    """A ServerHello of TLS 1.2."""
+    body = b"\x03\x03" + struct.pack(">Q", number + 1) * 4 + b"\x00\xc0\x2f\x00\x00\x00"
+    handshake = b"\x02" + len(body).to_bytes(3, "big") + body
+    return b"\x16\x03\x03" + struct.pack(">H", len(handshake)) + handshake
+
+
 def http_request(number: int, host: bytes) -> bytes:
     """A GET with a path of its own."""
     return b"GET /files/%08x/item?q=%d HTTP/1.1\r\nHost: %s\r\nUser-Agent: device/1.0\r\nAccept: */*\r\n\r\n" % (
@@ -89,17 +97,16 @@ def camera_frames(total: int) -> Iterator[bytes]:
     random = np.random.default_rng(7)
     pool = random.integers(0, 256, 1 << 20, dtype=np.uint8).tobytes()
     cameras, video_flows, call_flows = 400, 600, 2_000
-    per_call = max(1, total // 50 // call_flows)
+    calls = itertools.chain.from_iterable(call_frames(flow, cameras, pool) for flow in range(call_flows))
     kinds = random.random(total) < 0.02
     flows = random.integers(0, video_flows, total)
     sizes = np.where(random.random(total) < 0.86, 1_400, random.integers(60, 1_000, total))
     starts = random.integers(0, (1 << 20) - 1_500, total)
     sequence = [1] * video_flows
-    calls = 0
     for is_call, flow, size, start in zip(kinds.tolist(), flows.tolist(), sizes.tolist(), starts.tolist(), strict=True):
-        if is_call:
-            yield call_frame(min(calls // per_call, call_flows - 1), calls % per_call, cameras, pool)
-            calls += 1
+        call = next(calls, None) if is_call else None
+        if call is not None:
+            yield call
             continue
         camera = flow % cameras
         mac = CAMERA_MACS[camera % 3] + camera.to_bytes(3, "big")
@@ -115,28 +122,43 @@ def camera_frames(total: int) -> Iterator[bytes]:
             yield frame(mac, ipv4(source, target, 17, udp(20_000 + 2 * flow, 40_000 + flow, rtp + payload)))
 
 
-def call_frame(flow: int, step: int, cameras: int, pool: bytes) -> bytes:
-    """Packet `step` of one of the calls that a camera makes beside its video."""
+def call_frames(flow: int, cameras: int, pool: bytes) -> Iterator[bytes]:
+    """One call that a camera makes beside its video, whole: a DNS question and answer, or a TLS or HTTP connection."""
     camera = flow % cameras
     mac = CAMERA_MACS[camera % 3] + camera.to_bytes(3, "big")
-    source, target, port = address(10, camera), address(198, flow), 32_768 + flow % 20_000
-    name = NAMES[flow % 4]
+    own, port, name = address(10, camera), 32_768 + flow % 20_000, NAMES[flow % 4]
     kind = flow % 3
+    peer = address(10, 65_000) if kind == 0 else address(198, flow)
+
+    def up(body: bytes) -> bytes:
+        return GATEWAY + mac + b"\x08\x00" + ipv4(own, peer, 17 if kind == 0 else 6, body)
+
+    def down(body: bytes) -> bytes:
+        return mac + GATEWAY + b"\x08\x00" + ipv4(peer, own, 17 if kind == 0 else 6, body)
+
     if kind == 0:
-        return frame(mac, ipv4(source, address(10, 65_000), 17, udp(port, 53, dns_query(name, flow * 16 + step))))
-    first = client_hello(name, flow) if kind == 1 else http_request(flow, name)
-    if step == 0:
-        return frame(mac, ipv4(source, target, 6, tcp(port, 443 if kind == 1 else 80, 1_000, 2)))
-    if step == 1:
-        return frame(mac, ipv4(source, target, 6, tcp(port, 443 if kind == 1 else 80, 1_001, 0x18, first)))
+        query = dns_query(name, flow)
+        answer = query[:2] + b"\x81\x80\x00\x01\x00\x01" + query[8:]
+        yield up(udp(port, 53, query))
+        yield down(udp(53, port, answer + b"\xc0\x0c\x00\x01\x00\x01\x00\x00\x01\x2c\x00\x04" + address(198, flow)))
+        return
+    service = 443 if kind == 1 else 80
+    asked = client_hello(name, flow) if kind == 1 else http_request(flow, name)
+    told = [server_hello(flow), *(b"\x17\x03\x03\x03\xe8" + pool[at : at + 1_000] for at in range(0, 6_000, 1_000))]
     if kind == 2:
-        again = http_request(flow * 100 + step, name)
-        at = 1_001 + len(first)
-        for before in range(2, step):
-            at += len(http_request(flow * 100 + before, name))
-        return frame(mac, ipv4(source, target, 6, tcp(port, 80, at, 0x18, again)))
-    data = b"\x17\x03\x03\x02\x00" + pool[:512]
-    return frame(mac, ipv4(source, target, 6, tcp(port, 443, 1_001 + len(first) + (step - 2) * 517, 0x18, data)))
+        told = [b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 6000\r\n\r\n"]
+        told += [pool[at : at + 1_000] for at in range(0, 6_000, 1_000)]
+    yield up(tcp(port, service, 1_000, 0x02))
+    yield down(tcp(service, port, 5_000, 0x12))
+    yield up(tcp(port, service, 1_001, 0x10))
+    yield up(tcp(port, service, 1_001, 0x18, asked))
+    at = 5_001
+    for data in told:
+        yield down(tcp(service, port, at, 0x18, data))
+        at += len(data)
+    yield up(tcp(port, service, 1_001 + len(asked), 0x10))
+    yield down(tcp(service, port, at, 0x11))
+    yield up(tcp(port, service, 1_001 + len(asked), 0x11))
 
 
 def hard_frames(total: int) -> Iterator[bytes]:

@@ -1,8 +1,8 @@
 """The flow table: which packets belong together, how many bytes went which way, and which flows are still being read.
 
-Columns, not objects: a flow is a row number. Rows are found by the 64-bit key of a packet through an open-addressed hash
-table, all packets of a batch at once. A row that ended is used again in place when its key comes back; the
-table is packed when half of its rows have ended, and when it is full the flows that were silent longest end first.
+Columns, not objects: a flow is a row number. Rows are found by the 64-bit key of a packet through an open-addressed
+hash table, all packets of a batch at once. A row that ended is used again in place when its key comes back; the table is
+packed when half of its rows have ended, and when it is full the flows that were silent longest end first.
 
 A flow has two sides: side 0 is the numerically lower end (address, then port), side 1 the upper one.
 """

@@ -1,7 +1,7 @@
 """Names behind addresses: a bounded memory, a client at a time (passive DNS and more).
 
-What a client was told by DNS, or itself said in TLS or HTTP, names where it goes. The memory is per client, because two clients may be told
-two names for one address. The oldest entries go first when it is full.
+What a client was told by DNS, or itself said in TLS or HTTP, names where it goes. The memory is per client, because two
+clients may be told two names for one address. The oldest entries go first when it is full.
 """
 
 MAX_NAMES = 200_000

@@ -93,7 +93,7 @@ class Network(Fields):
 
 
 class DnsQuestion(Fields):
-    """`dns.question.*`. `name` is as sent, without the last dot; bytes that are not printable ASCII are \\ddd (RFC 1035 5.1)."""
+    """`dns.question.*`. `name` is as sent, without the last dot; unprintable bytes are \\ddd (RFC 1035 5.1)."""
 
     name: str
     type: str
@@ -196,7 +196,7 @@ class Device(Fields):
 
 
 class DeviceIdentity(Fields):
-    """`lenswatch.device.*`: `type` is camera, recorder, other or unknown; `confidence` 0 to 1; `evidence` what says so."""
+    """`lenswatch.device.*`: `type` is camera, recorder, other or unknown, `confidence` 0 to 1, `evidence` what says so."""
 
     type: str
     confidence: float
@@ -220,7 +220,7 @@ class Broken(Fields):
 
 
 class FlowState(Fields):
-    """`lenswatch.flow.*`. `state` is attempt (one side only), established, or closed; `duration_seconds` first to last packet."""
+    """`lenswatch.flow.*`. `state`: attempt (nobody answered), opened, closed. `duration_seconds`: first to last packet."""
 
     state: str
     duration_seconds: float

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 SLACK_BYTES = 128
-"""Every buffer of a block goes on for this many bytes behind its last packet, so that headers can be gathered blindly."""
+"""A block's buffer goes on for this many bytes behind its last packet, so that headers can be gathered blindly."""
 
 TCP, UDP = 6, 17
 FIN, SYN, RST, ACK = 0x01, 0x02, 0x04, 0x10

@@ -12,7 +12,7 @@ import numpy as np
 from collector.packets import Block, Bytes
 
 MAX_CAPTURED_BYTES = 262_144
-"""The longest packet a record may hold, as libpcap has it; a greater length is a broken record, whatever the snap length."""
+"""The longest packet that a record may hold (libpcap's MAXIMUM_SNAPLEN); a greater length is a broken record."""
 
 FILE_HEADER_BYTES = 24
 MAGICS = {0xA1B2C3D4: (1_000, 16), 0xA1B23C4D: (1, 16), 0xA1B2CD34: (1_000, 24)}

@@ -106,13 +106,15 @@ class Pipeline:
                     continue
                 reader = self._new_reader(row, values)
             direction = side ^ reader.began
-            if reader.wants(direction):
-                payload = bytes(data[start:stop])
-                if isinstance(reader, StreamReader):
-                    self._read_segment(reader, values, direction, sequence, payload, syn, at_ns, found)
-                else:
-                    self._read_datagram(reader, values, direction, payload, at_ns, found)
-                self._settle(row, reader)
+            if not reader.wants(direction):
+                continue
+            if isinstance(reader, DatagramReader):
+                self._read_datagram(reader, values, direction, bytes(data[start:stop]), at_ns, found)
+            elif reader.skips(direction, sequence, stop - start):
+                continue
+            else:
+                self._read_segment(reader, values, direction, sequence, bytes(data[start:stop]), syn, at_ns, found)
+            self._settle(row, reader)
 
     def _new_reader(self, row: int, values: FlowValues) -> Reader:
         """A reader for a row; when there are too many, the oldest is given up and its flow no longer read."""
@@ -134,7 +136,8 @@ class Pipeline:
 
     def _settle(self, row: int, reader: Reader) -> None:
         """After a packet: remember the protocol, and stop reading what is of no more use."""
-        if reader.protocol is not None:
+        if reader.protocol is not None and not reader.noted:
+            reader.noted = True
             self.flows.columns["protocol"][row] = self._numbers[reader.protocol]
         wanted = (reader.wants(FROM_CLIENT) << reader.began) | (reader.wants(FROM_SERVER) << (1 - reader.began))
         if wanted != READ_BOTH:

@@ -1,4 +1,4 @@
-"""What reads a flow: first whoever recognises its bytes, then that protocol's dissection, until nothing more is of use."""
+"""What reads a flow: whoever recognises its bytes, then that protocol's dissection, until nothing more is of use."""
 
 import importlib
 
@@ -26,18 +26,18 @@ class StreamReader:
     """One TCP flow. `protocol` is the dissector's name once it is known.
 
     `began` is the side that began the flow, as far as its first packet told; it stays as it was. `broken` is set
-    when the bytes break their protocol. `turned` (the other side began it), `name` (the peer's, and where it stood) and
-    `view` are the pipeline's. A Reassembly is made only when a segment is out of order.
+    when the bytes break their protocol. `turned` (the other side began it), `noted` (the protocol was), `name` (the
+    peer's, and where it stood) and `view` are the pipeline's. A Reassembly is made only when a segment is out of order.
     """
 
     __slots__ = (
-        "_dissection", "_dissectors", "_heads", "_next", "_open", "_port", "_streams", "began", "broken", "gaps", "name",
-        "protocol", "turned", "view",
+        "_dissection", "_dissectors", "_heads", "_next", "_open", "_port", "_streams", "began", "broken", "gaps",
+        "name", "noted", "protocol", "turned", "view",
     )  # fmt: skip
 
     def __init__(self, dissectors: tuple[Dissector, ...], port: int, began: int) -> None:
         self.began = began
-        self.turned = False
+        self.turned = self.noted = False
         self.view: FlowView | None = None
         self.broken: Malformed | None = None
         self.name: tuple[str, str] | None = None
@@ -72,6 +72,17 @@ class StreamReader:
         if not data:
             return []
         return self._take(direction, data, stream.skipped_bytes - skipped if stream.gap_before else 0)
+
+    def skips(self, direction: int, sequence: int, size: int) -> bool:
+        """Whether a segment is in order and wholly inside a body that means nothing: then it is counted as read."""
+        dissection = self._dissection
+        if dissection is None or dissection.skip[direction] < size or self._next[direction] != sequence:
+            return False
+        if self._streams is not None and self._streams[direction] is not None:
+            return False
+        dissection.skip[direction] -= size
+        self._next[direction] = (sequence + size) % SEQUENCE_SPACE
+        return True
 
     def give_up(self) -> None:
         """No more bytes are of use."""
@@ -160,11 +171,14 @@ class StreamReader:
 class DatagramReader:
     """One UDP flow: which dissector reads its datagrams, and how many were nobody's. See StreamReader for the rest."""
 
-    __slots__ = ("_dissectors", "_port", "began", "broken", "dissector", "misses", "name", "turned", "view")
+    __slots__ = (
+        "_dissectors", "_port", "began", "broken", "dissector", "misses", "name", "noted", "turned",
+        "view",
+    )  # fmt: skip
 
     def __init__(self, dissectors: tuple[Dissector, ...], port: int, began: int) -> None:
         self.began = began
-        self.turned = False
+        self.turned = self.noted = False
         self.view: FlowView | None = None
         self.broken: Malformed | None = None
         self.name: tuple[str, str] | None = None

@@ -51,13 +51,13 @@ class Reporter:
     ) -> Observation:
         """What a dissector read, as an observation."""
         dataset, name = fact.dataset, fact.name
-        client = view.source.ip
+        client = view.client
         if dataset in CONTACT_DATASETS:
             if name is not None and fact.named_by is not None and not is_address(name):
                 reader.name = (name, fact.named_by)
-                self._names.learn(client, [view.destination.ip], name, at_ns, fact.named_by)
+                self._names.learn(client, [view.server], name, at_ns, fact.named_by)
             elif reader.name is None:
-                reader.name = self._names.name_of(client, view.destination.ip, at_ns)
+                reader.name = self._names.name_of(client, view.server, at_ns)
             self._weigh(view, reader.name, fact)
         elif dataset == "dns" and name is not None and fact.dns is not None:
             if fact.dns.resolved_ip:
@@ -99,7 +99,7 @@ class Reporter:
         """Flows that both sides have spoken on: evidence of who they are, and observations of cameras' flows."""
         for row, values in zip(rows.tolist(), self._own.values(columns, rows), strict=True):
             view = FlowView(values, self._inventory)
-            name = self._names.name_of(view.source.ip, view.destination.ip, int(columns["last_ns"][row]))
+            name = self._names.name_of(view.client, view.server, int(columns["last_ns"][row]))
             self._weigh(view, name)
             self._weigh_server(view)
             if view.device.is_camera:
@@ -115,12 +115,12 @@ class Reporter:
             if columns["packets"][row, 1 - began]:
                 self._weigh_server(view)
             if view.device.is_camera:
-                name = self._names.name_of(view.source.ip, view.destination.ip, int(columns["last_ns"][row]))
+                name = self._names.name_of(view.client, view.server, int(columns["last_ns"][row]))
                 answered = bool(columns["packets"][row, 0] and columns["packets"][row, 1])
                 found.append(self._flow(view, columns, row, name, "closed" if answered else "attempt"))
 
     def _weigh_server(self, view: FlowView) -> None:
-        port = (view.network.transport, view.destination.port or 0)
+        port = view.service
         if port in self._inventory.discovery_ports:
             server = view.server_device(self._inventory)
             if server is not None:
@@ -169,6 +169,7 @@ class Reporter:
         return observation
 
     def _make(self, view: FlowView, dataset: str, at_ns: int, place: str, name: tuple[str, str] | None) -> Observation:
+        view.complete()
         device, destination = view.device, view.destination
         if name is not None and dataset != "dns":
             destination = Endpoint(ip=destination.ip, port=destination.port, mac=destination.mac, domain=name[0])

@@ -16,7 +16,7 @@ from collector.packets import TCP, Ints, Mask
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
 FlowValues = tuple[int, int, int, int, bool, list[int], bytes, bytes, list[bool], list[bool]]
-"""began, transport, version, VLAN, layer 2 seen; ports, addresses (16 bytes each), MACs, in our networks, group, by side."""
+"""began, transport, version, VLAN, layer 2 seen; by side: ports, addresses (16 bytes each), MACs, ours, group."""
 
 
 def time_of(at_ns: int) -> datetime.datetime:
@@ -77,46 +77,63 @@ def rows_of(array: Column, width: int) -> list[bytes]:
 
 
 class FlowView:
-    """One flow's fixed fields. `source` began it; `device` is the one on our side; `flow` names it in event ids."""
+    """One flow's fixed fields. `client` began it and `server` is its peer, `device` is the one on our side.
 
-    __slots__ = ("destination", "device", "direction", "flow", "network", "source", "values")
+    What only an observation needs (`source`, `destination`, `network`, `flow`, its name in event ids) is made by
+    `complete`, because most flows never become one.
+    """
+
+    __slots__ = ("client", "destination", "device", "direction", "flow", "network", "server", "source", "values")
 
     def __init__(self, values: FlowValues, inventory: Inventory) -> None:
         self.values = values
-        began, transport, version, vlan, layer2, ports, addresses, macs, own, group = values
+        began, _, version, _, layer2, _, addresses, macs, own, group = values
         family, size = (socket.AF_INET, 4) if version == 4 else (socket.AF_INET6, 16)
-        raw, raw_peer = addresses[:size], addresses[16 : 16 + size]
-        if began:
-            raw, raw_peer = raw_peer, raw
-        source, destination = socket.inet_ntop(family, raw), socket.inet_ntop(family, raw_peer)
-        source_mac = destination_mac = b""
-        if layer2:
-            source_mac, destination_mac = (macs[6:], macs[:6]) if began else (macs[:6], macs[6:])
-        port, peer_port = ports[began], ports[1 - began]
-        name = "tcp" if transport == TCP else "udp"
-        inside = own[1 - began] or group[1 - began]
+        ends = socket.inet_ntop(family, addresses[:size]), socket.inet_ntop(family, addresses[16 : 16 + size])
+        peer = 1 - began
+        self.client, self.server = ends[began], ends[peer]
+        inside = own[peer] or group[peer]
         self.direction = ("internal" if inside else "outbound") if own[began] else ("inbound" if inside else "external")
-        if own[1 - began] and not own[began]:
-            self.device = inventory.device_at(destination_mac, destination)
-        else:
-            self.device = inventory.device_at(source_mac, source)
-        self.source = Endpoint(ip=source, port=port, mac=source_mac.hex(":") or None)
-        self.destination = Endpoint(ip=destination, port=peer_port, mac=destination_mac.hex(":") or None)
+        ours = peer if own[peer] and not own[began] else began
+        mac = (macs[6:] if ours else macs[:6]) if layer2 else b""
+        self.device = inventory.device_at(mac, ends[ours])
+        self.flow = ""
+        self.network: Network
+        self.source: Endpoint
+        self.destination: Endpoint
+
+    def complete(self) -> None:
+        """Make the ECS field sets and the name of the flow, once."""
+        if self.flow:
+            return
+        began, transport, version, vlan, layer2, ports, addresses, macs, _, _ = self.values
+        size, peer = (4 if version == 4 else 16), 1 - began
+        raw = addresses[:size], addresses[16 : 16 + size]
+        hardware = (macs[:6].hex(":"), macs[6:].hex(":")) if layer2 else (None, None)
+        name = "tcp" if transport == TCP else "udp"
+        port, peer_port = ports[began], ports[peer]
+        self.source = Endpoint(ip=self.client, port=port, mac=hardware[began])
+        self.destination = Endpoint(ip=self.server, port=peer_port, mac=hardware[peer])
         self.network = Network(
             transport=name,
             type="ipv4" if version == 4 else "ipv6",
-            community_id=community_id(raw, raw_peer, transport, port, peer_port),
+            community_id=community_id(raw[began], raw[peer], transport, port, peer_port),
             direction=self.direction,
             vlan=Vlan(id=str(vlan)) if vlan else None,
         )
-        self.flow = f"{name}|{source}|{port}|{destination}|{peer_port}"
+        self.flow = f"{name}|{self.client}|{port}|{self.server}|{peer_port}"
+
+    @property
+    def service(self) -> tuple[str, int]:
+        """Transport and port of the side that was called."""
+        return ("tcp" if self.values[1] == TCP else "udp"), self.values[5][1 - self.values[0]]
 
     def server_device(self, inventory: Inventory) -> KnownDevice | None:
         """The device that was called, when it is one of ours."""
         began, macs, layer2 = self.values[0], self.values[7], self.values[4]
         if self.direction not in ("internal", "inbound"):
             return None
-        return inventory.device_at((macs[6:] if began == 0 else macs[:6]) if layer2 else b"", self.destination.ip)
+        return inventory.device_at((macs[6:] if began == 0 else macs[:6]) if layer2 else b"", self.server)
 
 
 def community_id(source: bytes, destination: bytes, transport: int, source_port: int, destination_port: int) -> str:

@@ -101,14 +101,15 @@ class NetworkIndex(Generic[Owner]):
             return None
         top = number >> runs.hint_shift
         run = bisect_right(runs.starts, number, runs.hints[top], runs.hints[top + 1]) - 1
-        owner = runs.owners[runs.owner_ids[run]]
-        return None if owner is None else (runs.texts[run], owner)
+        text = runs.texts[run]
+        return None if text is None else (text, runs.owners[runs.owner_ids[run] if runs.owner_ids else 0])
 
 
 class _Runs(Generic[Owner]):
     """Networks of one IP version: columns, since there may be millions.
 
-    `starts`, `texts` and `owner_ids` are the runs: first address, network, and position in `owners`.
+    `starts`, `texts` and `owner_ids` are the runs: first address, network (None: nobody's), and position in `owners`
+    (left out where there is but one).
     `hints` says for each value of an address's first 16 bits where its runs begin. IPv4 addresses fit a column of four
     bytes; IPv6 addresses fit none, and are a list.
     """
@@ -119,16 +120,16 @@ class _Runs(Generic[Owner]):
         self._bits, self.hint_shift = bits, bits - _HINT_BITS
         self._added: list[tuple[int, str, int]] = []
         self.size = 0
-        # The first owner is nobody, and the first run begins at 0 and is nobody's, so that every address lies in a run.
-        self.owners: list[Owner | None] = [None]
+        self.owners: list[Owner] = []
+        # The first run begins at 0 and is nobody's, so that every address lies in a run.
         self.starts: MutableSequence[int] = array("I", [0]) if bits == _V4_BITS else [0]
-        self.texts = [""]
+        self.texts: list[str | None] = [None]
         self.owner_ids = array("I", [0])
         self.hints = array("I")
 
     def add(self, first: int, length: int, text: str, owner: Owner) -> None:
         # A list's networks come one after the other with one owner: the last owner is nearly always this one.
-        if self.owners[-1] is not owner:
+        if not self.owners or self.owners[-1] is not owner:
             self.owners.append(owner)
         self._added.append((first << 8 | length, text, len(self.owners) - 1))
         self.size += 1
@@ -136,7 +137,7 @@ class _Runs(Generic[Owner]):
     def seal(self) -> None:
         added, self._added = self._added, []
         added.sort(key=itemgetter(0))
-        around: list[tuple[int, int, str, int]] = [(1 << self._bits, -1, "", 0)]
+        around: list[tuple[int, int, str | None, int]] = [(1 << self._bits, -1, None, 0)]
         for key, text, owner_id in added:
             first, length = key >> 8, key & 255
             while around[-1][0] <= first:
@@ -150,14 +151,16 @@ class _Runs(Generic[Owner]):
         for run, start in enumerate(self.starts):
             if (missing := (start >> self.hint_shift) + 1 - len(self.hints)) > 0:
                 self.hints.extend(array("I", [run]) * missing)
+        if len(self.owners) == 1:
+            self.owner_ids = array("I")
         self.hints.extend(array("I", [len(self.starts)]) * ((1 << _HINT_BITS) + 1 - len(self.hints)))
 
-    def _close(self, around: list[tuple[int, int, str, int]]) -> None:
+    def _close(self, around: list[tuple[int, int, str | None, int]]) -> None:
         end, *_ = around.pop()
         _, _, text, owner_id = around[-1]
         self._begin_run(end, text, owner_id)
 
-    def _begin_run(self, start: int, text: str, owner_id: int) -> None:
+    def _begin_run(self, start: int, text: str | None, owner_id: int) -> None:
         if self.starts[-1] == start:
             self.texts[-1], self.owner_ids[-1] = text, owner_id
         elif start >> self._bits == 0:

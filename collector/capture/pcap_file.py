@@ -1,4 +1,4 @@
-"""A capture file, or a capture on standard input: pcap of both byte orders and both resolutions, pcapng, each also gzipped.
+"""A capture file, or a capture on standard input: pcap (both byte orders, both resolutions), pcapng, each also gzipped.
 
 The capture is read into one buffer, again and again, small enough to stay in the processor's cache: faster than a
 mapped file, and the same for a file, a pipe and gzip. What is readable is read, then CaptureError says where and

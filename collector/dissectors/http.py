@@ -9,7 +9,6 @@ that runs to the end of the connection, the bytes are another protocol's and are
 """
 
 import re
-from collections import deque
 from collections.abc import Iterator
 
 from collector.dissectors.dissector import FROM_SERVER, Dissector, Fact
@@ -203,7 +202,7 @@ class HttpDissection:
         self.wants = [True, True]
         self.skip = [0, 0]
         self._sides = (Side(), Side())
-        self._methods: deque[str] = deque()
+        self._methods: list[str] = []
         self._may_switch = False
 
     def feed(self, direction: int, data: bytes) -> Iterator[Fact]:
@@ -324,7 +323,7 @@ class HttpDissection:
             return
         if status < 200:
             return
-        method = self._methods.popleft() if self._methods else ""
+        method = self._methods.pop(0) if self._methods else ""
         if method == "CONNECT" and status < 300:
             self.wants = [False, False]
         elif method == "HEAD" or status in (204, 304):

@@ -1,7 +1,7 @@
 """How much each sort of evidence says, and how pieces of evidence add up.
 
-Each piece says "this is a camera" with a probability; pieces add up as independent ones do (noisy or). Evidence against,
-such as a desktop browser, speaks for `other` in the same way, and takes from the first. A type is said from
+Each piece says "this is a camera" with a probability; pieces add up as independent ones do (noisy or). Evidence
+against, such as a desktop browser, speaks for `other` in the same way, and takes from the first. A type is said from
 MIN_CONFIDENCE on.
 """
 

@@ -30,7 +30,10 @@ PREFIX, CALLED, ASKED = "MAC prefix", "calls", "looks up"
 
 @dataclasses.dataclass(slots=True)
 class KnownDevice:
-    """A device: its ECS field sets, and the evidence behind them, text → (weight, maker or None for evidence against)."""
+    """A device: its ECS field sets and the evidence behind them, text → (weight, maker, or None when it speaks against).
+
+    `resolver`: the device answers DNS.
+    """
 
     device: Device
     identity: DeviceIdentity

@@ -48,7 +48,7 @@ FILTER = (
     " or http.request or http2.headers.method"
 )
 PROTOCOLS = "frame dns mdns llmnr nbns tls dtls quic gquic http http2 ssdp"
-PREFERENCES = ("tcp.desegment_tcp_streams:TRUE", "tcp.reassemble_out_of_order:FALSE")
+PREFERENCES = ("tcp.desegment_tcp_streams:TRUE", "tcp.reassemble_out_of_order:TRUE")
 
 UNDER = frozenset({"eth", "ethertype", "vlan", "sll", "null", "raw", "ip", "ipv6", "tcp", "udp"})
 """What lenswatch takes off before a payload; `ipv6.` extension headers too. Anything else is out of its scope."""
