@@ -9,7 +9,7 @@ hard: 60 % TLS data in 5,000 flows, 15 % SYN, 10 % DNS with unique names, 10 % H
 import argparse
 import itertools
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -195,16 +195,40 @@ def hard_frames(total: int) -> Iterator[bytes]:
         yield frame(mac, packet)
 
 
+def flood_frames(flows: int) -> Iterator[bytes]:
+    """Flows of one packet each: half DNS questions of unique names, half HTTP requests of unique hosts."""
+    for number in range(flows):
+        host = number % 60_000
+        mac, source = b"\x02\x12" + host.to_bytes(4, "big"), address(10, host)
+        port, target = 1_024 + (number // 60_000) % 64_000, address(198, number // 7)
+        name = b"h%08x.flood-%d.example" % (number, number % 90_000)
+        if number % 2:
+            body = ipv4(source, target, 17, udp(port, 53, dns_query(name, number)))
+        else:
+            body = ipv4(source, target, 6, tcp(port, 80, number, 0x18, http_request(number, name)))
+        yield frame(mac, body)
+
+
+def write_flood(path: Path, flows: int) -> None:
+    """Write a flood of `flows` one-packet flows to a pcap file."""
+    write_frames(path, flood_frames(flows))
+
+
 MIXES: dict[str, Callable[[int], Iterator[bytes]]] = {"camera": camera_frames, "hard": hard_frames}
 
 
 def write_capture(path: Path, mix: str, packets: int) -> None:
-    """Write `packets` packets of a mix to a pcap file of microsecond times, 2 µs apart."""
+    """Write `packets` packets of a mix to a pcap file."""
+    write_frames(path, MIXES[mix](packets))
+
+
+def write_frames(path: Path, source: Iterable[bytes]) -> None:
+    """Write frames to a pcap file of microsecond times, 2 µs apart."""
     with path.open("wb") as stream:
         stream.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, SNAPLEN, 1))
         frames: list[bytes] = []
         done = 0
-        for data in MIXES[mix](packets):
+        for data in source:
             frames.append(data)
             if len(frames) == CHUNK:
                 write_chunk(stream, frames, done)

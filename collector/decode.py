@@ -30,13 +30,17 @@ ICMP, ICMPV6 = 1, 58
 FAST_WIDTH = 54
 FAST_HEADER = np.dtype(
     {
-        "names": ["ethertype", "version", "length", "fragment", "protocol", "source", "destination",
+        "names": ["type", "length", "kind", "source", "destination",
                   "source_port", "destination_port", "udp_length", "sequence", "offset", "flags"],
-        "formats": [">u2", "u1", ">u2", ">u2", "u1", ">u4", ">u4", ">u2", ">u2", ">u2", ">u4", "u1", "u1"],
-        "offsets": [12, 14, 16, 20, 23, 26, 30, 34, 36, 38, 38, 46, 47],
+        "formats": [">u4", ">u2", ">u4", ">u4", ">u4", ">u2", ">u2", ">u2", ">u4", "u1", "u1"],
+        "offsets": [12, 16, 20, 26, 30, 34, 36, 38, 38, 46, 47],
         "itemsize": FAST_WIDTH,
     }
 )  # fmt: skip
+
+# Two words say it all: ethertype, version and header length; and flags, fragment offset (their bits), and protocol.
+TYPE_MASK, TYPE_PLAIN = 0xFFFF_FF00, 0x0800_4500
+KIND_MASK, KIND_TCP, KIND_UDP = 0x3FFF_00FF, TCP, UDP
 
 # Drawn anew by every process, so that nobody can send flows that are made to share a key.
 MIX = np.frombuffer(secrets.token_bytes(48), np.uint64) | np.uint64(1)
@@ -46,9 +50,9 @@ WORD_BITS_16 = np.uint64(16)
 
 def gather(data: Bytes, offsets: Ints, width: int) -> Bytes:
     """The `width` bytes at each offset, a row each (uint8, packets × width)."""
-    window = np.lib.stride_tricks.sliding_window_view(data, width)
-    rows: Bytes = window[offsets]
-    return rows
+    # Items of one opaque type are copied whole: five times faster than rows of a sliding window.
+    items = np.ndarray((len(data) - width + 1,), f"V{width}", data.data, 0, (1,))
+    return items[offsets].view(np.uint8).reshape(len(offsets), width)
 
 
 def big_endian(rows: Bytes, at: int, width: int) -> Ints:
@@ -92,11 +96,11 @@ def decode_plain_ethernet(block: Block) -> tuple[Mask, PacketBatch]:
     """The Ethernet/IPv4/TCP|UDP packets without tag, option or fragment: which they are, and their columns."""
     rows = gather(block.data, block.start, FAST_WIDTH)
     header = np.ndarray((len(rows),), FAST_HEADER, rows)
-    protocol = header["protocol"]
-    is_tcp = protocol == TCP
-    need = np.where(is_tcp, 54, 42)
-    fast = (header["ethertype"] == ETHERTYPE_IPV4) & (header["version"] == 0x45) & (is_tcp | (protocol == UDP))
-    fast &= ((header["fragment"] & 0x3FFF) == 0) & (block.captured >= need) & (~is_tcp | (header["offset"] >= 0x50))
+    kind = header["kind"] & KIND_MASK
+    is_tcp = kind == KIND_TCP
+    fast = (is_tcp | (kind == KIND_UDP)) & ((header["type"] & TYPE_MASK) == TYPE_PLAIN)
+    need, length = np.where(is_tcp, 40, 28), header["length"]
+    fast &= (block.captured >= need + 14) & ((length >= need) | (length == 0)) & (~is_tcp | (header["offset"] >= 0x50))
     start, captured, wire, time_ns = block.start, block.captured, block.wire, block.time_ns
     if not fast.all():
         header, is_tcp = header[fast], is_tcp[fast]
@@ -163,9 +167,10 @@ def decode_others(block: Block, places: Ints, ledger: Ledger) -> tuple[PacketBat
     ledger.drop("decode", "truncated_link", int((~is_ip & (network > end)).sum()))
     ledger.drop("decode", "truncated_ip", int((is_ip & missing).sum()))
     ledger.drop("decode", "malformed_ip", int((is_ip & ~missing & ~four & ~six).sum()))
+    whole = block.start[places] + block.wire[places]
     parts = [
-        strip_ipv4(block, network[four], end[four], ledger),
-        strip_ipv6(block, network[six], end[six], ledger),
+        strip_ipv4(block, network[four], end[four], whole[four], ledger),
+        strip_ipv6(block, network[six], end[six], whole[six], ledger),
     ]
     kept = [np.flatnonzero(four)[parts[0].keep], np.flatnonzero(six)[parts[1].keep]]
     chosen = np.concatenate(kept)
@@ -193,7 +198,7 @@ def strip_link(block: Block, start: Ints, end: Ints) -> tuple[Ints, Ints, Ints]:
         family = gather(block.data, start, 4).astype(np.int64)
         value = np.maximum(family[:, 0], family[:, 3])
         ethertype = np.where(value == 2, ETHERTYPE_IPV4, np.where(np.isin(value, (10, 24, 28, 30)), ETHERTYPE_IPV6, 0))
-        return start + 4, ethertype, vlan
+        return start + 4, np.where(start + 4 <= end, ethertype, 0), vlan
     header, type_at = {LINK_LINUX_SLL: (16, 14), LINK_LINUX_SLL2: (20, 0)}.get(link, (14, 12))
     network = start + header
     ethertype = big_endian(gather(block.data, start + type_at, 2), 0, 2)
@@ -218,12 +223,15 @@ class IpPart:
         self.transport_at, self.end, self.protocol, self.wire, self.keep = transport_at, end, protocol, wire, keep
 
 
-def strip_ipv4(block: Block, network: Ints, end: Ints, ledger: Ledger) -> IpPart:
-    """IPv4 with options (RFC 791). A later fragment has no transport header and is counted."""
+def strip_ipv4(block: Block, network: Ints, end: Ints, whole: Ints, ledger: Ledger) -> IpPart:
+    """IPv4 with options (RFC 791). A later fragment has no transport header and is counted.
+
+    `end` is where the capture of a packet stops, `whole` where the packet did; a length of zero is segmentation's.
+    """
     rows = gather(block.data, network, 20)
     header = (rows[:, 0] & 0x0F).astype(np.int64) << 2
     length = big_endian(rows, 2, 2)
-    length = np.where(length == 0, end - network, length)
+    length = np.where(length == 0, whole - network, length)
     later = (big_endian(rows, 6, 2) & 0x1FFF) != 0
     bad = (header < 20) | (length < header)
     ledger.drop("decode", "malformed_ip", int(bad.sum()))
@@ -232,12 +240,12 @@ def strip_ipv4(block: Block, network: Ints, end: Ints, ledger: Ledger) -> IpPart
     return IpPart(network + header, stop, rows[:, 9].astype(np.int64), length, ~bad & ~later)
 
 
-def strip_ipv6(block: Block, network: Ints, end: Ints, ledger: Ledger) -> IpPart:
-    """IPv6 with its extension headers (RFC 8200 4), at most MAX_EXTENSION_HEADERS."""
+def strip_ipv6(block: Block, network: Ints, end: Ints, whole: Ints, ledger: Ledger) -> IpPart:
+    """IPv6 with its extension headers (RFC 8200 4), at most MAX_EXTENSION_HEADERS. `end`, `whole`: see strip_ipv4."""
     short = network + 40 > end
     rows = gather(block.data, np.where(short, 0, network), 8)
     length = big_endian(rows, 4, 2)
-    length = np.where(length == 0, end - network, length + 40)
+    length = np.where(length == 0, whole - network, length + 40)
     protocol = rows[:, 6].astype(np.int64)
     at = network + 40
     stop = np.minimum(network + length, end)

@@ -1,8 +1,8 @@
 """The flow table: which packets belong together, how many bytes went which way, and which flows are still being read.
 
 Columns, not objects: a flow is a row number. Rows are found by the 64-bit key of a packet through an open-addressed
-hash table, all packets of a batch at once. A row that ended is used again in place when its key comes back; the table is
-packed when half of its rows have ended, and when it is full the flows that were silent longest end first.
+hash table, all packets of a batch at once. A row that ended is used again in place when its key comes back; the table
+is packed when half of its rows have ended, and when it is full the flows that were silent longest end first.
 
 A flow has two sides: side 0 is the numerically lower end (address, then port), side 1 the upper one.
 """
@@ -74,7 +74,8 @@ class FlowTable:
         self.evicted = 0
         self.total = 0
         self._dead = 0
-        self._sweep_at = self._opened_at = 0
+        self._replaced: list[int] = []
+        self._swept = self._opened_at = 0
         self._build_slots()
 
     def __len__(self) -> int:
@@ -85,7 +86,8 @@ class FlowTable:
         """Count a batch into the table; gives the row of each packet. Flows that end meanwhile go to `ended`."""
         if not len(batch):
             return np.zeros(0, np.int64)
-        self._make_room(len(batch), int(batch.time_ns[-1]))
+        self._end_replaced()
+        self._make_room(len(batch), int(batch.time_ns[0]))
         rows = self._find(batch.key)
         new = np.flatnonzero(rows < 0)
         if len(new):
@@ -94,28 +96,29 @@ class FlowTable:
             self._revive(batch, rows)
         columns = self.columns
         marked = np.flatnonzero(batch.flags & (FIN | RST | SYN))
-        replaced = self._restart(batch, rows, marked) if len(marked) else []
+        if len(marked):
+            self._restart(batch, rows, marked)
         side = rows * 2 + ~batch.upward
         np.add.at(columns["bytes"].reshape(-1), side, batch.wire)
         np.add.at(columns["packets"].reshape(-1), side, 1)
         columns["last_ns"][rows] = batch.time_ns
         if len(marked):
-            np.bitwise_or.at(columns["flags"].reshape(-1), side[marked], batch.flags[marked].astype(np.uint8))
-            syns = marked[(batch.flags[marked] & SYN) != 0]
+            flags = columns["flags"].reshape(-1)
+            syns = marked[(batch.flags[marked] & SYN) != 0][::-1]
+            syns = syns[(flags[side[syns]] & SYN) == 0]
             columns["syn"].reshape(-1)[side[syns]] = batch.sequence[syns]
-        if replaced:
-            self._end(np.array(replaced), "reused")
-            columns["key"][replaced] = 0
+            np.bitwise_or.at(flags, side[marked], batch.flags[marked].astype(np.uint8))
         return rows
 
-    def opened(self, now_ns: int) -> Ints:
+    def opened(self, now_ns: int, at_once: bool = False) -> Ints:
         """The rows that both sides have spoken on, once their names have been read or NAMED_SECONDS have gone by.
 
-        Each row comes once. Looks at most every OPENED_SECONDS of packet time.
+        Each row comes once. Looks at most every OPENED_SECONDS of packet time, unless it must look `at_once`.
         """
-        if now_ns < self._opened_at:
+        # A clock that was set back must not make us wait until it has caught up.
+        if not at_once and 0 <= now_ns - self._opened_at < OPENED_SECONDS * NS:
             return np.zeros(0, np.int64)
-        self._opened_at = now_ns + int(OPENED_SECONDS * NS)
+        self._opened_at = now_ns
         columns, count = self.columns, self.count
         packets = columns["packets"][:count]
         fresh = ~columns["opened"][:count] & ~columns["ended"][:count] & (packets[:, 0] > 0) & (packets[:, 1] > 0)
@@ -133,13 +136,22 @@ class FlowTable:
 
     def finish(self) -> None:
         """End every flow."""
+        self._end_replaced()
         self._end(np.flatnonzero(~self.columns["ended"][: self.count]), "finished")
+
+    def _end_replaced(self) -> None:
+        """Only now, a batch later: their packets of the batch in which they were replaced were still to be read."""
+        if self._replaced:
+            self._end(np.array(self._replaced), "reused")
+            self._replaced = []
 
     def _make_room(self, packets: int, now_ns: int) -> None:
         """Before a batch: end what is idle, and when the table may overflow, what was silent longest."""
-        if now_ns >= self._sweep_at:
-            self._sweep_at = now_ns + SWEEP_SECONDS * NS
-            self._end_idle(now_ns)
+        # At whole multiples of SWEEP_SECONDS, so that where a capture is cut into batches changes nothing.
+        sweep = now_ns // (SWEEP_SECONDS * NS)
+        if sweep != self._swept:
+            self._swept = sweep
+            self._end_idle(sweep * SWEEP_SECONDS * NS)
         if self.count + packets > self.max_flows:
             excess = len(self) + min(packets, self.max_flows // EVICTED_SHARE) - self.max_flows
             if excess > 0:
@@ -260,24 +272,17 @@ class FlowTable:
             self._dead -= len(again)
             self._begin(batch, again, hits[first])
 
-    def _restart(self, batch: PacketBatch, rows: Ints, marked: Ints) -> list[int]:
-        """A new SYN on a flow that was closed is another flow: its packets from there on get a row of their own.
+    def _restart(self, batch: PacketBatch, rows: Ints, marked: Ints) -> None:
+        """A SYN that is no repeat of its flow's begins another flow: its packets from there on get a row of their own.
 
-        Gives the rows that were replaced. At most MAX_RESTARTS_A_BATCH, so that a flood cannot make this slow.
+        A device that lost its power calls again, from the same port, without having closed. At most
+        MAX_RESTARTS_A_BATCH, so that a flood cannot make this slow.
         """
-        columns, replaced = self.columns, []
-        syns = marked[(batch.flags[marked] & (SYN | ACK)) == SYN]
-        at, sides = rows[syns], 1 - batch.upward[syns].astype(np.int64)
-        began = (columns["first_ns"][at] == batch.time_ns[syns]) & (columns["flags"][at].max(axis=1) == 0)
-        again = (columns["flags"][at, sides] & SYN != 0) & (columns["syn"][at, sides] == batch.sequence[syns])
-        for packet in syns[~began & ~again].tolist():
+        for packet in self._strange_syns(batch, rows, marked):
             row = int(rows[packet])
-            earlier = marked[(marked < packet) & (rows[marked] == row)]
-            seen = int(columns["flags"][row].max()) | int(np.bitwise_or.reduce(batch.flags[earlier]))
-            if not seen & (FIN | RST):
+            if not self._is_another(batch, marked[(marked < packet) & (rows[marked] == row)], row, packet):
                 continue
             fresh = self._append(batch.key[packet : packet + 1])
-            columns = self.columns
             slot = int(batch.key[packet] & self._mask)
             while self._slot_key[slot] != batch.key[packet]:
                 slot = (slot + 1) & int(self._mask)
@@ -285,10 +290,43 @@ class FlowTable:
             later = rows[packet:]
             later[later == row] = fresh[0]
             self._begin(batch, fresh, np.array([packet]))
-            replaced.append(row)
-            if len(replaced) >= MAX_RESTARTS_A_BATCH:
-                break
-        return replaced
+            self.columns["key"][row] = 0
+            self._replaced.append(row)
+
+    def _is_another(self, batch: PacketBatch, earlier: Ints, row: int, packet: int) -> bool:
+        """Whether a SYN differs from the first of its side; where none is known, the other side's may have come first.
+
+        `earlier` are the row's marked packets before it in the batch.
+        """
+        side, number = int(~batch.upward[packet]), int(batch.sequence[packet])
+        if self.columns["flags"][row, side] & SYN:
+            return int(self.columns["syn"][row, side]) != number
+        own = earlier[(batch.upward[earlier] == batch.upward[packet]) & (batch.flags[earlier] & SYN != 0)]
+        if len(own):
+            return int(batch.sequence[own[0]]) != number
+        seen = int(np.bitwise_or.reduce(batch.flags[earlier])) | int(np.bitwise_or.reduce(self.columns["flags"][row]))
+        if not seen:
+            return bool(self.columns["first_ns"][row] != batch.time_ns[packet])
+        return not seen & SYN or bool(seen & (FIN | RST))
+
+    def _strange_syns(self, batch: PacketBatch, rows: Ints, marked: Ints) -> list[int]:
+        """SYNs that may begin another flow, in capture order, at most MAX_RESTARTS_A_BATCH.
+
+        Those that neither begin their row nor repeat its SYN, and the other SYNs of such a row.
+        """
+        flags, numbers = self.columns["flags"], self.columns["syn"].reshape(-1)
+        syns = marked[(batch.flags[marked] & (SYN | ACK)) == SYN]
+        side = rows[syns] * 2 + ~batch.upward[syns]
+        order = np.argsort(side, kind="stable")
+        syns, side = syns[order], side[order]
+        sequence, row = batch.sequence[syns], side >> 1
+        follows = np.zeros(len(syns), bool)
+        follows[1:] = side[1:] == side[:-1]
+        known = follows | ((flags.reshape(-1)[side] & SYN) != 0)
+        before = np.where(follows, np.roll(sequence, 1), numbers[side])
+        began = (self.columns["first_ns"][row] == batch.time_ns[syns]) & (flags[row].max(axis=1) == 0)
+        strange = np.flatnonzero(np.where(known, before != sequence, ~began))
+        return np.sort(syns[np.isin(row, row[strange])])[:MAX_RESTARTS_A_BATCH].tolist()  # type: ignore[no-any-return]
 
     def _begin(self, batch: PacketBatch, rows: Ints, packets: Ints) -> None:
         """Set the rows to what the first packet of each flow says."""

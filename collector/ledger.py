@@ -6,14 +6,20 @@ from collections import Counter
 
 @dataclasses.dataclass(slots=True)
 class Ledger:
-    """Counts of one run. `let_go` is by (stage, reason); `observations` by dataset."""
+    """Counts of one run. `let_go` is by (stage, reason); `observations` by dataset, and so is `unasked`: what was read
+    and concerned no detection where nobody takes every observation."""
 
     packets_in: int = 0
     bytes_in: int = 0
     packets_decoded: int = 0
     flows: int = 0
     observations: Counter[str] = dataclasses.field(default_factory=Counter)
+    unasked: Counter[str] = dataclasses.field(default_factory=Counter)
     let_go: Counter[tuple[str, str]] = dataclasses.field(default_factory=Counter)
+
+    def seen(self) -> Counter[str]:
+        """By dataset, everything that was read, whether or not it concerned anybody."""
+        return self.observations + self.unasked
 
     def drop(self, stage: str, reason: str, count: int = 1) -> None:
         """Count what a stage let go."""

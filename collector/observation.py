@@ -196,7 +196,7 @@ class Device(Fields):
 
 
 class DeviceIdentity(Fields):
-    """`lenswatch.device.*`: `type` is camera, recorder, other or unknown, `confidence` 0 to 1, `evidence` what says so."""
+    """`lenswatch.device.*`: `type` (camera, recorder, other, unknown), `confidence` (0 to 1), `evidence` for it."""
 
     type: str
     confidence: float
@@ -220,7 +220,7 @@ class Broken(Fields):
 
 
 class FlowState(Fields):
-    """`lenswatch.flow.*`. `state`: attempt (nobody answered), opened, closed. `duration_seconds`: first to last packet."""
+    """`lenswatch.flow.*`: `state` (attempt: nobody answered; opened; closed), `duration_seconds` first to last packet."""
 
     state: str
     duration_seconds: float

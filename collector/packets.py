@@ -1,6 +1,7 @@
 """What capture hands to decode, and decode to flows: columns over one shared buffer, no object a packet."""
 
 import dataclasses
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +35,20 @@ class Block:
     link_type: int
     position: int = 0
     interface: str | None = None
+
+    def spans(self, span_ns: int) -> Iterator["Block"]:
+        """The block, cut where packet time passes a multiple of `span_ns`; a packet that is late stays where it is."""
+        spans = np.maximum.accumulate(self.time_ns // span_ns)
+        cuts = (np.flatnonzero(spans[1:] != spans[:-1]) + 1).tolist()
+        for first, last in zip([0, *cuts], [*cuts, len(spans)], strict=True):
+            part = slice(first, last)
+            yield dataclasses.replace(
+                self,
+                start=self.start[part],
+                captured=self.captured[part],
+                wire=self.wire[part],
+                time_ns=self.time_ns[part],
+            )
 
 
 @dataclasses.dataclass(slots=True)

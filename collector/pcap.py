@@ -15,6 +15,7 @@ MAX_CAPTURED_BYTES = 262_144
 """The longest packet that a record may hold (libpcap's MAXIMUM_SNAPLEN); a greater length is a broken record."""
 
 FILE_HEADER_BYTES = 24
+LENGTH_AT = 8
 MAGICS = {0xA1B2C3D4: (1_000, 16), 0xA1B23C4D: (1, 16), 0xA1B2CD34: (1_000, 24)}
 
 
@@ -30,7 +31,7 @@ class Window:
 
 @dataclasses.dataclass(slots=True)
 class Step:
-    """What a walk over a window found: blocks, where it stopped, and why it cannot go on (None: with more bytes it can)."""
+    """What a walk over a window found: blocks, where it stopped, and why it cannot go on (None: it can)."""
 
     blocks: list[Block]
     at: int
@@ -60,25 +61,28 @@ class PcapWalk:
     def step(self, window: Window) -> Step:
         """The whole records of the window."""
         length_at, buffer, header = self._length_at, window.buffer, self.header
-        starts: list[int] = []
-        keep, at, limit = starts.append, window.start, window.end - header
+        lengths: list[int] = []
+        # Every packet passes through these four lines: they walk from length field to length field.
+        keep, at, limit = lengths.append, window.start + LENGTH_AT, window.end - header + LENGTH_AT
         while at <= limit:
             keep(at)
-            at += header + length_at(buffer, at + 8)[0]
-        if not starts:
+            (length,) = length_at(buffer, at)
+            at += length + header
+        at -= LENGTH_AT
+        if not lengths:
             return Step([], at)
-        offsets = np.array(starts)
-        rows = np.lib.stride_tricks.sliding_window_view(window.array, 16)[offsets]
-        records = np.ndarray((len(rows),), self._record, rows)
+        offsets = np.array(lengths) - LENGTH_AT
+        items = np.ndarray((len(window.array) - 15,), "V16", window.array.data, 0, (1,))
+        records = items[offsets].view(self._record)
         captured = records["captured"].astype(np.int64)
         problem = None
         bad = np.flatnonzero(captured > MAX_CAPTURED_BYTES)
-        whole = int(bad[0]) if len(bad) else len(starts) - (at > window.end)
+        whole = int(bad[0]) if len(bad) else len(offsets) - (at > window.end)
         if len(bad):
-            at = starts[whole]
+            at = int(offsets[whole])
             problem = f"a record of {int(captured[whole])} bytes; at most {MAX_CAPTURED_BYTES} are possible"
         elif at > window.end:
-            at = starts[-1]
+            at = int(offsets[-1])
         if not whole:
             return Step([], at, problem)
         times = records["seconds"][:whole].astype(np.int64) * 10**9

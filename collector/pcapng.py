@@ -29,7 +29,7 @@ class Interface:
     def time_ns(self, high: int, low: int) -> int:
         """Nanoseconds since 1970 of a packet's two time words, within 64 bits."""
         ticks = (high << 32) | low
-        return min(ticks * 10**9 // self.ticks + self.offset_seconds * 10**9, 2**63 - 1)
+        return max(-(2**63), min(ticks * 10**9 // self.ticks + self.offset_seconds * 10**9, 2**63 - 1))
 
 
 Row = tuple[int, int, int, int, Interface]

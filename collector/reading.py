@@ -6,7 +6,6 @@ from collector.dissectors import DISSECTORS
 from collector.dissectors.dissector import FROM_CLIENT, FROM_SERVER, Dissection, Dissector, Fact
 from collector.errors import Malformed
 from collector.reassembly import Reassembly
-from collector.views import FlowView
 
 MAX_UNDECIDED_BYTES = 2_048
 MAX_UNDECIDED_DATAGRAMS = 4
@@ -26,19 +25,18 @@ class StreamReader:
     """One TCP flow. `protocol` is the dissector's name once it is known.
 
     `began` is the side that began the flow, as far as its first packet told; it stays as it was. `broken` is set
-    when the bytes break their protocol. `turned` (the other side began it), `noted` (the protocol was), `name` (the
-    peer's, and where it stood) and `view` are the pipeline's. A Reassembly is made only when a segment is out of order.
+    when the bytes break their protocol. `turned` (the other side began it), `noted` (the protocol was) and `name` (the
+    peer's, and where it stood) are the pipeline's. A Reassembly is made only when a segment is out of order.
     """
 
     __slots__ = (
         "_dissection", "_dissectors", "_heads", "_next", "_open", "_port", "_streams", "began", "broken", "gaps",
-        "name", "noted", "protocol", "turned", "view",
+        "name", "noted", "protocol", "turned",
     )  # fmt: skip
 
     def __init__(self, dissectors: tuple[Dissector, ...], port: int, began: int) -> None:
         self.began = began
         self.turned = self.noted = False
-        self.view: FlowView | None = None
         self.broken: Malformed | None = None
         self.name: tuple[str, str] | None = None
         self.protocol: str | None = None
@@ -51,6 +49,11 @@ class StreamReader:
         self._heads: list[bytes] | None = None
         self._streams: list[Reassembly | None] | None = None
 
+    @property
+    def holds(self) -> bool:
+        """Whether something may lie behind a hole."""
+        return self._streams is not None
+
     def wants(self, direction: int) -> bool:
         """Whether more bytes of this direction are of use."""
         return self._open[direction] if self._dissection is None else self._dissection.wants[direction]
@@ -60,7 +63,9 @@ class StreamReader:
         if self._streams is None or self._streams[direction] is None:
             expected = self._next[direction]
             if expected < 0:
-                expected = (syn + 1) % SEQUENCE_SPACE if syn >= 0 else sequence
+                # What lies before the SYN cannot be of its connection: a stray SYN must not cut the first bytes off.
+                fits = syn >= 0 and (sequence - syn - 1) % SEQUENCE_SPACE < SEQUENCE_SPACE // 2
+                expected = (syn + 1) % SEQUENCE_SPACE if fits else sequence
             if sequence == expected:
                 self._next[direction] = (sequence + len(payload)) % SEQUENCE_SPACE
                 return self._take(direction, payload, 0)
@@ -172,18 +177,17 @@ class DatagramReader:
     """One UDP flow: which dissector reads its datagrams, and how many were nobody's. See StreamReader for the rest."""
 
     __slots__ = (
-        "_dissectors", "_port", "began", "broken", "dissector", "misses", "name", "noted", "turned",
-        "view",
+        "_broke", "_dissectors", "_port", "began", "broken", "dissector", "misses", "name", "noted", "turned", "view",
     )  # fmt: skip
 
     def __init__(self, dissectors: tuple[Dissector, ...], port: int, began: int) -> None:
         self.began = began
         self.turned = self.noted = False
-        self.view: FlowView | None = None
         self.broken: Malformed | None = None
         self.name: tuple[str, str] | None = None
         self.dissector: Dissector | None = None
         self.misses = 0
+        self._broke = False
         self._dissectors = dissectors
         self._port = port
 
@@ -192,16 +196,13 @@ class DatagramReader:
         """The dissector's name once it is known."""
         return None if self.dissector is None else self.dissector.name
 
-    def give_up(self) -> None:
-        """No more datagrams are of use."""
-        self.dissector, self.misses = None, MAX_UNDECIDED_DATAGRAMS
-
     def wants(self, direction: int) -> bool:
         """Whether more datagrams are of use."""
         return self.dissector is not None or self.misses < MAX_UNDECIDED_DATAGRAMS
 
     def read(self, direction: int, payload: bytes) -> list[Fact]:
-        """What a datagram says."""
+        """What a datagram says. One that breaks the protocol says nothing of the next: only the first is `broken`."""
+        self.broken = None
         dissector = self.dissector
         if dissector is None:
             for dissector in self._dissectors:
@@ -215,5 +216,6 @@ class DatagramReader:
         try:
             return dissector.read_datagram(payload, direction)
         except Malformed as error:
-            self.broken = error
+            if not self._broke:
+                self._broke, self.broken = True, error
             return []

@@ -3,6 +3,8 @@
 import hashlib
 import ipaddress
 import socket
+from collections import Counter
+from collections.abc import Callable
 
 import numpy as np
 
@@ -20,6 +22,7 @@ from collector.observation import (
     Network,
     Observation,
     Observer,
+    Url,
 )
 from collector.packets import Ints, Mask
 from collector.reading import DatagramReader, StreamReader
@@ -27,11 +30,16 @@ from collector.settings import CollectorSettings
 from collector.views import FlowView, OwnNetworks, time_of
 
 NS = 10**9
+Concerns = Callable[[str, str | None, str, str, Url | None, str | None], bool]
+"""Dataset, name that was called or asked for, direction, the other side's address, URL, user agent → worth observing."""
 CONTACT_DATASETS = ("tls", "http")
 
 
 class Reporter:
-    """Makes observations, and lets the inventory and the name memory learn from them."""
+    """Makes observations, and lets the inventory and the name memory learn from what was read.
+
+    `unasked` counts by dataset what was read and made no observation, because it concerned nobody.
+    """
 
     def __init__(
         self,
@@ -40,7 +48,10 @@ class Reporter:
         names: NameMemory,
         own: OwnNetworks,
         protocols: tuple[str, ...],
+        concerns: Concerns | None,
     ) -> None:
+        self._concerns = concerns
+        self.unasked: Counter[str] = Counter()
         self._inventory, self._names, self._own = inventory, names, own
         self._protocols = ("", *protocols)
         self._observer = Observer(name=settings.sensor)
@@ -48,8 +59,8 @@ class Reporter:
 
     def fact(
         self, view: FlowView, reader: StreamReader | DatagramReader, fact: Fact, at_ns: int, place: str
-    ) -> Observation:
-        """What a dissector read, as an observation."""
+    ) -> Observation | None:
+        """What a dissector read, as an observation; None when it concerns nobody."""
         dataset, name = fact.dataset, fact.name
         client = view.client
         if dataset in CONTACT_DATASETS:
@@ -63,6 +74,12 @@ class Reporter:
             if fact.dns.resolved_ip:
                 self._names.learn(client, fact.dns.resolved_ip, name, at_ns, "dns_answer")
             self._weigh_question(view, name)
+        if self._concerns is not None:
+            agent = fact.user_agent.original if fact.user_agent is not None else None
+            called = name if dataset == "dns" else reader.name[0] if reader.name is not None else None
+            if not self._concerns(DATASET_PREFIX + dataset, called, view.direction, view.peer, fact.url, agent):
+                self.unasked[DATASET_PREFIX + dataset] += 1
+                return None
         observation = self._make(view, dataset, at_ns, place, reader.name)
         observation.dns, observation.tls, observation.url = fact.dns, fact.tls, fact.url
         observation.http, observation.user_agent = fact.http, fact.user_agent
@@ -88,7 +105,7 @@ class Reporter:
             self._inventory.note_user_agent(view.device, fact.user_agent.original)
 
     def _weigh_question(self, view: FlowView, name: str) -> None:
-        """Who asks for a maker's device names is likely such a device, unless it asks for others, as a resolver does."""
+        """Who asks for a maker's device names is likely such a device, unless it asks for others: a resolver."""
         resolver = view.server_device(self._inventory)
         if resolver is not None:
             resolver.serve_names()
@@ -132,9 +149,9 @@ class Reporter:
         macs = np.zeros((count, 2, 8), np.uint8)
         macs[:, :, :6] = columns["macs"]
         addresses = columns["addresses"].copy().view(np.uint64).reshape(count, 2, 2)
-        ends = macs.view(np.uint64).reshape(count, 2)
-        bare = ~columns["layer2"]
-        ends[bare] = addresses[bare, :, 0] * np.uint64(0x9E3779B97F4A7C15) ^ addresses[bare, :, 1]
+        # A router's MAC stands before many devices, so that the address is asked for too.
+        ends = macs.view(np.uint64).reshape(count, 2) * np.uint64(0xC2B2AE3D27D4EB4F)
+        ends ^= addresses[:, :, 0] * np.uint64(0x9E3779B97F4A7C15) ^ addresses[:, :, 1]
         own = self._own.are_own(columns["addresses"], columns["version"])
         distinct, first, inverse = np.unique(np.where(own, ends, 0).reshape(-1), return_index=True, return_inverse=True)
         answers = np.zeros(len(distinct), bool)
@@ -154,7 +171,9 @@ class Reporter:
         self, view: FlowView, columns: dict[str, Column], row: int, name: tuple[str, str] | None, state: str
     ) -> Observation:
         at_ns, first_ns = int(columns["last_ns"][row]), int(columns["first_ns"][row])
-        observation = self._make(view, "flow", at_ns, state, name)
+        # An opened flow is named by its first packet: when we looked is not a property of the flow.
+        observation = self._make(view, "flow", first_ns if state == "opened" else at_ns, state, name)
+        observation.timestamp = time_of(at_ns)
         number = int(columns["protocol"][row])
         if number:
             observation.network = with_protocol(view.network, self._protocols[number])

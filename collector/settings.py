@@ -52,13 +52,26 @@ def read_settings(kind: type[Settings], path: Path | None, environment: Mapping[
     origin = str(path) if path is not None else "settings"
     check(kind, tables, origin)
     for section in msgspec.structs.fields(kind):
+        check_variables(section, environment)
         for field in msgspec.structs.fields(section.type):
             variable = f"{ENVIRONMENT_PREFIX}{section.name}_{field.name}".upper()
             if variable in environment:
-                tables.setdefault(section.name, {})[field.name] = value_of(environment[variable])
+                value = value_of(environment[variable])
+                # A site may be called 12, or true.
+                value = environment[variable] if field.type is str and not isinstance(value, str) else value
+                tables.setdefault(section.name, {})[field.name] = value
                 origin = variable
                 check(kind, {section.name: {field.name: tables[section.name][field.name]}}, variable)
     return check(kind, tables, origin)
+
+
+def check_variables(section: msgspec.structs.FieldInfo, environment: Mapping[str, str]) -> None:
+    """Raises SettingsError for a variable of this section whose key there is not."""
+    prefix = f"{ENVIRONMENT_PREFIX}{section.name}_".upper()
+    known = {prefix + field.name.upper() for field in msgspec.structs.fields(section.type)}
+    for variable in sorted(environment):
+        if variable.startswith(prefix) and variable not in known:
+            raise SettingsError(f"{variable}: there is no such key; there are {', '.join(sorted(known))}")
 
 
 def value_of(text: str) -> object:
@@ -69,9 +82,16 @@ def value_of(text: str) -> object:
         return text
 
 
+def read_path(kind: type, value: object) -> Path:
+    """A path from its text, which msgspec leaves to us."""
+    if kind is not Path or not isinstance(value, str) or not value:
+        raise ValueError(f"Expected the path of a file or folder, got {value!r}")
+    return Path(value).expanduser()
+
+
 def check(kind: type[Settings], tables: Mapping[str, object], origin: str) -> Settings:
     """The tables as a struct. Raises SettingsError with the key's place."""
     try:
-        return msgspec.convert(tables, kind)
+        return msgspec.convert(tables, kind, dec_hook=read_path)
     except (msgspec.ValidationError, ValueError) as error:
         raise SettingsError(f"{origin}: {error}") from error

@@ -124,6 +124,11 @@ class FlowView:
         self.flow = f"{name}|{self.client}|{port}|{self.server}|{peer_port}"
 
     @property
+    def peer(self) -> str:
+        """The address of the side that is not ours, when one is ours: whom our device talks to."""
+        return self.client if self.direction == "inbound" else self.server
+
+    @property
     def service(self) -> tuple[str, int]:
         """Transport and port of the side that was called."""
         return ("tcp" if self.values[1] == TCP else "udp"), self.values[5][1 - self.values[0]]

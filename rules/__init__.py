@@ -1,15 +1,20 @@
 """Observations in, alerts out; no bytes, no Kafka, no clock.
 
-  fact.py           what a facts file may say            factbook.py    facts/**/*.toml → Facts
-  endpoints.py      names and addresses → company, role  networks.py    addresses → longest network
-  firmware.py       paths, files, user agents → step     lookalike.py   names that resemble a maker's
-  listing.py        which listings apply on a day
-  detection.py      Sigma rule → Detection               predicate.py   its condition → a function; the fields
-  load.py           folders → RuleSet                    match.py       RuleSet: observation → alerts
-  alert.py          the product                          check.py       each detection's own cases
-  errors.py         one line for whoever wrote the file
-  facts/            data with sources                    detections/    one Sigma rule a file
+  facts/        data with sources                         detections/   data: one Sigma rule a file, with its cases
 
-The doors are `rules.alert`, `rules.load`, `rules.match`, `rules.check` and `rules.errors`.
-To add a detection: one file below `detections/`, with its own cases; the file is the registration.
+  load          folders → RuleSet                         check         each detection's own cases
+  match         RuleSet: observation → alerts             cli           `lenswatch rules`
+
+  factbook      facts/**/*.toml → Facts                   fact          what a facts file may say
+  factcheck     what else must hold of a fact             listing       which listings apply on a day
+  endpoints     names and addresses → company and role    networks      addresses → the longest network
+  firmware      paths, files, user agents → step          lookalike     names that resemble a maker's
+
+  detection     Sigma file → Detection                    predicate     its condition → a function; the fields
+  sighting      what a detection is asked about           finding       what fired → alert, and its id
+  sentence      the words of an alert                     alert         the product
+  errors        one line for whoever wrote the file
+
+The doors are `rules.alert`, `rules.load`, `rules.match`, `rules.check` and `rules.errors`. To add a detection: one
+file below `detections/<family>/`; the file is the registration.
 """

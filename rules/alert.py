@@ -1,11 +1,18 @@
 """The product of `rules`: an alert, one finding, in ECS names; the document explains itself."""
 
 import datetime
+from typing import Final
 
 from collector.observation import Device, Endpoint, Fields, Network, Observer
 
 LEVELS = ("informational", "low", "medium", "high", "critical")
 RISK_SCORES = {"informational": 1, "low": 21, "medium": 47, "high": 73, "critical": 99}
+# One finding is rule, device, endpoint or company, and this much packet time.
+WINDOW_SECONDS: Final = 24 * 60 * 60
+MAX_RELATED: Final = 20
+# The company itself is on the list: by name, or because the list's own words reach it through its owner. A unit of the
+# group (listed_unit), a category of products, a scope rule or a statement is shown, and is no listing of the company.
+LISTED_STATUSES: Final = frozenset({"listed", "derived", "removed"})
 
 
 class AlertEvent(Fields):

@@ -1,52 +1,55 @@
 """`lenswatch rules`: check, list, lookup, test. (`explain` needs alerts, and is mounted beside them.)"""
 
 import datetime
+import os
+import shutil
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from rules.check import run_cases
 from rules.load import load_rules
 from rules.match import Lookup
 
-app = typer.Typer(no_args_is_help=True, help="Facts and detections: check, list, look up, test.")
+app = typer.Typer(rich_markup_mode=None, help="The facts and detections: check, list, look up, test, explain.")
+FAILED, USAGE = 1, 2
 PLAIN_WIDTH = 160
 Folders = Annotated[
-    list[Path], typer.Option("--rules", help="A folder of your own facts/ and detections/; may be repeated.")
+    list[Path],
+    typer.Option("--rules", metavar="DIR", help="A folder of your own facts/ and detections/; may be repeated."),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="JSON lines instead of a table.")]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of words.")]
 
 
-def screen() -> Console:
-    """Standard output; where that is no terminal, wide and without colour."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=PLAIN_WIDTH)
+@app.callback(invoke_without_command=True)
+def rules(context: typer.Context) -> None:
+    """The facts and detections: check, list, look up, test, explain."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help(), err=True)
+        raise typer.Exit(USAGE)
 
 
 @app.command()
 def check(folders: Folders = []) -> None:  # noqa: B006
-    """Load all facts and detections; say everything that is wrong."""
-    rules = load_rules(folders)
-    facts = rules.facts
+    """Load every fact and detection; say all that is wrong, each with file and key."""
+    loaded = load_rules(folders)
+    facts = loaded.facts
     names = sum(len(file.endpoint) for file in facts.endpoints.values())
     listings = sum(len(entity.listings) for entity in facts.entities.values())
     typer.echo(
-        f"{len(rules.detections)} detections, {names} endpoint names, {len(facts.entities)} companies, "
+        f"{len(loaded.detections)} detections, {names} endpoint names, {len(facts.entities)} companies, "
         f"{len(facts.programmes)} programmes, {listings} listings, {len(facts.as_numbers)} AS numbers: all right\n"
-        f"digest {rules.digest}"
+        f"digest {loaded.digest}"
     )
 
 
 @app.command("list")
 def list_detections(folders: Folders = [], as_json: AsJson = False) -> None:  # noqa: B006
-    """The detections that are in force."""
-    rules = load_rules(folders)
-    ordered = sorted(rules.detections, key=lambda each: str(each.path))
+    """The detections that are in force, with level and title."""
+    ordered = sorted(load_rules(folders).detections, key=lambda each: (each.path.parent.name, each.path.stem))
     if as_json:
         for each in ordered:
             document = {
@@ -58,10 +61,10 @@ def list_detections(folders: Folders = [], as_json: AsJson = False) -> None:  # 
             }
             typer.echo(msgspec.json.encode(document))
         return
-    table = Table("Level", "Detection", "Title", "Id")
-    for each in ordered:
-        table.add_row(each.level, f"{each.path.parent.name}/{each.path.stem}", escape(each.title), each.id)
-    screen().print(table)
+    names = [f"{each.path.parent.name}/{each.path.stem}" for each in ordered]
+    width = max(map(len, names), default=0)
+    for each, name in zip(ordered, names, strict=True):
+        typer.echo(f"{each.level:<13}  {name:<{width}}  {each.title}")
 
 
 @app.command()
@@ -69,18 +72,20 @@ def lookup(
     name: Annotated[str, typer.Argument(help="A host name, an IP address, or an AS number such as AS4134.")],
     folders: Folders = [],  # noqa: B006
     as_json: AsJson = False,
-    as_of: Annotated[str | None, typer.Option(help="The day whose listings count (YYYY-MM-DD).")] = None,
+    as_of: Annotated[
+        str | None,
+        typer.Option(metavar="DAY", help="The day whose listings count, YYYY-MM-DD; default: those without an end."),
+    ] = None,
 ) -> None:
-    """All that the facts say of a name, an address or an AS number."""
+    """All that the facts say of a name, an address or an AS number, and where they have it from."""
     day = None if as_of is None else read_day(as_of)
-    found = load_rules(folders).lookup(name, day)
+    loaded = load_rules(folders)
+    found = loaded.lookup(name, day)
     if as_json:
         typer.echo(msgspec.json.encode(found))
         return
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-    for label, text in lookup_rows(found):
-        table.add_row(label, escape(text))
-    screen().print(table)
+    titles = {key: source.title for key, source in loaded.facts.sources.items()}
+    typer.echo(two_columns(lookup_rows(found, titles)))
 
 
 def read_day(text: str) -> datetime.date:
@@ -88,34 +93,49 @@ def read_day(text: str) -> datetime.date:
     try:
         return datetime.date.fromisoformat(text)
     except ValueError as error:
-        raise typer.BadParameter(f"{text!r} is no day; write YYYY-MM-DD") from error
+        raise typer.BadParameter(f"{text!r} is no day; write YYYY-MM-DD", param_hint="--as-of") from error
 
 
-def lookup_rows(found: Lookup) -> list[tuple[str, str]]:
-    """What is known, as label and text."""
+def lookup_rows(found: Lookup, titles: dict[str, str]) -> list[tuple[str, str]]:
+    """What is known, as label and text. `titles` are the sources' by id."""
     rows = [(found.kind, found.normalised)]
     if found.match is not None:
         match = found.match
         rows.append(("endpoint", f"{match.pattern} ({match.match}), role {match.role}, confidence {match.confidence}"))
         rows += [("note", match.note)] if match.note else []
-        rows += [("source", source) for source in match.sources]
+        rows += [("source", f"{each}: {titles[each]}" if each in titles else each) for each in match.sources]
     if found.as_number is not None:
         number = found.as_number
         rows.append(("operator", f"{number.organization} ({number.operator}, {number.relation or 'relation unknown'})"))
     if found.not_endpoint is not None:
         rows.append(("not matched", found.not_endpoint))
     if found.lookalike is not None:
-        rows.append(
-            ("lookalike", f"resembles {found.lookalike.resembles} ({found.lookalike.method.replace('_', ' ')})")
-        )
+        method = found.lookalike.method.replace("_", " ")
+        rows.append(("lookalike", f"resembles {found.lookalike.resembles} ({method})"))
     if found.entity is not None:
         rows.append(("company", f"{found.entity.name} ({found.entity.id})"))
-        for listing in found.listings:
-            since = f" since {listing.since}" if listing.since else ""
-            rows.append(("listing", f"{listing.programme}: {listing.status}{since}, {listing.citation}"))
+        rows += [] if found.listings else [("listings", "none is known here")]
+    for listing in found.listings:
+        since = f" since {listing.since}" if listing.since else ""
+        rows.append(("listing", f"{listing.programme}: {listing.status.replace('_', ' ')}{since}, {listing.citation}"))
     if len(rows) == 1:
         rows.append(("facts", "nothing is known of it"))
     return rows
+
+
+def two_columns(rows: list[tuple[str, str]]) -> str:
+    """Labels and texts as lines, wrapped between words; a label that repeats is told once."""
+    import textwrap
+
+    terminal = sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit()
+    width = max((shutil.get_terminal_size().columns if terminal else PLAIN_WIDTH) - 13, 20)
+    lines, before = [], None
+    for label, text in rows:
+        plain = "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
+        for line in textwrap.wrap(plain, width, break_long_words=False, break_on_hyphens=False):
+            lines.append(f"{label if label != before else '':<13}{line}")
+            before = label
+    return "\n".join(lines)
 
 
 @app.command()
@@ -127,4 +147,4 @@ def test(folders: Folders = []) -> None:  # noqa: B006
         typer.echo(str(result))
     typer.echo(f"{len(results) - len(failed)} cases passed, {len(failed)} failed")
     if failed:
-        raise typer.Exit(1)
+        raise typer.Exit(FAILED)

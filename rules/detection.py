@@ -2,7 +2,7 @@
 
 `logsource.product` is lenswatch. `service` gates on the dataset (dns, tls, http, flow, broken …), `category` on what
 the facts say: `contact` (an endpoint fact matched) or `lookalike`. The key `lenswatch` carries what Sigma has no word
-for: what one finding is (`fold`), the sentence (`message`), an example and cases.
+for: what one finding is (`fold`), the sentence (`message`), whether it tells `steps`, an example and cases.
 """
 
 import dataclasses
@@ -41,12 +41,14 @@ class Case(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Custom(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """The key `lenswatch` of a rule. `fold`: what one finding is, besides rule, device and window."""
+    """The key `lenswatch` of a rule. `fold`: what one finding is, besides rule, device and window. `steps`: the finding
+    is a firmware update, and its alert tells the steps that were seen."""
 
     fold: Fold
     message: str
     example: dict[str, Any]
     cases: tuple[Case, ...]
+    steps: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -67,6 +69,7 @@ class Detection:
     path: Path
     version: str
     fires: Predicate = dataclasses.field(repr=False, compare=False)
+    steps: bool = False
 
 
 def read_detections(folder: Path) -> list[Detection]:
@@ -116,6 +119,7 @@ def read_detection(path: Path, content: bytes) -> Detection:
         path=path,
         version=hashlib.sha256(content).hexdigest()[:16],
         fires=predicate,
+        steps=custom.steps,
     )
 
 
@@ -174,17 +178,24 @@ def _read_custom(path: Path, document: dict[str, Any], errors: list[RuleError]) 
         return None
     if not (any(case.fires for case in custom.cases) and any(not case.fires for case in custom.cases)):
         errors.append(RuleError(path, "lenswatch.cases", "need one case at least that fires and one that is silent"))
-    try:
-        named = {name for _, name, _, _ in string.Formatter().parse(custom.message) if name is not None}
-    except ValueError as error:
-        errors.append(RuleError(path, "lenswatch.message", f"is no template: {error}"))
-        return custom
-    if named - PLACEHOLDERS:
-        wrong = ", ".join(sorted(named - PLACEHOLDERS))
-        errors.append(
-            RuleError(path, "lenswatch.message", f"no such word: {wrong}; there are {', '.join(sorted(PLACEHOLDERS))}")
-        )
+    fault = _template_fault(custom.message)
+    if fault:
+        errors.append(RuleError(path, "lenswatch.message", fault))
     return custom
+
+
+def _template_fault(message: str) -> str | None:
+    try:
+        parts = [part[1:] for part in string.Formatter().parse(message) if part[1] is not None]
+    except ValueError as error:
+        return f"is no template: {error}"
+    wrong = sorted({str(name) for name, _, _ in parts} - PLACEHOLDERS)
+    if wrong:
+        return f"no such word: {', '.join(wrong)}; there are {', '.join(sorted(PLACEHOLDERS))}"
+    for name, form, conversion in parts:
+        if form or conversion:
+            return f"{{{name}}} takes no format; write {{{name}}}"
+    return None
 
 
 def _compile(path: Path, document: dict[str, Any], errors: list[RuleError]) -> tuple[Any, Predicate | None]:
@@ -202,13 +213,17 @@ def _compile(path: Path, document: dict[str, Any], errors: list[RuleError]) -> t
         rule = SigmaRule.from_dict(_without_dates(document))
         if len(rule.detection.parsed_condition) != 1:
             raise ConditionError("detection.condition", "is a list; write one condition")
+        predicate = compile_condition(rule.detection.parsed_condition[0].parsed)
         _check_used(rule.detection)
-        return rule, compile_condition(rule.detection.parsed_condition[0].parsed)
+        return rule, predicate
     except ConditionError as error:
         place = error.place if error.place.startswith("detection") else f"detection: {error.place}"
         errors.append(RuleError(path, place, error.reason))
     except SigmaError as error:
         errors.append(RuleError(path, "detection", " ".join(str(error).split())))
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
+        # pySigma trusts the kinds of what it is given.
+        errors.append(RuleError(path, "", f"is not as Sigma has it: {' '.join(str(error).split())}"))
     return None, None
 
 

@@ -1,9 +1,9 @@
 """Names and addresses → which company, in which role, by which fact.
 
 A name matches on label boundaries only (RFC 1034 section 3.1), and the longest match wins: a fact about the whole
-name (exact before regex before suffix), else the suffix with the most labels. One dict holds every name that a fact
-has and every name above it; an entry says whether anything lies deeper. A lookup begins at the last two labels and
-goes down while that is so: a name of which nothing is known costs one probe, however many facts there are.
+name (exact before regex before suffix), else the suffix with the most labels. Every name that a fact has, and every
+name above it, has an entry that says whether anything lies deeper. A lookup begins at the last two labels, which have
+a dict of their own, and goes down while that is so: an unknown name costs one probe, however many facts there are.
 Addresses are matched by longest prefix (`networks.py`).
 """
 
@@ -25,7 +25,7 @@ _HOST_NAME = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?(?:\.[a-z0-9_](
 _OTHER_DOTS = str.maketrans("\u3002\uff0e\uff61", "...")
 
 
-class EndpointMatch(msgspec.Struct, frozen=True):
+class EndpointMatch(msgspec.Struct, frozen=True, gc=False):
     """The fact that ties a name or an address to a company.
 
     `match` is suffix, exact, regex or network; for a firmware fact it is path, file or useragent. `pattern` is
@@ -101,11 +101,12 @@ class EndpointIndex:
     `size` is the number of names, patterns and networks that were added.
     """
 
-    __slots__ = ("_names", "_networks", "_shared", "_top", "size")
+    __slots__ = ("_deep", "_first", "_networks", "_shared", "_top", "size")
 
     def __init__(self) -> None:
         # An owner alone stands for a node that has nothing else: a long list has very many.
-        self._names: dict[str, _Owner | _Node] = {}
+        self._first: dict[str, _Owner | _Node] = {}
+        self._deep: dict[str, _Owner | _Node] = {}
         self._top: dict[str, _Owner] = {}
         self._shared: dict[tuple[int, int, bool], _Node] = {}
         self._networks: NetworkIndex[EndpointMatch | _List] = NetworkIndex()
@@ -115,7 +116,7 @@ class EndpointIndex:
         """The fact behind a normalised name, or None. A name that the facts reject has none."""
         last = name.rfind(".")
         cut = name.rfind(".", 0, last) + 1 if last > 0 else 0
-        entry = self._names.get(name[cut:] if cut else name)
+        entry = self._first.get(name[cut:] if cut else name)
         if type(entry) is _Node:
             owner, start = self._descend(name, cut, entry)
             return None if owner is None else _answer(owner, name, start)
@@ -127,7 +128,7 @@ class EndpointIndex:
     def rejection(self, name: str) -> NotTheCompany | None:
         """The fact that says that a normalised name is not the company's that it looks like, or None."""
         cut = _start_of(name, 2)
-        entry = self._names.get(name[cut:])
+        entry = self._first.get(name[cut:])
         owner = self._descend(name, cut, entry)[0] if type(entry) is _Node else None
         return owner if type(owner) is NotTheCompany else None
 
@@ -159,7 +160,7 @@ class EndpointIndex:
             if not node.deeper:
                 break
             cut = name.rfind(".", 0, cut - 1) + 1
-            entry = self._names.get(name[cut:])
+            entry = self._deep.get(name[cut:])
             if type(entry) is not _Node:
                 if entry is not None:
                     owner, start = entry, cut  # type: ignore[assignment]
@@ -221,7 +222,7 @@ class EndpointIndex:
         for text in fact.names:
             name = _checked(text)
             self._reach(name)
-            self._names[name] = _Node(rejected=fact)
+            self._table(name)[name] = _Node(rejected=fact)
 
     def seal(self) -> "EndpointIndex":
         """Makes the added networks answerable; to be called once, after the last addition."""
@@ -240,9 +241,9 @@ class EndpointIndex:
                 self._top[name] = owner
             return
         self._reach(name)
-        entry = self._names.get(name)
+        entry = self._table(name).get(name)
         if entry is None and not exact:
-            self._names[name] = owner
+            self._table(name)[name] = owner
             return
         node = self._node(name)
         if exact:
@@ -254,7 +255,7 @@ class EndpointIndex:
         self.size += 1
         self._reach(under)
         node = self._node(under)
-        self._names[under] = msgspec.structs.replace(node, patterns=(*node.patterns, (pattern, match)))
+        self._table(under)[under] = msgspec.structs.replace(node, patterns=(*node.patterns, (pattern, match)))
 
     def _reach(self, name: str) -> None:
         """Notes at the names above a name that something lies deeper."""
@@ -267,22 +268,25 @@ class EndpointIndex:
             self._set(above, node.owner, node.exact, True, node)
             cut = name.find(".", cut) + 1
 
+    def _table(self, name: str) -> "dict[str, _Owner | _Node]":
+        return self._deep if name.count(".") > 1 else self._first
+
     def _node(self, name: str) -> _Node:
-        entry = self._names.get(name)
+        entry = self._table(name).get(name)
         if type(entry) is _Node:
             return entry
         return _NOTHING if entry is None else _Node(owner=entry)  # type: ignore[arg-type]
 
     def _set(self, name: str, owner: _Owner | None, exact: _Owner | None, deeper: bool, old: _Node) -> None:
         if old.patterns or old.rejected is not None:
-            self._names[name] = _Node(owner, exact, deeper, old.patterns, old.rejected)
+            self._table(name)[name] = _Node(owner, exact, deeper, old.patterns, old.rejected)
             return
         # All nodes of one shape are one object, since a long list has very many.
         shape = (id(owner), id(exact), deeper)
         node = self._shared.get(shape)
         if node is None:
             node = self._shared[shape] = _Node(owner, exact, deeper)
-        self._names[name] = node
+        self._table(name)[name] = node
 
 
 _NOTHING: Final = _Node()

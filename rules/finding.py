@@ -7,7 +7,9 @@ from typing import Final
 from collector.observation import Observation
 from rules.alert import (
     LEVELS,
+    MAX_RELATED,
     RISK_SCORES,
+    WINDOW_SECONDS,
     Alert,
     AlertDetail,
     AlertEvent,
@@ -24,8 +26,6 @@ from rules.detection import Detection
 from rules.sentence import WORDS, our_side, their_side, write_reason
 from rules.sighting import Contact, Sighting
 
-WINDOW_SECONDS: Final = 24 * 60 * 60
-MAX_RELATED: Final = 20
 _ID_DIGITS: Final = 32
 _FORMATTER: Final = string.Formatter()
 
@@ -33,10 +33,11 @@ _FORMATTER: Final = string.Formatter()
 class Finding:
     """What a detection makes of a sighting. One is made per detection, when the rules are loaded."""
 
-    __slots__ = ("_detection", "_parts", "_rule")
+    __slots__ = ("_detection", "_parts", "_rule", "level", "tells_steps")
 
     def __init__(self, detection: Detection, ruleset: str) -> None:
         self._detection = detection
+        self.level, self.tells_steps = detection.level, detection.steps
         self._parts = [
             (text, WORDS[word] if word is not None else None)
             for text, word, _, _ in _FORMATTER.parse(detection.message)
@@ -49,14 +50,14 @@ class Finding:
             reference=detection.reference,
         )
 
-    def alert(self, seen: Sighting) -> Alert:
-        """The alert, revision 1. Its id is the same for everything that is the same finding."""
-        observation, level = seen.observation, self._detection.level
+    def alert(self, seen: Sighting, identifier: str) -> Alert:
+        """The alert, revision 1, with the finding's id (`id_of`)."""
+        observation, level = seen.observation, self.level
         return Alert(
             timestamp=observation.timestamp,
             event=AlertEvent(
                 kind="alert",
-                id=self._id(seen),
+                id=identifier,
                 severity=LEVELS.index(level) + 1,
                 risk_score=RISK_SCORES[level],
                 reason=write_reason(seen),
@@ -68,7 +69,7 @@ class Finding:
             destination=observation.destination,
             network=observation.network,
             related=_related(seen),
-            lenswatch=_detail(seen, level),
+            lenswatch=_detail(seen, level, self.tells_steps),
             device=observation.device,
             threat=_threat(seen),
         )
@@ -76,7 +77,8 @@ class Finding:
     def _message(self, seen: Sighting) -> str:
         return "".join([text + word(seen) if word else text for text, word in self._parts])
 
-    def _id(self, seen: Sighting) -> str:
+    def id_of(self, seen: Sighting) -> str:
+        """The id of everything that is the same finding: rule, device, what the rule folds by, window."""
         observation = seen.observation
         window = int(observation.timestamp.timestamp() // WINDOW_SECONDS)
         device = observation.device.id if observation.device else _unnamed_device(observation)
@@ -114,7 +116,7 @@ def _related(seen: Sighting) -> Related:
     return Related(ip=list(addresses)[:MAX_RELATED], hosts=list(names) or None)
 
 
-def _detail(seen: Sighting, level: str) -> AlertDetail:
+def _detail(seen: Sighting, level: str, tells_steps: bool) -> AlertDetail:
     observation, contact = seen.observation, seen.contact
     more = observation.lenswatch
     identity = more.device if more else None
@@ -132,7 +134,7 @@ def _detail(seen: Sighting, level: str) -> AlertDetail:
         endpoint=_endpoint(contact) if contact else None,
         listings=list(seen.standing.listings) or None if seen.standing else None,
         lookalike=seen.lookalike,
-        steps=_steps(observation, contact),
+        steps=_steps(observation, contact) if tells_steps else None,
         device_type=identity.type if identity else None,
         device_evidence=identity.evidence if identity else None,
         domain_source=more.domain_source if more else None,

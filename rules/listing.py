@@ -9,12 +9,9 @@ import datetime
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from rules.alert import ListingBasis
+from rules.alert import LISTED_STATUSES, ListingBasis
 from rules.fact import Entity, Listing, Programme
 
-# The company itself is on the list: by name, or because the list's own words reach it through its owner. A unit of the
-# group (listed_unit), a category of products, a scope rule or a statement is shown, and is no listing of the company.
-LISTED_STATUSES: Final = frozenset({"listed", "derived", "removed"})
 MAX_REMEMBERED: Final = 4096
 
 

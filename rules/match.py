@@ -31,6 +31,7 @@ from rules.sighting import Contact, Sighting
 NAME_LOOKUP: Final = "name_lookup"
 FIRMWARE_DOWNLOAD: Final = "firmware_download"
 MAX_DATASETS: Final = 256
+NETWORK: Final = "network"
 # Names that are asked of the neighbours (RFC 6762, RFC 4795, NetBIOS), or that stand for an address, are nobody's.
 LOCAL_DATASETS: Final = frozenset(DATASET_PREFIX + name for name in ("mdns", "llmnr", "nbns"))
 LOCAL_SUFFIXES: Final = (".arpa", ".local")
@@ -46,6 +47,41 @@ class _Plan(NamedTuple):
     contact: tuple[Pair, ...]
     lookalike: tuple[Pair, ...]
     neither: tuple[Pair, ...]
+
+
+class Hit:
+    """A detection fired on a sighting. `id` is the finding's; the whole document is made only when it is asked for."""
+
+    __slots__ = ("_finding", "id", "seen")
+
+    def __init__(self, finding: Finding, seen: Sighting) -> None:
+        self._finding, self.seen = finding, seen
+        self.id = finding.id_of(seen)
+
+    @property
+    def observation(self) -> Observation:
+        """What was seen."""
+        return self.seen.observation
+
+    @property
+    def level(self) -> str:
+        """The detection's level."""
+        return self._finding.level
+
+    @property
+    def step(self) -> str | None:
+        """The step of an update that the alert would tell, if any."""
+        contact = self.seen.contact
+        return contact.step if contact is not None and self._finding.tells_steps else None
+
+    @property
+    def activity(self) -> str | None:
+        """What the contact is evidence of."""
+        return self.seen.contact.activity if self.seen.contact is not None else None
+
+    def alert(self) -> Alert:
+        """The alert, revision 1."""
+        return self._finding.alert(self.seen, self.id)
 
 
 class Lookup(msgspec.Struct, omit_defaults=True, kw_only=True):
@@ -76,6 +112,10 @@ class RuleSet:
 
     def match(self, observation: Observation, on: datetime.date | None = None) -> list[Alert]:
         """The alerts of one observation. `on`: the day whose listings count; by default the packet's day (UTC)."""
+        return [hit.alert() for hit in self.hits(observation, on)]
+
+    def hits(self, observation: Observation, on: datetime.date | None = None) -> list[Hit]:
+        """As `match`, with each alert still to be made: one that only counts need not be."""
         dataset = observation.event.dataset
         plan = self._plans.get(dataset) or self._plan(dataset)
         name, contact = self._look(observation)
@@ -91,7 +131,7 @@ class RuleSet:
         if contact is not None:
             day = on or observation.timestamp.astimezone(datetime.UTC).date()
             seen.standing = self._standings.on(contact.endpoint.entity, day)
-        return [finding.alert(seen) for detection, finding in pairs if detection.fires(seen)]
+        return [Hit(finding, seen) for detection, finding in pairs if detection.fires(seen)]
 
     def contact(self, observation: Observation) -> Contact | None:
         """The company's endpoint that the observation touched: by name first, then by a network fact."""
@@ -140,33 +180,69 @@ class RuleSet:
         found = self._lookalikes.resembles(name)
         return None if found is None or self.endpoints.rejection(name) is not None else found
 
+    def concerns(
+        self,
+        dataset: str,
+        name: str | None,
+        direction: str,
+        peer: str,
+        url: Url | None = None,
+        agent: str | None = None,
+    ) -> bool:
+        """Whether an observation that says this could make an alert; asked before one is made, for most never need be.
+
+        `name` is the name that was called or asked for, `peer` the other side's address. Where this is False, `match`
+        gives no alert.
+        """
+        plan = self._plans.get(dataset) or self._plan(dataset)
+        if plan.neither:
+            return True
+        name, match, _ = self._find(dataset, _fold_name(name), direction, peer, url, agent)
+        return match is not None or bool(name and plan.lookalike and self._resembles(name))
+
     def _look(self, observation: Observation) -> tuple[str | None, Contact | None]:
         """The name that the facts were asked for, and the contact."""
-        dataset = observation.event.dataset
+        agent = observation.user_agent
+        peer = their_side(observation).ip
+        name, match, step = self._find(
+            observation.event.dataset,
+            _asked_name(observation),
+            observation.network.direction,
+            peer,
+            observation.url,
+            agent.original if agent else None,
+        )
+        if match is None:
+            return name, None
+        return name, self._contact(observation, match, step, name if match.match != NETWORK else None, peer)
+
+    def _find(
+        self, dataset: str, name: str | None, direction: str | None, peer: str, url: Url | None, agent: str | None
+    ) -> tuple[str | None, EndpointMatch | None, FirmwareStep | None]:
+        """The name that counts, the endpoint fact that matched it or the peer's address, and the step of an update."""
         if dataset in LOCAL_DATASETS:
-            return None, None
-        inbound = observation.network.direction == INBOUND
-        name = None if inbound else _asked_name(observation)
+            return None, None, None
+        if direction == INBOUND:
+            name, url = None, None
         match = self.endpoints.match_name(name) if name else None
         step = None
-        if observation.url is not None and not inbound:
-            step = self._firmware_step(observation, observation.url, name)
+        if url is not None:
+            step = self._firmware_step(direction, url, agent, name)
             if step is not None and (match is None or match.role == CUSTOMER_ROLE):
                 match = step.match
-        if match is None:
-            address = their_side(observation).ip
-            match = self.endpoints.match_address(address) if self.endpoints.has_networks else None
-            return name, self._contact(observation, match, None, None, address) if match else None
-        return name, self._contact(observation, match, step, name, their_side(observation).ip)
+        if match is None and self.endpoints.has_networks:
+            match = self.endpoints.match_address(peer)
+        return name, match, step
 
-    def _firmware_step(self, observation: Observation, url: Url, name: str | None) -> FirmwareStep | None:
+    def _firmware_step(
+        self, direction: str | None, url: Url, agent: str | None, name: str | None
+    ) -> FirmwareStep | None:
         path = url.path or url.original
         target = f"{path}?{url.query}" if url.query else path
         step = self._firmware.at_host(name, target)
         # A file that is handed round at home (an image sent to a camera by its owner) is no call to a maker.
-        if (step is None or step.step != "download") and observation.network.direction != "internal":
-            agent = observation.user_agent
-            anywhere = self._firmware.anywhere(path, agent.original if agent else None)
+        if (step is None or step.step != "download") and direction != "internal":
+            anywhere = self._firmware.anywhere(path, agent)
             if anywhere is not None and (step is None or anywhere.step == "download"):
                 return anywhere
         return step
@@ -191,10 +267,14 @@ class RuleSet:
 
 def _asked_name(observation: Observation) -> str | None:
     name = observation.destination.domain
+    if name is None and observation.dns is not None and observation.dns.question is not None:
+        name = observation.dns.question.name
+    return _fold_name(name)
+
+
+def _fold_name(name: str | None) -> str | None:
+    """A name as the facts have it; None for none, and for names that are nobody's."""
     if name is None:
-        dns = observation.dns
-        if dns is None or dns.question is None:
-            return None
-        name = dns.question.name
+        return None
     name = normalise_name(name)
     return None if not name or name.endswith(LOCAL_SUFFIXES) else name

@@ -2,12 +2,14 @@
 3 an alert of the level that --fail-on names."""
 
 import contextlib
+import datetime
 import gc
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import msgspec
@@ -17,18 +19,23 @@ from collector.capture.source import Source
 from collector.errors import LenswatchError, SettingsError
 from collector.packets import Block
 from collector.publish.jsonl import JsonLines
+from collector.settings import CollectorSettings
 from rules.alert import LEVELS, Alert
 from rules.cli import app as rules_app
 from rules.cli import read_day
 from rules.load import load_rules
-from streams.doctor import BAD, examine, keep_last_run
 from streams.local import LocalWatch, Output, Run, open_source
+from streams.screen import fill, in_order, print_alerts, printable, screen_width, story, story_text, summary_lines
 from streams.settings import Settings, load_settings, state_folder
 from streams.store import AlertStore
 
-app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False,
-                  help="Which of our cameras call whom, and under which law does that matter?")  # fmt: skip
-alerts_app = typer.Typer(help="The alerts that were told.", invoke_without_command=True)
+app = typer.Typer(
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"max_content_width": 100},
+    help="Which of our cameras call whom, and under which law does that matter?",
+)
+alerts_app = typer.Typer(rich_markup_mode=None, help="The alerts so far: list them, show one.")
 app.add_typer(rules_app, name="rules")
 app.add_typer(alerts_app, name="alerts")
 
@@ -36,21 +43,54 @@ DEMO = Path(__file__).parent / "demo" / "office.pcap"
 GC_THRESHOLDS = (100_000, 50, 100)
 FAILED, USAGE, ALERTED = 1, 2, 3
 
-Config = Annotated[Path | None, typer.Option("--config", help="The settings file (TOML).")]
+Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="The settings file (TOML).")]
 Folders = Annotated[
-    list[Path], typer.Option("--rules", help="A folder of your own facts/ and detections/; may be repeated.")
+    list[Path],
+    typer.Option("--rules", metavar="DIR", help="A folder of your own facts/ and detections/; may be repeated."),
 ]
 AlertsTo = Annotated[
-    str | None, typer.Option("--alerts", help="Write every alert revision as a line of JSON; - is stdout.")
+    str | None,
+    typer.Option(
+        "--alerts", metavar="PATH", help="Write every alert revision as a line of JSON; - is standard output."
+    ),
 ]
 SeenTo = Annotated[
-    str | None, typer.Option("--observations", help="Write every observation as a line of JSON; - is stdout.")
+    str | None,
+    typer.Option(
+        "--observations", metavar="PATH", help="Write every observation as a line of JSON; - is standard output."
+    ),
 ]
-FailOn = Annotated[str | None, typer.Option(help=f"Exit 3 at an alert of this level or above: {', '.join(LEVELS)}.")]
+FailOn = Annotated[
+    str | None, typer.Option(metavar="LEVEL", help=f"Exit 3 at an alert of this level or above: {', '.join(LEVELS)}.")
+]
 Sources = Annotated[
-    list[str], typer.Argument(metavar="SOURCE…", help="Capture files (pcap, pcapng, gzipped too); - is stdin.")
+    list[str], typer.Argument(metavar="SOURCE", help="Capture files (pcap, pcapng, gzipped too); - is standard input.")
 ]
-AsOf = Annotated[str | None, typer.Option(help="The day whose listings count, YYYY-MM-DD; default: the packet's day.")]
+AsOf = Annotated[
+    str | None,
+    typer.Option(metavar="DAY", help="The day whose listings count, YYYY-MM-DD; default: each packet's day."),
+]
+AlertId = Annotated[str, typer.Argument(metavar="ID", help="An alert's id, or its first digits.")]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of words.")]
+
+
+@app.callback(invoke_without_command=True)
+def front_door(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Say the version, and stop.")] = False,
+) -> None:
+    """Which of our cameras call whom, and under which law does that matter?
+
+    `lenswatch demo` shows it on a small recorded office; `lenswatch watch SOURCE…` reads your own captures.
+    """
+    if version:
+        import importlib.metadata
+
+        typer.echo(f"lenswatch {importlib.metadata.version('lenswatch')}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help(), err=True)
+        raise typer.Exit(USAGE)
 
 
 @app.command()
@@ -63,31 +103,44 @@ def watch(
     folders: Folders = [],  # noqa: B006
     fail_on: FailOn = None,
 ) -> None:
-    """Read captures; find the cameras' calls and say what they mean."""
+    """Read captures; find the cameras' calls and say what they mean.
+
+    The alerts are shown, and kept for `lenswatch alerts`; what was read is summed up on standard error.
+    """
     if fail_on is not None and fail_on not in LEVELS:
         raise typer.BadParameter(f"{fail_on!r} is no level; one of {', '.join(LEVELS)}", param_hint="--fail-on")
     if alerts == "-" and observations == "-":
         raise typer.BadParameter("only one of --alerts and --observations can go to standard output")
-    settings = load_settings(config)
-    run = run_watch(settings, sources, alerts, observations, as_of, folders)
+    on = None if as_of is None else read_day(as_of)
+    run = run_watch(load_settings(config), sources, alerts, observations, on, folders)
     finish(run, fail_on)
 
 
 @app.command()
 def demo(
-    folder: Annotated[Path | None, typer.Option(help="Where the JSON goes; default: lenswatch's state folder.")] = None,
+    folder: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where the JSON goes; default: lenswatch's state folder.")
+    ] = None,
+    config: Config = None,
 ) -> None:
-    """Watch the small recorded office that lenswatch ships, and show the alerts."""
-    settings = load_settings(None)
-    settings = msgspec.structs.replace(
-        settings, collector=msgspec.structs.replace(settings.collector, sensor="demo", site="demo")
-    )
-    place = folder or state_folder(settings.store) / "demo"
-    place.mkdir(parents=True, exist_ok=True)
+    """Watch the small office that is shipped, and show what is found.
+
+    The alerts are kept beside your own, with the sensor "demo".
+    """
+    store = load_settings(config).store
+    settings = Settings(collector=CollectorSettings(sensor="demo", site="demo"), store=store)
+    place = folder or state_folder(store) / "demo"
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LenswatchError(f"{place}: cannot be written: {error.strerror}; name a folder with --folder") from error
     alerts, observations = str(place / "alerts.jsonl"), str(place / "observations.jsonl")
     run = run_watch(settings, [str(DEMO)], alerts, observations, None, ())
-    typer.echo(f"the alerts as JSON: {alerts}\nwhat was seen:      {observations}")
-    typer.echo("one alert whole:    lenswatch alerts show ID    (the id's first digits are enough)")
+    typer.echo(f"\nthe alerts as JSON  {alerts}\nall that was seen   {observations}", err=True)
+    if run.alerts:
+        gravest = in_order(run.alerts.values())[0].event.id[:8]
+        typer.echo(f"one alert whole     lenswatch alerts show {gravest}", err=True)
+        typer.echo(f"and its sources     lenswatch rules explain {gravest}", err=True)
     finish(run, None)
 
 
@@ -96,30 +149,26 @@ def run_watch(
     names: Sequence[str],
     alerts_to: str | None,
     observations_to: str | None,
-    as_of: str | None,
+    on: datetime.date | None,
     folders: Sequence[Path],
 ) -> Run:
     """Watch the named sources; write, keep and show what was found."""
+    from streams.doctor import keep_last_run
+
     opened = [open_source(name) for name in names]
     rules = load_rules((*settings.rules.folders, *folders))
-    local = LocalWatch(settings, rules, None if as_of is None else read_day(as_of))
     folder = state_folder(settings.store)
-    store = AlertStore(folder, settings.store.max_alerts)
-    # What was loaded stays for good; the collector of cycles need not look at it again and again.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*GC_THRESHOLDS)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with contextlib.ExitStack() as stack:
-        stack.callback(store.close)
+        store = stack.enter_context(contextlib.closing(AlertStore(folder, settings.store.max_alerts)))
         outputs: list[list[Output]] = [[], [StoreOutput(store)]]
         for place, name in ((0, observations_to), (1, alerts_to)):
             if name is not None:
-                lines = JsonLines(name)
-                stack.callback(lines.close)
-                outputs[place].append(lines)
+                outputs[place].append(stack.enter_context(contextlib.closing(JsonLines(name))))
+        stack.enter_context(rare_collection())
+        interrupts = stack.enter_context(Interrupts())
         progress = stack.enter_context(progress_bar(opened))
-        run = local.watch(opened, outputs[0], outputs[1], progress)
+        local = LocalWatch(settings, rules, on, outputs[0])
+        run = local.watch([interrupts.between_blocks(source) for source in opened], outputs[1], progress)
     keep_last_run(folder, run, time.time())
     show(run, quiet="-" in (alerts_to, observations_to))
     return run
@@ -137,40 +186,107 @@ class StoreOutput:
 
 
 @contextlib.contextmanager
+def rare_collection() -> Iterator[None]:
+    """Let the collector of cycles run rarely: what was loaded stays for good, and need not be looked at every time."""
+    before = gc.get_threshold()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
+
+
+class Interrupts:
+    """SIGINT and SIGTERM end the reading between two blocks, never inside one, so that what was read is told whole.
+    A second one ends the command at once."""
+
+    def __init__(self) -> None:
+        self._reading = self._asked = False
+        self._before: dict[signal.Signals, object] = {}
+
+    def __enter__(self) -> "Interrupts":
+        for each in (signal.SIGINT, signal.SIGTERM):
+            self._before[each] = signal.signal(each, self._ask)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for each, before in self._before.items():
+            signal.signal(each, before)  # type: ignore[arg-type]
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        again, self._asked = self._asked, True
+        if self._reading or again:
+            raise KeyboardInterrupt
+
+    def between_blocks(self, source: Source) -> Source:
+        """The source, reading of which a signal ends."""
+        return InterruptibleSource(source, self)
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[None]:
+        """The time in which a signal may cut in: waiting for the next block. Raises KeyboardInterrupt."""
+        self._reading = True
+        try:
+            if self._asked:
+                raise KeyboardInterrupt
+            yield
+        finally:
+            self._reading = False
+
+
+class InterruptibleSource:
+    """A source whose reading a signal ends."""
+
+    def __init__(self, source: Source, interrupts: Interrupts) -> None:
+        self._source, self._interrupts = source, interrupts
+        self.name, self.size_bytes = source.name, source.size_bytes
+
+    def blocks(self) -> Iterator[Block]:
+        """See `Source.blocks`. Raises KeyboardInterrupt too."""
+        blocks = iter(self._source.blocks())
+        while True:
+            with self._interrupts.reading():
+                block = next(blocks, None)
+            if block is None:
+                return
+            yield block
+
+
+@contextlib.contextmanager
 def progress_bar(sources: Sequence[Source]) -> Iterator[Callable[[Block], None] | None]:
     """A bar of bytes read, on a terminal only."""
     sizes = [source.size_bytes for source in sources]
     if not sys.stderr.isatty() or not all(sizes):
         yield None
         return
+    from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from streams.screen import console
-
     columns = (TextColumn("reading"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console(stderr=True), transient=True) as progress:
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("reading", total=sum(size or 0 for size in sizes))
-        state = {"before": 0, "last": 0}
+        before = last = 0
 
         def advance(block: Block) -> None:
-            if block.position < state["last"]:
-                state["before"] += state["last"]
-            state["last"] = block.position
-            progress.update(task, completed=state["before"] + block.position)
+            nonlocal before, last
+            if block.position < last:
+                before += last
+            last = block.position
+            progress.update(task, completed=before + last)
 
         yield advance
 
 
 def show(run: Run, quiet: bool) -> None:
-    """The alerts on standard output, unless that is taken; the summary and every problem on standard error."""
-    from streams.screen import alert_table, console, summary_lines
-
-    if not quiet:
-        out = console()
-        if run.alerts:
-            out.print(alert_table(run.alerts.values()))
-        else:
-            out.print("no alerts")
+    """The alerts on standard output, unless that is taken; the summary on standard error."""
+    if not quiet and run.alerts:
+        print_alerts(run.alerts.values())
+    elif not quiet:
+        typer.echo("no alerts")
+    sys.stdout.flush()
     for line in summary_lines(run):
         typer.echo(line, err=True)
 
@@ -178,9 +294,9 @@ def show(run: Run, quiet: bool) -> None:
 def finish(run: Run, fail_on: str | None) -> None:
     """The problems, a line each, and the exit code."""
     for problem in run.problems:
-        typer.echo(f"lenswatch: {problem}", err=True)
+        say(problem)
     if run.interrupted:
-        typer.echo("lenswatch: interrupted; what was read by then is told above", err=True)
+        say("interrupted; what was read by then is told above")
     if run.problems or run.interrupted:
         raise typer.Exit(FAILED)
     if fail_on is not None and any(
@@ -189,106 +305,103 @@ def finish(run: Run, fail_on: str | None) -> None:
         raise typer.Exit(ALERTED)
 
 
-@alerts_app.callback()
-def list_alerts(
-    context: typer.Context,
-    config: Config = None,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON lines instead of a table.")] = False,
-) -> None:
-    """The alerts that were kept, the gravest first."""
+@alerts_app.callback(invoke_without_command=True)
+def list_alerts(context: typer.Context, config: Config = None, as_json: AsJson = False) -> None:
+    """The alerts so far, the gravest first. `lenswatch alerts show ID` tells one whole."""
     if context.invoked_subcommand is not None:
         context.obj = config
         return
-    with contextlib.closing(open_store(config)) as store:
-        alerts = store.all()
+    alerts = in_order(read_alerts(config))
     if as_json:
         for alert in alerts:
             typer.echo(msgspec.json.encode(alert))
     elif not alerts:
         typer.echo("no alerts are kept yet")
     else:
-        from streams.screen import alert_table, console
-
-        console().print(alert_table(alerts))
+        print_alerts(alerts)
 
 
 @alerts_app.command("show")
-def show_alert(
-    context: typer.Context,
-    alert_id: Annotated[str, typer.Argument(metavar="ID", help="An alert's id, or its first digits.")],
-    as_json: Annotated[bool, typer.Option("--json", help="The document as JSON.")] = False,
-) -> None:
-    """One alert, whole."""
-    tell(find_alert(context.obj, alert_id), as_json)
+def show_alert(context: typer.Context, alert_id: AlertId, config: Config = None, as_json: AsJson = False) -> None:
+    """One alert with the whole chain behind it."""
+    alert = find_alert(config or context.obj, alert_id)
+    if as_json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(alert), indent=2))
+    else:
+        typer.echo(story_text(story(alert)))
 
 
 @rules_app.command()
 def explain(
-    alert_id: Annotated[str, typer.Argument(metavar="ALERT-ID", help="An alert's id, or its first digits.")],
+    alert_id: AlertId,
     config: Config = None,
     folders: Folders = [],  # noqa: B006
 ) -> None:
-    """The whole chain behind an alert: packet, name, endpoint fact, company, listings, each with its source."""
-    from streams.screen import console, story, story_table
-
+    """The chain behind an alert: packet, name, endpoint fact, company, listings; each with its sources."""
     alert = find_alert(config, alert_id)
-    sources = load_rules((*load_settings(config).rules.folders, *folders)).facts.sources
-    rows = []
-    for label, text in story(alert):
-        source = sources.get(text) if label == "source" else None
-        rows.append((label, f"{text}: {source.title}{f' <{source.url}>' if source.url else ''}" if source else text))
-    console().print(story_table(rows))
+    rules = load_rules((*load_settings(config).rules.folders, *folders))
+    typer.echo(story_text(story(alert, rules.facts.sources)))
+    if rules.digest != alert.rule.ruleset:
+        say("the facts or rules have changed since this alert; it says what they said then")
 
 
-def tell(alert: Alert, as_json: bool) -> None:
-    """An alert as JSON or as its story."""
-    if as_json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(alert), indent=2))
-        return
-    from streams.screen import console, story, story_table
-
-    console().print(story_table(story(alert)))
-
-
-def open_store(config: Path | None) -> AlertStore:
-    """The store that the settings name."""
+def read_alerts(config: Path | None, prefix: str = "") -> list[Alert]:
+    """The kept alerts whose id begins so. Raises LenswatchError."""
     settings = load_settings(config)
-    return AlertStore(state_folder(settings.store), settings.store.max_alerts)
+    folder = state_folder(settings.store)
+    if not AlertStore.is_in(folder):
+        return []
+    with contextlib.closing(AlertStore(folder, settings.store.max_alerts)) as store:
+        return store.get(prefix) if prefix else store.all()
 
 
 def find_alert(config: Path | None, prefix: str) -> Alert:
     """The one alert whose id begins so. Raises LenswatchError."""
-    with contextlib.closing(open_store(config)) as store:
-        found = store.get(prefix)
+    found = read_alerts(config, prefix.lower())
     if not found:
         raise LenswatchError(f"{prefix}: no alert with this id is kept; `lenswatch alerts` lists them")
     if len(found) > 1:
-        raise LenswatchError(f"{prefix}: {len(found)} alerts begin so; give more of the id")
+        some = ", ".join(alert.event.id[: len(prefix) + 4] for alert in found[:5])
+        raise LenswatchError(f"{prefix}: {len(found)} alerts begin so ({some}); give more of the id")
     return found[0]
 
 
 @app.command()
 def doctor(config: Config = None) -> None:
     """Check what watching needs, and say how to mend what is not there."""
-    answers = list(examine(load_settings(config)))
-    for answer in answers:
-        typer.echo(
-            f"{answer.state:<5} {answer.check:<11} {answer.text}" + (f"\n{'':18}→ {answer.mend}" if answer.mend else "")
-        )
-    if any(answer.state == BAD for answer in answers):
+    from streams.doctor import BAD, examine
+
+    width = min(screen_width(), 120)
+    bad = False
+    for answer in examine(load_settings(config)):
+        bad = bad or answer.state == BAD
+        text = f"{answer.text}\n→ {answer.mend}" if answer.mend else answer.text
+        label = f"{answer.state:<5} {answer.check:<11} "
+        for line in (part for each in text.split("\n") for part in fill(each, width - len(label))):
+            typer.echo(label + line)
+            label = " " * len(label)
+    if bad:
         raise typer.Exit(FAILED)
+
+
+def say(words: object) -> None:
+    """Words for the person on standard error, each line with the command's name before it."""
+    for line in str(words).splitlines():
+        typer.echo(f"lenswatch: {printable(line)}", err=True)
 
 
 def main() -> None:
     """Run the command; an error for people is one line and an exit code."""
     try:
-        app()
+        code = app(prog_name="lenswatch", standalone_mode=False)
+    except typer.TyperException as error:
+        context = getattr(error, "ctx", None)
+        say(f"{error.format_message()}{f' ({context.command_path} --help says more)' if context else ''}")
+        code = error.exit_code
     except SettingsError as error:
-        typer.echo(f"lenswatch: {error}", err=True)
-        sys.exit(USAGE)
+        say(error)
+        code = USAGE
     except LenswatchError as error:
-        typer.echo(f"lenswatch: {error}", err=True)
-        sys.exit(FAILED)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(FAILED)
+        say(error)
+        code = FAILED
+    sys.exit(code if isinstance(code, int) else 0)

@@ -1,12 +1,11 @@
-"""`lenswatch doctor`: is everything here that watching needs, and did the last run's sums close? Each answer with its mend."""
+"""`lenswatch doctor`: is everything here that watching needs, and did the last run's sums close? Each with its mend."""
 
+import contextlib
 import dataclasses
-import importlib.metadata
 import json
 import os
 import shutil
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -18,10 +17,12 @@ from rules.load import load_rules
 from streams.geo import GeoFiles
 from streams.local import Run
 from streams.settings import Settings, state_folder
+from streams.store import AlertStore
 
 LAST_RUN = "last-run.json"
 MIN_FREE_BYTES = 1 << 30
 MIN_YEAR = 2026
+MIN_PYTHON = (3, 11)
 LIBRARIES = ("numpy", "msgspec", "pysigma", "publicsuffixlist", "rapidfuzz", "maxminddb", "typer", "rich")
 TSHARK_SECONDS = 20
 OK, NOTE, BAD = "ok", "note", "bad"
@@ -46,6 +47,7 @@ def examine(settings: Settings) -> Iterator[Answer]:
     yield check_rules(settings)
     yield check_geo(settings)
     yield check_disk(settings)
+    yield check_store(settings)
     yield check_clock()
     yield check_last_run(settings)
 
@@ -53,13 +55,15 @@ def examine(settings: Settings) -> Iterator[Answer]:
 def check_python() -> Answer:
     """The interpreter."""
     version = ".".join(map(str, sys.version_info[:3]))
-    if sys.version_info < (3, 11):
-        return Answer("python", BAD, version, "install Python 3.11 or later")
+    if sys.version_info < MIN_PYTHON:
+        return Answer("python", BAD, version, f"install Python {'.'.join(map(str, MIN_PYTHON))} or later")
     return Answer("python", OK, version)
 
 
 def check_libraries() -> Answer:
     """The libraries that watching needs."""
+    import importlib.metadata
+
     found, missing = [], []
     for name in LIBRARIES:
         try:
@@ -73,6 +77,8 @@ def check_libraries() -> Answer:
 
 def check_tshark() -> Answer:
     """tshark, for the second opinion; watching does not need it."""
+    import subprocess
+
     path = shutil.which("tshark")
     mend = "sudo apt-get install tshark"
     if path is None:
@@ -87,11 +93,13 @@ def check_tshark() -> Answer:
 def check_privileges() -> Answer:
     """Whether a packet socket can be opened; capture files need none."""
     if not hasattr(socket, "AF_PACKET"):
-        return Answer("privileges", NOTE, "this system has no packet sockets; capture files can be read")
+        text = "this system has no packet sockets; capture files can be read"
+        return Answer("privileges", NOTE, text, "watch on Linux")
     try:
         socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0).close()
     except OSError:
-        return Answer("privileges", NOTE, "may not open a packet socket; capture files can be read", "run as root, or give the interpreter CAP_NET_RAW")  # fmt: skip # noqa: E501
+        text = "may not open a packet socket; capture files can be read"
+        return Answer("privileges", NOTE, text, "run as root, or give the interpreter CAP_NET_RAW")
     return Answer("privileges", OK, "a packet socket can be opened")
 
 
@@ -127,16 +135,29 @@ def check_geo(settings: Settings) -> Answer:
 def check_disk(settings: Settings) -> Answer:
     """The state folder can be written and has room."""
     folder = state_folder(settings.store)
+    mend = "name a folder that can be written at [store] folder"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(folder).free
     except OSError as error:
-        return Answer("disk", BAD, f"{folder}: {error.strerror}", "name a folder that can be written at [store] folder")
+        return Answer("disk", BAD, f"{folder}: {error.strerror}", mend)
     if not os.access(folder, os.W_OK):
-        return Answer("disk", BAD, f"{folder}: cannot be written", "name another folder at [store] folder")
+        return Answer("disk", BAD, f"{folder}: cannot be written", mend)
     if free < MIN_FREE_BYTES:
         return Answer("disk", NOTE, f"{folder}: {free >> 20} MiB free", "make room, or name another folder")
     return Answer("disk", OK, f"{folder}: {free >> 30} GiB free")
+
+
+def check_store(settings: Settings) -> Answer:
+    """The kept alerts can be read."""
+    folder = state_folder(settings.store)
+    try:
+        if not AlertStore.is_in(folder):
+            return Answer("alerts", NOTE, "none are kept yet", "lenswatch demo")
+        with contextlib.closing(AlertStore(folder, settings.store.max_alerts)) as store:
+            return Answer("alerts", OK, f"{len(store):,} kept, at most {settings.store.max_alerts:,}")
+    except (LenswatchError, OSError) as error:
+        return Answer("alerts", BAD, str(error), "move the file away: the next run makes a new one")
 
 
 def check_clock() -> Answer:
@@ -153,7 +174,8 @@ def check_last_run(settings: Settings) -> Answer:
     path = state_folder(settings.store) / LAST_RUN
     try:
         last = json.loads(path.read_text("utf-8"))
-        text = f"{last['ended']}: {last['packets']:,} packets, {last['observations']:,} observations, {last['alerts']:,} alerts"
+        counts = ", ".join(f"{last[name]:,} {name}" for name in ("packets", "observations", "alerts"))
+        text = f"last run {last['ended']}: {counts}"
         sums = last["open"]
     except FileNotFoundError:
         return Answer("ledger", NOTE, "no run yet", "lenswatch demo")
@@ -182,5 +204,8 @@ def keep_last_run(folder: Path, run: Run, ended: float) -> None:
     }
     path = folder / LAST_RUN
     fresh = path.with_suffix(".new")
-    fresh.write_text(json.dumps(document, indent=1) + "\n", "utf-8")
-    fresh.replace(path)
+    try:
+        fresh.write_text(json.dumps(document, indent=1) + "\n", "utf-8")
+        fresh.replace(path)
+    except OSError as error:
+        raise LenswatchError(f"{path}: cannot be written: {error.strerror}") from error

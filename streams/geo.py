@@ -2,13 +2,14 @@
 
 import functools
 from pathlib import Path
-from typing import Any
-
-import maxminddb
+from typing import TYPE_CHECKING, Any
 
 from collector.errors import SettingsError
 from collector.observation import AutonomousSystem, AutonomousSystemOrganization, Geo
 from streams.processors.enrich import AddressFacts
+
+if TYPE_CHECKING:
+    import maxminddb
 
 MAX_CACHED_ADDRESSES = 65_536
 
@@ -40,10 +41,12 @@ class GeoFiles:
         return system, geo
 
 
-def open_database(path: Path | None) -> maxminddb.Reader | None:
+def open_database(path: Path | None) -> "maxminddb.Reader | None":
     """A MaxMind DB file, or None for no path. Raises SettingsError that names the file."""
     if path is None:
         return None
+    import maxminddb
+
     try:
         return maxminddb.open_database(path, maxminddb.MODE_MMAP)
     except (OSError, ValueError, maxminddb.InvalidDatabaseError) as error:

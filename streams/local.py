@@ -77,9 +77,12 @@ def open_source(name: str) -> Source:
 class LocalWatch:
     """One sensor in one process."""
 
-    def __init__(self, settings: Settings, rules: RuleSet, on: datetime.date | None = None) -> None:
-        self.rules, self.on = rules, on
-        self.pipeline = Pipeline(settings.collector, read_fingerprints())
+    def __init__(
+        self, settings: Settings, rules: RuleSet, on: datetime.date | None = None, observations: Sequence[Output] = ()
+    ) -> None:
+        self.rules, self.on, self.observations = rules, on, observations
+        # Where nobody takes every observation, only those that a detection may ask about need be made.
+        self.pipeline = Pipeline(settings.collector, read_fingerprints(), None if observations else rules.concerns)
         self.fold = Fold()
         self.geo = GeoFiles(settings.geo.asn, settings.geo.country)
         self.run = Run(self.pipeline.ledger)
@@ -87,7 +90,6 @@ class LocalWatch:
     def watch(
         self,
         sources: Iterable[Source],
-        observations: Sequence[Output] = (),
         alerts: Sequence[Output] = (),
         progress: Callable[[Block], None] | None = None,
     ) -> Run:
@@ -98,33 +100,34 @@ class LocalWatch:
             for source in sources:
                 try:
                     for block in source.blocks():
-                        self._take(self.pipeline.process(block), observations, alerts)
+                        self._take(self.pipeline.process(block), alerts)
                         if progress is not None:
                             progress(block)
                 except CaptureError as error:
                     self.run.problems.append(str(error))
         except KeyboardInterrupt:
             self.run.interrupted = True
-        self._take(self.pipeline.finish(), observations, alerts)
+        self._take(self.pipeline.finish(), alerts)
         self._tell(self.fold.finish(), alerts)
         self.run.folded = self.fold.folded
         self.run.devices = len(self.pipeline.inventory)
         self.run.seconds = time.perf_counter() - began
         return self.run
 
-    def _take(self, found: list[Observation], observations: Sequence[Output], alerts: Sequence[Output]) -> None:
-        run, match, on = self.run, self.rules.match, self.on
+    def _take(self, found: list[Observation], alerts: Sequence[Output]) -> None:
+        run, hits, on = self.run, self.rules.hits, self.on
         if self.geo.present:
             found = [enrich(observation, self.geo.look_up) for observation in found]
         news: list[Alert] = []
         for observation in found:
-            for alert in match(observation, on):
+            for hit in hits(observation, on):
                 run.matched += 1
-                added = self.fold.add(alert)
-                run.told += sum(each.event.id == alert.event.id for each in added)
-                news += added
+                if not self.fold.counts(hit):
+                    added = self.fold.add(hit.alert())
+                    run.told += sum(each.event.id == hit.id for each in added)
+                    news += added
         run.observations += len(found)
-        for output in observations:
+        for output in self.observations:
             output.write(found)
         self._tell(news, alerts)
 

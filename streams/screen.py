@@ -1,76 +1,234 @@
-"""Alerts and runs as a person reads them on a terminal. Results go to standard output, everything else to standard error."""
+"""Alerts and runs as a person reads them: results for standard output, words about the run for standard error.
 
+What devices say stands in alerts, so nothing unprintable is let through to a terminal. rich is imported only where a
+table is drawn: a run without alerts does not pay for it.
+"""
+
+import dataclasses
+import datetime
+import os
+import shutil
 import sys
-from collections.abc import Iterable
+import textwrap
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Literal
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
-from rules.alert import Alert
+from rules.alert import LISTED_STATUSES, Alert
 from streams.local import Run
 
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
 COLOURS = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "cyan", "informational": "dim"}
+SHORT_LEVELS = {level: level[:4] if level == "informational" else level for level in COLOURS}
 PLAIN_WIDTH = 160
+TIME_WIDTH = len("2026-11-02 08:00:00")
+MIN_COLUMN, MAX_COLUMN = 18, 40
+GAP_WIDTH = 2
+MAX_READING_WIDTH = 110
 MAX_TABLE_ROWS = 200
+MAX_UNBROKEN_NAME = 40
 ID_DIGITS = 8
+LABEL_WIDTH = 10
 
 
-def console(stderr: bool = False) -> Console:
-    """A console on a standard stream; where that is no terminal, without colour and wide."""
-    terminal = (sys.stderr if stderr else sys.stdout).isatty()
-    return Console(stderr=stderr, width=None if terminal else PLAIN_WIDTH, highlight=False, soft_wrap=False)
+def screen_width() -> int:
+    """Columns of standard output: what COLUMNS or the terminal says; where it is neither, wide."""
+    if sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit():
+        return shutil.get_terminal_size().columns
+    return PLAIN_WIDTH
+
+
+def console(stderr: bool = False) -> "Console":
+    """A console on a standard stream, without colour where that is no terminal."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, width=None if stderr else screen_width(), highlight=False, soft_wrap=False)
+
+
+def printable(text: str) -> str:
+    """The text with what is no printable character as \\xNN or \\uNNNN, so that it cannot steer a terminal."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def time_words(at: datetime.datetime) -> str:
+    """A time to the second, in UTC."""
+    return f"{at.astimezone(datetime.UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def own_address(alert: Alert) -> str:
+    """The address of the device that the alert is about."""
+    return (alert.destination if alert.network.direction == "inbound" else alert.source).ip
 
 
 def device_words(alert: Alert) -> str:
-    """The device: what it is, its address and its maker."""
-    detail, own = alert.lenswatch, alert.destination if alert.network.direction == "inbound" else alert.source
-    kind = detail.device_type if detail.device_type in ("camera", "recorder") else "device"
-    maker = alert.device.manufacturer if alert.device is not None else None
-    return f"{kind} {own.ip}" + (f"\n{maker}" if maker else "")
+    """What the device is, and its address."""
+    kind = alert.lenswatch.device_type
+    return f"{kind if kind in ('camera', 'recorder') else 'device'} {own_address(alert)}"
+
+
+def maker_words(alert: Alert) -> str:
+    """The device's maker and model, as far as they are known."""
+    device = alert.device
+    known = [] if device is None else [device.manufacturer, device.model.name if device.model else None]
+    return " ".join(text for text in known if text)
 
 
 def peer_words(alert: Alert) -> str:
-    """Whom it called."""
-    threat = alert.threat
-    if threat is None:
+    """Whom it called: the name, else the address."""
+    indicator = alert.threat.indicator if alert.threat is not None else None
+    if indicator is None:
         return alert.destination.ip
-    indicator = threat.indicator
     return indicator.url.domain if indicator.url is not None else indicator.ip or alert.destination.ip
 
 
 def listing_words(alert: Alert) -> str:
-    """The programmes that list the company on that day, and the first day of the earliest."""
-    if alert.lenswatch.entity is None:
+    """The programmes that list the company on that day; in a second line the first day of the earliest."""
+    detail = alert.lenswatch
+    if detail.entity is None:
         return ""
-    listings = alert.lenswatch.listings or []
-    days = [each.since for each in listings if each.since is not None]
-    programmes = ", ".join(dict.fromkeys(each.programme for each in listings))
-    return f"{programmes}{f' (first {min(days)})' if days else ''}" if listings else "no list"
+    own = [each for each in detail.listings or [] if each.status in LISTED_STATUSES]
+    if not own:
+        return "no listing known"
+    days = [each.since for each in own if each.since is not None]
+    return ", ".join(dict.fromkeys(each.programme for each in own)) + (f"\nsince {min(days)}" if days else "")
 
 
-def what_words(alert: Alert) -> str:
-    """What the finding is: the rule's title, and the steps of a firmware transaction."""
-    steps = alert.lenswatch.steps
-    return alert.rule.name + (f"\nsteps: {', '.join(step.step for step in steps)}" if steps else "")
+def step_words(alert: Alert) -> str:
+    """The steps of a firmware transaction."""
+    return ", then ".join(step.step for step in alert.lenswatch.steps or ())
 
 
-def alert_table(alerts: Iterable[Alert]) -> Table:
+def in_order(alerts: Iterable[Alert]) -> list[Alert]:
     """The gravest first, then by time."""
-    ordered = sorted(alerts, key=lambda alert: (-alert.event.severity, alert.lenswatch.first_seen, alert.event.id))
-    table = Table(show_lines=True)
-    for heading in ("Severity", "Device", "Finding", "Called", "Company", "Listed on", "Times", "Alert"):
-        table.add_column(heading, overflow="fold", justify="right" if heading == "Times" else "left")
-    for alert in ordered[:MAX_TABLE_ROWS]:
-        detail = alert.lenswatch
-        cells = (
-            device_words(alert), what_words(alert), peer_words(alert), detail.entity.name if detail.entity else "",
-            listing_words(alert), str(detail.count), alert.event.id[:ID_DIGITS],
-        )  # fmt: skip
-        table.add_row(f"[{COLOURS[detail.level]}]{detail.level}[/]", *(escape(cell) for cell in cells))
-    if len(ordered) > MAX_TABLE_ROWS:
-        table.caption = f"{len(ordered) - MAX_TABLE_ROWS} more: see --alerts PATH, or `lenswatch alerts --json`"
+    return sorted(alerts, key=lambda alert: (-alert.event.severity, alert.lenswatch.first_seen, alert.event.id))
+
+
+def print_alerts(alerts: Iterable[Alert]) -> None:
+    """The alerts on standard output: a table where there is room for one, else a few lines each."""
+    ordered, width = in_order(alerts), screen_width()
+    shown = ordered[:MAX_TABLE_ROWS]
+    out = console()
+    columns = fit(wide_columns(shown), width) or fit(narrow_columns(shown), width)
+    if columns is not None:
+        out.print(alert_table(shown, columns))
+    else:
+        for alert in shown:
+            out.print(alert_lines(alert, width), end="\n\n", soft_wrap=True)
+    if len(ordered) > len(shown):
+        out.print(f"{len(ordered) - len(shown)} more: see --alerts PATH, or `lenswatch alerts --json`")
+
+
+@dataclasses.dataclass(slots=True)
+class Column:
+    """A heading and a cell for each alert; `width` 0: what the others leave."""
+
+    heading: str
+    cells: list[str]
+    width: int = 0
+    justify: Literal["left", "right"] = "left"
+
+
+def wide_columns(alerts: list[Alert]) -> list[Column]:
+    """Everything that is told in a list, each in a column of its own."""
+    called = [printable(peer_words(alert)) for alert in alerts]
+    companies = [alert.lenswatch.entity.name if alert.lenswatch.entity else "" for alert in alerts]
+    times = [time_words(alert.lenswatch.first_seen) for alert in alerts]
+    first, *rest = narrow_columns(alerts)
+    for column in rest:
+        if column.heading == "Called":
+            column.cells, column.width = called, name_width(called)
+    place = [column.heading for column in rest].index("Called") + 1
+    rest.insert(place, Column("Company", companies))
+    return [first, Column("First seen, UTC", times, TIME_WIDTH), *rest]
+
+
+def narrow_columns(alerts: list[Alert]) -> list[Column]:
+    """The company below the name that was called, and no times."""
+    sensors = {alert.observer.name for alert in alerts}
+    devices, called = [], []
+    for alert in alerts:
+        sensor = f"at {alert.observer.name}" if len(sensors) > 1 else ""
+        devices.append("\n".join(filter(None, (device_words(alert), maker_words(alert), sensor))))
+        company = alert.lenswatch.entity.name if alert.lenswatch.entity else ""
+        called.append("\n".join(filter(None, (peer_words(alert), company))))
+    steps = [step_words(alert) for alert in alerts]
+    titles = [alert.rule.name + (f"\n{words}" if words else "") for alert, words in zip(alerts, steps, strict=True)]
+    return [
+        Column("Level", [short_level(alert) for alert in alerts], max(map(len, SHORT_LEVELS.values()))),
+        Column("Device", devices, name_width(line for cell in devices for line in cell.split("\n"))),
+        Column("Finding", titles),
+        Column("Called", called, max(MIN_COLUMN, name_width(printable(peer_words(alert)) for alert in alerts))),
+        Column("Listed on", [listing_words(alert) for alert in alerts]),
+        Column("Times", [f"{alert.lenswatch.count:,}" for alert in alerts], 6, "right"),
+        Column("Alert", [alert.event.id[:ID_DIGITS] for alert in alerts], ID_DIGITS),
+    ]
+
+
+def fit(columns: list[Column], width: int) -> list[Column] | None:
+    """The columns with all widths given, or None when there is no room for them."""
+    open_ = [column for column in columns if not column.width]
+    left = width - sum(column.width for column in columns) - GAP_WIDTH * (len(columns) - 1)
+    if left < MIN_COLUMN * len(open_):
+        return None
+    for number, column in enumerate(open_):
+        column.width = min((left + number) // len(open_), MAX_COLUMN)
+    return columns
+
+
+def alert_table(alerts: list[Alert], columns: list[Column]) -> "Table":
+    """Alerts as a table."""
+    from rich.box import HORIZONTALS
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(show_lines=True, box=HORIZONTALS, show_edge=False, padding=(0, 1, 0, 0), pad_edge=False)
+    for column in columns:
+        table.add_column(column.heading, width=column.width, overflow="fold", justify=column.justify)
+    for alert, *cells in zip(alerts, *(column.cells for column in columns), strict=True):
+        level, *rest = ("\n".join(map(printable, cell.split("\n"))) for cell in cells)
+        table.add_row(f"[{COLOURS[alert.lenswatch.level]}]{level}[/]", *map(escape, rest))
     return table
+
+
+def short_level(alert: Alert) -> str:
+    """The level in at most eight letters."""
+    return SHORT_LEVELS[alert.lenswatch.level]
+
+
+def name_width(names: Iterable[str]) -> int:
+    """Columns that names take, so that none is broken that is not very long."""
+    return max([10, *(length for length in map(len, names) if length <= MAX_UNBROKEN_NAME)])
+
+
+def alert_lines(alert: Alert, width: int) -> str:
+    """One alert as a few lines, in rich's markup: for where a table has no room."""
+    from rich.markup import escape
+
+    detail = alert.lenswatch
+    maker, company, steps = maker_words(alert), detail.entity, step_words(alert)
+    listed = listing_words(alert).replace("\n", ", ")
+    text = [
+        f"{alert.rule.name}{f' ({steps})' if steps else ''}",
+        f"{device_words(alert)}{f' ({maker})' if maker else ''} → {peer_words(alert)}",
+        *([f"{company.name}: {listed}"] if company else []),
+        f"first seen {time_words(detail.first_seen)} UTC, {times_words(detail.count)}, "
+        f"alert {alert.event.id[:ID_DIGITS]}",
+    ]
+    level = short_level(alert)
+    lines = [line for each in text for line in fill(each, width - 8)]
+    return f"[{COLOURS[detail.level]}]{level:<8}[/]" + "\n        ".join(map(escape, lines))
+
+
+def times_words(count: int) -> str:
+    """How often."""
+    return "once" if count == 1 else f"{count:,} times"
+
+
+def fill(text: str, width: int) -> list[str]:
+    """The text in lines of at most `width` columns; names and addresses stay whole."""
+    return textwrap.wrap(printable(text), max(width, 20), break_long_words=False, break_on_hyphens=False) or [""]
 
 
 def summary_lines(run: Run) -> list[str]:
@@ -86,9 +244,9 @@ def summary_lines(run: Run) -> list[str]:
             lines.append(f"{words:<13} {told}")
     lines.append(f"flows         {ledger.flows:,}")
     lines.append(f"devices       {run.devices:,}")
-    counts = ledger.observations.most_common()
+    counts = ledger.seen().most_common()
     told = ", ".join(f"{count:,} {dataset.removeprefix('lenswatch.')}" for dataset, count in counts)
-    lines.append(f"observations  {run.observations:,}{f' ({told})' if told else ''}")
+    lines.append(f"observations  {sum(ledger.seen().values()):,}{f' ({told})' if told else ''}")
     levels = run.by_level()
     told = ", ".join(f"{levels[level]:,} {level}" for level in COLOURS if levels[level])
     lines.append(f"alerts        {len(run.alerts):,}{f' ({told})' if told else ''}")
@@ -96,55 +254,108 @@ def summary_lines(run: Run) -> list[str]:
     return lines
 
 
-def story(alert: Alert) -> list[tuple[str, str]]:
-    """The whole chain that explains an alert: packet → name → endpoint fact → company → listings. Label and text."""
+Rows = Iterator[tuple[str, str]]
+
+
+def story(alert: Alert, sources: dict[str, Any] | None = None) -> Rows:
+    """The whole chain that explains an alert: packet → name → endpoint fact → company → listings. Label and text; a row
+    ("", text) goes on with what is above it, ("", "") is an empty line. With `sources` (by id, each with title and url)
+    every fact is followed by where it was read."""
     detail = alert.lenswatch
-    rows = [
-        ("alert", f"{alert.event.id}, revision {detail.revision}, {detail.level}"),
-        ("what", alert.message),
-        ("rule", f"{alert.rule.name} ({alert.rule.id}, version {alert.rule.version[:12]})"),
-        ("facts", f"rules and facts {alert.rule.ruleset[:12]}"),
-        ("seen", f"{detail.first_seen.isoformat()} to {detail.last_seen.isoformat()}, {detail.count} times"),
-        ("sensor", f"{alert.observer.name}, site {detail.site or 'default'}"),
-        ("device", f"{alert.device.id if alert.device else 'unknown'}, taken for {detail.device_type or 'unknown'}: "
-                   f"{'; '.join(detail.device_evidence or ['no evidence'])}"),
-        ("flow", f"{alert.network.transport} {end_words(alert.source)} → {end_words(alert.destination)}, "
-                 f"{alert.network.direction or 'direction unknown'}, {alert.network.community_id}"),
-    ]  # fmt: skip
-    if detail.domain_source:
-        rows.append(("name", f"{peer_words(alert)}, from {detail.domain_source.replace('_', ' ')}"))
-    if detail.endpoint is not None:
-        fact = detail.endpoint
-        rows.append(("endpoint", f"{fact.pattern} ({fact.match}, confidence {fact.confidence}), role {detail.role}"))
-        rows += [("source", source) for source in fact.sources]
+    yield from _finding_rows(alert)
+    yield "", ""
+    yield from _packet_rows(alert)
+    if detail.endpoint is not None or detail.lookalike is not None or detail.entity is not None:
+        yield "", ""
     if detail.lookalike is not None:
         like = detail.lookalike
-        rows.append(("lookalike", f"{like.name} resembles {like.resembles} ({like.method.replace('_', ' ')})"))
+        yield "lookalike", f"{like.name} resembles {like.resembles} ({like.method.replace('_', ' ')})"
+    if detail.endpoint is not None:
+        fact = detail.endpoint
+        yield "endpoint", f"{fact.pattern} ({fact.match}), role {detail.role}, confidence {fact.confidence}"
+        yield from [("", fact.note)] if fact.note else []
+        yield from source_rows(fact.sources, sources)
     if detail.entity is not None:
         country = f", {detail.entity.country}" if detail.entity.country else ""
-        rows.append(("company", f"{detail.entity.name} ({detail.entity.id}{country})"))
-    for listing in detail.listings or []:
+        yield "company", f"{detail.entity.name} ({detail.entity.id}{country})"
+        if not detail.listings:
+            yield "listings", "no listing of the company on that day is known here"
+    yield from _listing_rows(alert, sources)
+    yield "", ""
+    yield "evidence", "observations " + " ".join(detail.evidence)
+
+
+def _finding_rows(alert: Alert) -> Rows:
+    detail = alert.lenswatch
+    yield detail.level, alert.message
+    yield "", ""
+    yield "alert", f"{alert.event.id}, revision {detail.revision} ({detail.state})"
+    yield "rule", alert.rule.name
+    yield "", f"{alert.rule.id}, version {alert.rule.version}"
+    yield from [("", alert.rule.reference)] if alert.rule.reference else []
+    yield "", f"among the rules and facts of digest {alert.rule.ruleset[:16]}"
+    yield "because", alert.event.reason
+    first, last = time_words(detail.first_seen), time_words(detail.last_seen)
+    until = "" if first == last else f" to {last[11:] if first[:10] == last[:10] else last}"
+    yield "seen", f"{first}{until} UTC, {times_words(detail.count)}"
+    for step in detail.steps or ():
+        yield "step", f"{step.step} at {time_words(step.at)} UTC: {step.detail}"
+
+
+def _packet_rows(alert: Alert) -> Rows:
+    detail = alert.lenswatch
+    site = f", site {detail.site}" if detail.site else ""
+    yield "sensor", f"{alert.observer.name}{site}"
+    name = alert.device.id if alert.device else own_address(alert)
+    kind, evidence = detail.device_type or "unknown", "; ".join(detail.device_evidence or ["no evidence"])
+    yield "device", f"{name}, taken for {kind}: {evidence}"
+    direction = f", {alert.network.direction}" if alert.network.direction else ""
+    yield "flow", f"{alert.network.transport} {end_words(alert.source)} → {end_words(alert.destination)}{direction}"
+    yield "", f"community id {alert.network.community_id}"
+    system, geo = alert.destination.as_, alert.destination.geo
+    if system is not None or geo is not None:
+        organization = system.organization.name if system and system.organization else ""
+        number = f"AS{system.number} {organization}".strip() if system else ""
+        yield "announced", ", ".join(filter(None, (number, geo.country_iso_code if geo else "")))
+    if detail.domain_source:
+        yield "name", f"{peer_words(alert)}, from {detail.domain_source.replace('_', ' ')}"
+
+
+def _listing_rows(alert: Alert, sources: dict[str, Any] | None) -> Rows:
+    for listing in alert.lenswatch.listings or ():
         since = f" since {listing.since}" if listing.since else ""
-        rows.append(("listing", f"{listing.programme} {listing.programme_name}: {listing.status}{since}, "
-                                f"{listing.citation} (confidence {listing.confidence})"))  # fmt: skip
-        rows += [("note", listing.note)] if listing.note else []
-        rows += [("source", source) for source in listing.sources]
-    rows += [("step", f"{step.step} at {step.at.isoformat()}: {step.detail}") for step in detail.steps or []]
-    rows += [("evidence", f"observation {each}") for each in detail.evidence]
-    return rows
+        yield "", ""
+        yield "listing", f"{listing.programme}: {listing.programme_name}"
+        yield "", f"{listing.status.replace('_', ' ')}{since}, confidence {listing.confidence}"
+        yield "", listing.citation
+        yield from [("", listing.note)] if listing.note else []
+        yield from source_rows(listing.sources, sources)
 
 
-def end_words(end: object) -> str:
+def source_rows(ids: Iterable[str], sources: dict[str, Any] | None) -> Rows:
+    """Where a fact was read: the ids in one row or, where the sources are given, each with its title and URL."""
+    if sources is None:
+        yield "sources", ", ".join(ids)
+        return
+    for each in ids:
+        source = sources.get(each)
+        yield "source", f"{each}: {source.title}" if source else f"{each} (no longer among the facts)"
+        if source and source.url:
+            yield "", source.url
+
+
+def end_words(end: Any) -> str:
     """Address and port of one end of a flow."""
-    address, port = getattr(end, "ip", "?"), getattr(end, "port", None)
-    return address if port is None else f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+    return end.ip if end.port is None else f"[{end.ip}]:{end.port}" if ":" in end.ip else f"{end.ip}:{end.port}"
 
 
-def story_table(rows: list[tuple[str, str]]) -> Table:
-    """A story as two columns without lines."""
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(overflow="fold")
+def story_text(rows: Iterable[tuple[str, str]]) -> str:
+    """A story as two columns. URLs and names are never broken."""
+    rows = list(rows)
+    margin = max([LABEL_WIDTH, *(len(label) + 2 for label, _ in rows)])
+    width = min(screen_width(), MAX_READING_WIDTH) - margin
+    lines = []
     for label, text in rows:
-        table.add_row(label, escape(text))
-    return table
+        for number, line in enumerate(fill(text, width)):
+            lines.append(f"{label if number == 0 else '':<{margin}}{line}".rstrip())
+    return "\n".join(lines)

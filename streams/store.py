@@ -2,7 +2,7 @@
 
 import contextlib
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -11,6 +11,8 @@ from collector.errors import LenswatchError
 from rules.alert import Alert
 
 FILE_NAME = "alerts.sqlite"
+LOCK_SECONDS = 10
+MEND = "move the file away, or name another folder at [store] folder"
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS alerts (
     id TEXT PRIMARY KEY, revision INTEGER NOT NULL, last_seen TEXT NOT NULL, severity INTEGER NOT NULL,
@@ -26,23 +28,36 @@ INSERT INTO alerts VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET revisio
 
 
 class AlertStore:
-    """One SQLite file, shared by several processes. Raises LenswatchError that names it."""
+    """One SQLite file, shared by several processes. Every method raises LenswatchError that names it, when it is none,
+    is broken, or cannot be written."""
 
     def __init__(self, folder: Path, max_alerts: int) -> None:
         self.path = folder / FILE_NAME
         self.max_alerts = max_alerts
         with self._named():
             folder.mkdir(parents=True, exist_ok=True)
-            self._database = sqlite3.connect(self.path, timeout=10, isolation_level=None)
-            self._database.execute("PRAGMA journal_mode = WAL")
-            self._database.executescript(SCHEMA)
+            self._database = sqlite3.connect(self.path, timeout=LOCK_SECONDS, isolation_level=None)
+            try:
+                self._database.execute("PRAGMA journal_mode = WAL")
+                self._database.executescript(SCHEMA)
+            except sqlite3.Error:
+                self._database.close()
+                raise
+
+    @staticmethod
+    def is_in(folder: Path) -> bool:
+        """Whether a store was made in this folder."""
+        return (folder / FILE_NAME).exists()
 
     @contextlib.contextmanager
-    def _named(self):  # type: ignore[no-untyped-def]
+    def _named(self) -> Iterator[None]:
         try:
             yield
         except (OSError, sqlite3.Error) as error:
-            raise LenswatchError(f"{self.path}: the alert store cannot be used: {error}") from error
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise LenswatchError(f"{self.path}: the alert store cannot be used: {reason}; {MEND}") from error
+        except msgspec.DecodeError as error:
+            raise LenswatchError(f"{self.path}: an alert in the store cannot be read: {error}; {MEND}") from error
 
     def put(self, alerts: Iterable[Alert]) -> None:
         """Keep alerts, a later revision in place of an earlier one; past `max_alerts` the oldest go."""
@@ -68,13 +83,14 @@ class AlertStore:
                 )
 
     def __len__(self) -> int:
-        return int(self._database.execute("SELECT count(*) FROM alerts").fetchone()[0])
+        with self._named():
+            return int(self._database.execute("SELECT count(*) FROM alerts").fetchone()[0])
 
     def all(self) -> list[Alert]:
         """Every alert, the newest last."""
         with self._named():
             rows = self._database.execute("SELECT document FROM alerts ORDER BY last_seen, id").fetchall()
-        return [msgspec.json.decode(row[0], type=Alert) for row in rows]
+            return [msgspec.json.decode(row[0], type=Alert) for row in rows]
 
     def get(self, prefix: str) -> list[Alert]:
         """The alerts whose id begins with `prefix`."""
@@ -82,7 +98,7 @@ class AlertStore:
             rows = self._database.execute(
                 "SELECT document FROM alerts WHERE substr(id, 1, ?) = ? ORDER BY id", (len(prefix), prefix)
             ).fetchall()
-        return [msgspec.json.decode(row[0], type=Alert) for row in rows]
+            return [msgspec.json.decode(row[0], type=Alert) for row in rows]
 
     def close(self) -> None:
         """Close the file."""

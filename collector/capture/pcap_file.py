@@ -68,6 +68,8 @@ class CaptureFile:
             if walk is None:
                 if more and have < FILE_HEADER_BYTES:
                     continue
+                if stream.problem is not None and have < FILE_HEADER_BYTES:
+                    break
                 walk, start = self._begin(bytes(buffer[: min(have, FILE_HEADER_BYTES)]))
             step = walk.step(Window(buffer, np.frombuffer(buffer, np.uint8), start, have))
             start = step.at
@@ -107,12 +109,13 @@ class Unzipped:
             self._head += raw.read(1) or b""
         self.position = len(self._head)
         self.problem: str | None = None
-        self._zip = zlib.decompressobj(GZIP_WINDOW) if self._head == GZIP_MAGIC else None
+        self._is_zipped = self._head == GZIP_MAGIC
+        self._zip = zlib.decompressobj(GZIP_WINDOW) if self._is_zipped else None
         self._packed = b""
 
     def fill(self, room: memoryview) -> int:
         """Put what there is now into `room`, at least one byte; 0 at the end, or at a `problem`."""
-        if self._zip is not None:
+        if self._is_zipped:
             return self._unzip(room)
         if self._head:
             size = len(self._head)
@@ -122,31 +125,55 @@ class Unzipped:
         self.position += size
         return size
 
+    def _pull(self) -> bytes:
+        """The next bytes of the file, none at its end."""
+        if self._head:
+            head, self._head = self._head, b""
+            return head
+        packed = self._raw.read(ZIP_CHUNK_BYTES) or b""
+        self.position += len(packed)
+        return packed
+
     def _unzip(self, room: memoryview) -> int:
         """Unzip into `room`; a file of several gzip members is one stream (RFC 1952 2.2)."""
         done = 0
         while not done and self._zip is not None:
+            self._packed = self._packed or self._pull()
             if not self._packed:
-                self._packed = self._head or self._raw.read(ZIP_CHUNK_BYTES) or b""
-                self.position += 0 if self._head else len(self._packed)
-                self._head = b""
-                if not self._packed:
-                    self.problem = "the gzip data is cut off (unzipped offset)"
-                    break
+                self.problem, self._zip = "the gzip data is cut off (unzipped offset)", None
+                break
+            before = self._zip.copy()
             try:
                 plain = self._zip.decompress(self._packed, len(room))
             except zlib.error as error:
-                self.problem = f"the gzip data is broken (unzipped offset): {error}"
-                break
+                self.problem, self._zip = f"the gzip data is broken (unzipped offset): {error}", None
+                return self._salvage(room, before)
             room[: len(plain)] = plain
             done, self._packed = len(plain), self._zip.unconsumed_tail
             if self._zip.eof:
-                self._next_member()
+                self._next_member(self._zip.unused_data)
         return done
 
-    def _next_member(self) -> None:
-        """After the end of a gzip member: the next one, or the end of the file."""
-        rest = self._zip.unused_data if self._zip is not None else b""
-        rest = rest or self._raw.read(ZIP_CHUNK_BYTES) or b""
-        self._packed = rest
-        self._zip = zlib.decompressobj(GZIP_WINDOW) if rest.startswith(GZIP_MAGIC) else None
+    def _salvage(self, room: memoryview, unzip: "zlib._Decompress") -> int:
+        """Unzip what lies before the broken place, byte by byte: zlib gives nothing of a call that fails."""
+        done = 0
+        for at in range(len(self._packed)):
+            try:
+                plain = unzip.decompress(self._packed[at : at + 1], max(1, len(room) - done))
+            except zlib.error:
+                break
+            if done + len(plain) > len(room):
+                break
+            room[done : done + len(plain)] = plain
+            done += len(plain)
+        return done
+
+    def _next_member(self, rest: bytes) -> None:
+        """After the end of a gzip member: the next one, or the end of the file. Zeros behind the last are padding."""
+        while len(rest) < len(GZIP_MAGIC) and (more := self._pull()):
+            rest += more
+        self._packed, self._zip = rest, None
+        if rest.startswith(GZIP_MAGIC):
+            self._zip = zlib.decompressobj(GZIP_WINDOW)
+        elif rest.strip(b"\0"):
+            self.problem = "what follows the gzip data is no gzip data (unzipped offset)"

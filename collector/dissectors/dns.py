@@ -347,8 +347,11 @@ def _whole(data: bytes, start: int, end: int) -> bool:
 
 
 def recognises_datagram(first: bytes, port: int, direction: int) -> bool:
-    """On port 53 a sane header; elsewhere only a whole message with one question and nothing after it."""
-    if not _plausible(first) or len(first) < HEADER_BYTES:
+    """On port 53 a sane header; elsewhere only a whole message with one question and nothing after it.
+
+    The ports of multicast DNS and LLMNR are theirs: what is asked there is asked of the neighbours, not of a server.
+    """
+    if not _plausible(first) or len(first) < HEADER_BYTES or port in (MDNS_PORT, LLMNR_PORT):
         return False
     return port == PORT or _whole(first, 0, len(first))
 

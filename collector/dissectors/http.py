@@ -196,11 +196,12 @@ class Side:
 class HttpDissection:
     """One connection: requests and responses in turn, kept alive and pipelined."""
 
-    __slots__ = ("_may_switch", "_methods", "_sides", "skip", "wants")
+    __slots__ = ("_may_switch", "_methods", "_problem", "_sides", "skip", "wants")
 
     def __init__(self) -> None:
         self.wants = [True, True]
         self.skip = [0, 0]
+        self._problem: Malformed | None = None
         self._sides = (Side(), Side())
         self._methods: list[str] = []
         self._may_switch = False
@@ -234,6 +235,8 @@ class HttpDissection:
                 fact = self._read_head(direction, part.decode("latin-1"))
                 if fact is not None:
                     yield fact
+                if self._problem is not None:
+                    raise self._problem
             else:
                 self._read_line(direction, part)
         if self.wants[direction]:
@@ -252,7 +255,7 @@ class HttpDissection:
         end = head.index("\n")
         line = head[:end].rstrip(" \t\r")
         if head.count("\n") > MAX_HEADERS + 2:
-            raise Malformed(f"an HTTP head has more than {MAX_HEADERS} lines")
+            self._problem = Malformed(f"an HTTP head has more than {MAX_HEADERS} lines")
         lower = head.lower()
         if line.startswith("HTTP/1."):
             return self._read_response(direction, line, head, lower)
@@ -267,7 +270,7 @@ class HttpDissection:
         return self._read_request(direction, method, target, version[5:], head, lower)
 
     def _read_request(self, direction: int, method: str, target: str, version: str, head: str, lower: str) -> Fact:
-        length = read_length(head, lower)
+        length = self._read_request_length(head, lower)
         chunked = _is_chunked(head, lower)
         if method == "CONNECT" or chunked is False:
             self.wants[direction] = False
@@ -292,6 +295,14 @@ class HttpDissection:
             ),
             user_agent=None if agent is None else UserAgent(original=escape(agent)),
         )
+
+    def _read_request_length(self, head: str, lower: str) -> int | None:
+        """The body's length; one that is none breaks the connection, but only after the request has been told."""
+        try:
+            return read_length(head, lower)
+        except Malformed as error:
+            self._problem = error
+            return None
 
     def _read_response(self, direction: int, line: str, head: str, lower: str) -> Fact:
         version, _, rest = line.partition(" ")

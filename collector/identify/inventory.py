@@ -30,7 +30,7 @@ PREFIX, CALLED, ASKED = "MAC prefix", "calls", "looks up"
 
 @dataclasses.dataclass(slots=True)
 class KnownDevice:
-    """A device: its ECS field sets and the evidence behind them, text → (weight, maker, or None when it speaks against).
+    """A device: its ECS field sets and the evidence behind them, text → (weight, maker or None when it speaks against).
 
     `resolver`: the device answers DNS.
     """
@@ -104,6 +104,9 @@ class Inventory:
         self._ports: dict[tuple[str, int], tuple[str, str]] = {}
         for fingerprint in fingerprints:
             self._learn(fingerprint)
+        self._call_ends = tuple(
+            {name.rpartition(".")[0].rpartition(".")[2] + "." + name.rpartition(".")[2] for name in self._calls}
+        )
         self.discovery_ports = frozenset(self._ports)
 
     def _learn(self, fingerprint: Fingerprint) -> None:
@@ -168,6 +171,8 @@ class Inventory:
     def note_call(self, known: KnownDevice, name: str, asked: bool = False) -> None:
         """The device called this name, or only asked DNS for it."""
         name = name.lower()
+        if not name.endswith(self._call_ends):
+            return
         at = 0
         while True:
             found = self._calls.get(name[at:])

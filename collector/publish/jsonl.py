@@ -12,7 +12,8 @@ from collector.observation import Observation
 
 
 class JsonLines:
-    """Writes a line a document. Raises LenswatchError when the file cannot be written."""
+    """Writes a line a document. Raises LenswatchError when the file cannot be written, BrokenPipeError when the reader
+    of a pipe has left."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -33,6 +34,9 @@ class JsonLines:
         try:
             self._stream.write(self._encoder.encode_lines(documents))
             self._stream.flush()
+        except BrokenPipeError:
+            # Whoever read the lines has enough of them; that is no failure to tell of.
+            raise
         except OSError as error:
             raise LenswatchError(f"{self.name}: cannot be written: {error.strerror}") from error
 

@@ -1,19 +1,21 @@
 """Repeats of one finding → one alert with a rising revision. Plain state, packet time, no clock.
 
 A finding is told at once when it is new, again at a new step of a firmware transaction and when its severity rises, and
-at its end; what comes in between only counts. What is told is always the strongest that was seen: a look-up gives way
-to the call that followed it.
+at its end when something came in that was not told yet; what comes in between only counts. What is told is always the
+strongest that was seen: a look-up gives way to the call that followed it. The order in which the alerts of a window
+come in changes neither what is counted nor which steps there are.
 """
 
 import datetime
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from rules.alert import LEVELS, Alert, AlertDetail, Related
-from rules.finding import MAX_RELATED, WINDOW_SECONDS
+from rules.alert import LEVELS, MAX_RELATED, WINDOW_SECONDS, Alert, AlertDetail, Related, Step
+from rules.match import Hit
 
 MAX_FINDINGS = 100_000
+MAX_REMEMBERED = 10_000
 MAX_EVIDENCE = 10
 SWEEP_SECONDS = 60
 ACTIVITY_STRENGTH = {
@@ -23,17 +25,25 @@ ACTIVITY_STRENGTH = {
          "telemetry_upload", "paid_service", "update_check", "update_received")
     )
 }  # fmt: skip
+CHECK, DOWNLOAD = "check", "download"
 NEW, STEP, SEVERITY, ENDED = "new", "step", "severity", "ended"
 
 
 class Fold:
-    """The findings that are open. `folded` counts the alerts that only counted, `evicted` those ended for want of room."""
+    """The findings that are open. `folded` counts the alerts that only counted, `evicted` the findings that were ended
+    for want of room.
 
-    def __init__(self, max_findings: int = MAX_FINDINGS) -> None:
-        self.max_findings = max_findings
+    A finding that has ended is remembered for a while (`MAX_REMEMBERED` of them): a capture that is read later may hold
+    more of it, and its revisions must go on rising.
+    """
+
+    def __init__(self, max_findings: int = MAX_FINDINGS, max_remembered: int = MAX_REMEMBERED) -> None:
+        self.max_findings, self.max_remembered = max_findings, max_remembered
         self.folded = self.evicted = 0
         self._open: dict[str, Alert] = {}
         self._told: dict[str, int] = {}
+        self._repeats: dict[str, Repeats] = {}
+        self._remembered: dict[str, Alert] = {}
         self._sweep_at = float("-inf")
 
     def __len__(self) -> int:
@@ -42,25 +52,54 @@ class Fold:
     def add(self, alert: Alert) -> list[Alert]:
         """The revisions that an alert of one observation makes news; often none."""
         news = list(self._sweep(alert.timestamp.timestamp()))
-        known = self._open.get(alert.event.id)
+        key = alert.event.id
+        if key in self._repeats:
+            self._settle(key)
+        known = self._open.get(key)
         if known is None:
             if len(self._open) >= self.max_findings:
                 self.evicted += 1
-                news.append(self._end(next(iter(self._open))))
-            self._open[alert.event.id] = alert
-            self._told[alert.event.id] = alert.lenswatch.count
-            return [*news, alert]
+                news += self._end(next(iter(self._open)))
+            known = self._remembered.pop(key, None)
+            if known is None:
+                self._open[key], self._told[key] = alert, alert.lenswatch.count
+                return [*news, alert]
+            self._told[key] = known.lenswatch.count
         merged, state = merge(known, alert)
-        self._open[alert.event.id] = merged
+        self._open[key] = merged
         if state is None:
             self.folded += 1
             return news
-        self._told[alert.event.id] = merged.lenswatch.count
+        self._told[key] = merged.lenswatch.count
         return [*news, merged]
+
+    def counts(self, hit: Hit) -> bool:
+        """Whether a hit is no more than one more of an open finding. Then it is counted, and no alert need be made."""
+        known = self._open.get(hit.id)
+        if known is None or hit.observation.timestamp.timestamp() >= self._sweep_at:
+            return False
+        detail = known.lenswatch
+        if weight(hit.level, hit.activity) > strength(detail) or not related_has(known.related, hit):
+            return False
+        at = hit.observation.timestamp
+        if hit.step is not None and not any(step.step == hit.step and step.at <= at for step in detail.steps or ()):
+            return False
+        repeats = self._repeats.get(hit.id)
+        if repeats is None:
+            repeats = self._repeats[hit.id] = Repeats(at)
+        repeats.add(at, hit.observation.event.id, MAX_EVIDENCE - len(detail.evidence))
+        self.folded += 1
+        return True
+
+    def _settle(self, key: str) -> None:
+        """Put what only counted into an open finding."""
+        repeats = self._repeats.pop(key, None)
+        if repeats is not None:
+            self._open[key] = repeats.put_into(self._open[key])
 
     def finish(self) -> list[Alert]:
         """No more will come: the last revision of every finding that has counted on since it was told."""
-        return [alert for alert in map(self._end, list(self._open)) if alert.lenswatch.state == ENDED]
+        return [alert for key in list(self._open) for alert in self._end(key)]
 
     def _sweep(self, now: float) -> Iterator[Alert]:
         if now < self._sweep_at:
@@ -69,29 +108,72 @@ class Fold:
         for key, alert in list(self._open.items()):
             window = alert.lenswatch.first_seen.timestamp() // WINDOW_SECONDS
             if now >= (window + 1) * WINDOW_SECONDS + SWEEP_SECONDS:
-                ended = self._end(key)
-                if ended.lenswatch.state == ENDED:
-                    yield ended
+                yield from self._end(key)
 
-    def _end(self, key: str) -> Alert:
-        """Close a finding; its state is `ended` when there is something that was not told yet."""
+    def _end(self, key: str) -> list[Alert]:
+        """Close a finding: its last revision, when there is something that was not told yet."""
+        self._settle(key)
         alert, told = self._open.pop(key), self._told.pop(key)
-        return alert if alert.lenswatch.count == told else revise(alert, alert.lenswatch.last_seen, ENDED)
+        changed = alert.lenswatch.count != told
+        if changed:
+            alert = revise(alert, alert.lenswatch.last_seen, ENDED)
+        if len(self._remembered) >= self.max_remembered:
+            del self._remembered[next(iter(self._remembered))]
+        self._remembered[key] = alert
+        return [alert] if changed else []
+
+
+class Repeats:
+    """What only counted since a finding was last put together."""
+
+    __slots__ = ("count", "evidence", "first", "last")
+
+    def __init__(self, at: datetime.datetime) -> None:
+        self.count, self.first, self.last = 0, at, at
+        self.evidence: list[str] = []
+
+    def add(self, at: datetime.datetime, observation: str, room: int) -> None:
+        """One more, at this time; the observation is evidence while there is room."""
+        self.count += 1
+        self.first, self.last = min(self.first, at), max(self.last, at)
+        if len(self.evidence) < room:
+            self.evidence.append(observation)
+
+    def put_into(self, alert: Alert) -> Alert:
+        """The finding with all of it counted in."""
+        before = alert.lenswatch
+        detail = msgspec.structs.replace(
+            before,
+            count=before.count + self.count,
+            first_seen=min(before.first_seen, self.first),
+            last_seen=max(before.last_seen, self.last),
+            evidence=list(dict.fromkeys((*before.evidence, *self.evidence))),
+        )
+        return msgspec.structs.replace(alert, lenswatch=detail)
+
+
+def related_has(related: Related, hit: Hit) -> bool:
+    """Whether a finding already names every address and name of a hit, or has no room for more."""
+    observation, hosts = hit.observation, related.hosts or ()
+    if len(related.ip) < MAX_RELATED:
+        dns = observation.dns
+        resolved = dns.resolved_ip if dns is not None and dns.resolved_ip else ()
+        ends = (observation.source.ip, observation.destination.ip)
+        if not all(address in related.ip for address in (*ends, *resolved)):
+            return False
+    return hit.seen.name is None or hit.seen.name in hosts or len(hosts) >= MAX_RELATED
 
 
 def merge(known: Alert, alert: Alert) -> tuple[Alert, str | None]:
     """A finding with one more alert of it counted in, and the news that this is, if any."""
     before, now = known.lenswatch, alert.lenswatch
-    steps = merge_steps(before, now)
-    fresh_step = len(steps) > len(before.steps or [])
-    raised = LEVELS.index(now.level) > LEVELS.index(before.level)
-    stronger = raised or fresh_step or strength(now) > strength(before)
-    leading = alert if stronger else known
+    steps = merge_steps((*(before.steps or ()), *(now.steps or ())))
+    fresh_step = not {step.step for step in steps} <= {step.step for step in before.steps or ()}
+    leading = alert if strength(now) > strength(before) else known
     detail = msgspec.structs.replace(
         leading.lenswatch,
         revision=before.revision,
         state=before.state,
-        level=now.level if raised else before.level,
         count=before.count + now.count,
         first_seen=min(before.first_seen, now.first_seen),
         last_seen=max(before.last_seen, now.last_seen),
@@ -103,23 +185,32 @@ def merge(known: Alert, alert: Alert) -> tuple[Alert, str | None]:
         hosts=list(dict.fromkeys((*(known.related.hosts or ()), *(alert.related.hosts or ()))))[:MAX_RELATED] or None,
     )
     merged = msgspec.structs.replace(leading, timestamp=known.timestamp, lenswatch=detail, related=related)
+    raised = LEVELS.index(now.level) > LEVELS.index(before.level)
     if not raised and not fresh_step:
         return merged, None
     state = SEVERITY if raised else STEP
     return revise(merged, alert.timestamp, state), state
 
 
-def merge_steps(before: AlertDetail, now: AlertDetail) -> list:  # type: ignore[type-arg]
-    """The steps of both, each once as it was first seen, in order of time."""
-    steps = {
-        step.step: step for step in reversed(sorted((*(before.steps or ()), *(now.steps or ())), key=lambda s: s.at))
-    }
-    return sorted(steps.values(), key=lambda step: step.at)
+def merge_steps(steps: Iterable[Step]) -> list[Step]:
+    """Each step once, as it was first seen, in order of time. A check after the download is no step towards it: the
+    device looks whether there is more."""
+    first: dict[str, Step] = {}
+    for step in sorted(steps, key=lambda step: (step.at, step.observation)):
+        first.setdefault(step.step, step)
+    if CHECK in first and DOWNLOAD in first and first[CHECK].at > first[DOWNLOAD].at:
+        del first[CHECK]
+    return list(first.values())
 
 
-def strength(detail: AlertDetail) -> int:
-    """How much an activity says, for choosing which sighting leads."""
-    return ACTIVITY_STRENGTH.get(detail.activity or "", 0)
+def strength(detail: AlertDetail) -> tuple[int, int]:
+    """How much a sighting says, for choosing which leads: its level, then its activity."""
+    return weight(detail.level, detail.activity)
+
+
+def weight(level: str, activity: str | None) -> tuple[int, int]:
+    """A level and an activity, as they compare."""
+    return LEVELS.index(level), ACTIVITY_STRENGTH.get(activity or "", 0)
 
 
 def revise(alert: Alert, at: datetime.datetime, state: str) -> Alert:

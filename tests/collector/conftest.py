@@ -1,6 +1,5 @@
 """What the tests of the collector share: captures written and read, and packets sent through a pipeline."""
 
-import datetime
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -106,7 +105,3 @@ def watch(fingerprints: tuple[Fingerprint, ...]) -> Watch:
 
     return through
 
-
-def at(seconds: float) -> datetime.datetime:
-    """A UTC time, for what an observation says."""
-    return datetime.datetime.fromtimestamp(seconds, datetime.UTC)

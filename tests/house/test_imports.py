@@ -14,7 +14,7 @@ DOORS = {
     "streams": ("streams", "rules.alert", "rules.load", "rules.match", "rules.errors", "rules.check", *VOCABULARY),
 }
 # The wiring joins the floors, so it may go through more doors than the rest of its package.
-WIRING = ("streams.local", "streams.cli", "streams.demo")
+WIRING = ("streams.local", "streams.cli", "streams.demo", "streams.settings", "streams.doctor")
 WIRING_DOORS = (
     "collector.pipeline",
     "collector.capture",
@@ -22,6 +22,7 @@ WIRING_DOORS = (
     "collector.cli",
     "collector.publish",
     "collector.ledger",
+    "collector.packets",
     "collector.identify",
     "rules.cli",
 )

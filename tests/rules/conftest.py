@@ -9,6 +9,7 @@ import pytest
 
 from collector.observation import Observation
 from rules.check import read_example
+from rules.detection import read_detection
 from rules.fact import (
     EndpointFile,
     EndpointName,
@@ -20,7 +21,7 @@ from rules.fact import (
     Programme,
 )
 from rules.factbook import Facts
-from rules.load import load_rules
+from rules.load import index_endpoints, load_rules
 from rules.match import RuleSet
 
 DAY = datetime.date(2026, 11, 2)
@@ -63,6 +64,10 @@ def name(text: str, role: str = "cloud", match: str = "suffix", **more: Any) -> 
     return EndpointName(name=text, match=match, role=role, **given)
 
 
+def firmware(kind: str, pattern: str, step: str, **more: Any) -> FirmwareFact:
+    return FirmwareFact(kind=kind, pattern=pattern, step=step, confidence="high", sources=("paper",), **more)
+
+
 def make_facts() -> Facts:
     listings = (
         Listing(
@@ -88,12 +93,13 @@ def make_facts() -> Facts:
             name("rumour.acme.example", "cloud", "exact", confidence="background"),
         ),
         firmware=(
-            FirmwareFact(kind="path", pattern=r"^/fw/\d+/", step="download", hosts=("acme.example",), confidence="high", sources=("paper",)),
-            FirmwareFact(kind="file", pattern=r"^acme\.img$", step="download", confidence="medium", sources=("paper",)),
-            FirmwareFact(kind="useragent", pattern="^AcmeUp/", step="check", confidence="medium", sources=("paper",)),
+            firmware("path", r"^/fw/\d+/", "download", hosts=("acme.example",)),
+            firmware("file", r"^acme\.img$", "download"),
+            firmware("useragent", "^AcmeUp/", "check"),
         ),
         network=(NetworkAddress(network="198.51.100.0/24", role="relay", confidence="medium", sources=("paper",)),),
     )  # fmt: skip
+    rejected = NotTheCompany(looks_like="acme", reason="a guess", sources=("paper",), names=("bad.acme.example",))
     others = EndpointFile(entity="other", endpoint=(name("other.example", confidence="low"),))
     programme = Programme(
         id="p1", name="Programme One", authority="A", jurisdiction="US", kind="list", what_it_prohibits="x",
@@ -106,7 +112,7 @@ def make_facts() -> Facts:
     return Facts(
         sources={}, programmes={"p1": programme}, entities={"acme": acme, "other": other}, relabels=(),
         endpoints={"acme": endpoints, "other": others}, bulk=(), as_numbers={},
-        not_endpoints=(NotTheCompany(looks_like="acme", reason="a guess", sources=("paper",), names=("bad.acme.example",)),),
+        not_endpoints=(rejected,),
         activities=activities, digest="0" * 64,
     )  # fmt: skip
 
@@ -116,19 +122,16 @@ def facts() -> Facts:
     return make_facts()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def rule() -> str:
     return RULE
 
 
-@pytest.fixture
-def ruleset(tmp_path: Path) -> RuleSet:
+@pytest.fixture(scope="session")
+def ruleset() -> RuleSet:
     """The small facts with the one rule."""
-    from rules.detection import read_detection
-    from rules.load import index_endpoints
-
     facts = make_facts()
-    detection = read_detection(tmp_path / "rule.yml", RULE.encode())
+    detection = read_detection(Path("rule.yml"), RULE.encode())
     return RuleSet(facts, index_endpoints(facts), [detection], "d" * 64)
 
 

@@ -305,6 +305,11 @@ def test_elsewhere_only_a_whole_and_plain_message_is_recognised(payload: bytes) 
     assert recognises_datagram(payload, 34_567, FROM_CLIENT) is False
 
 
+@pytest.mark.parametrize("port", [5353, 5355])
+def test_what_is_asked_of_the_neighbours_is_not_asked_of_a_server(port: int) -> None:
+    assert recognises_datagram(QUERY, port, FROM_CLIENT) is False
+
+
 def test_on_port_53_a_message_may_be_cut_but_its_header_must_be_sane() -> None:
     assert recognises_datagram(ANSWER[:30], 53, FROM_SERVER) is True
     assert recognises_datagram(QUERY[:11], 53, FROM_CLIENT) is False

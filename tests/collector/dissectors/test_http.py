@@ -194,6 +194,15 @@ def test_a_length_that_is_no_number_or_two_is_malformed(value: bytes) -> None:
         asked(b"POST / HTTP/1.1", b"Content-Length: " + value)
 
 
+@pytest.mark.parametrize("fields", [b"Content-Length: x\r\n", b"a: b\r\n" * (MAX_HEADERS + 1)])
+def test_a_request_is_told_before_its_fields_break_the_connection(fields: bytes) -> None:
+    told = HttpDissection().feed(FROM_CLIENT, b"GET /told HTTP/1.1\r\nHost: a.example\r\n" + fields + b"\r\n" + PLAIN)
+    fact = next(told)
+    assert fact.url is not None and (fact.name, fact.url.original) == ("a.example", "/told")
+    with pytest.raises(Malformed):
+        next(told)
+
+
 @pytest.mark.parametrize("value", [b"5, 5", b"5\r\nContent-Length: 5", b" 5 "])
 def test_the_same_length_twice_is_that_length(value: bytes) -> None:
     assert requests(b"POST / HTTP/1.1\r\nContent-Length: " + value + b"\r\n\r\nGET /", PLAIN) == ["/", "/"]

@@ -1,0 +1,507 @@
+"""The flow table against a plain dict: who talked with whom, who began, how much each way, and when it ended."""
+
+import dataclasses
+import ipaddress
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collector.decode import decode
+from collector.flows import (
+    CLOSED_SECONDS,
+    MAX_RESTARTS_A_BATCH,
+    NAMED_SECONDS,
+    READ_NOTHING,
+    SERVICE_PORTS,
+    SWEEP_SECONDS,
+    TCP_IDLE_SECONDS,
+    UDP_IDLE_SECONDS,
+    Ended,
+    FlowTable,
+)
+from collector.ledger import Ledger
+from collector.packets import ACK, FIN, RST, SYN, TCP, Block, PacketBatch
+from tests.collector.frames import (
+    BEGIN_NS,
+    CAMERA,
+    NS,
+    PSH_ACK,
+    SERVER,
+    Packet,
+    block_of,
+    spaced,
+    tcp_frame,
+    udp_frame,
+)
+
+ENDS = (CAMERA, 40_000, SERVER, 443)
+End = tuple[str, int]
+
+
+@dataclasses.dataclass
+class Flow:
+    """What is known of a flow: by end its bytes and packets, who began, first and last packet, why it ended."""
+
+    began: End
+    bytes: dict[End, int]
+    packets: dict[End, int]
+    first_ns: int
+    last_ns: int
+    reason: str = ""
+
+
+def fold(table: FlowTable, packets: Sequence[Packet], cuts: Sequence[int] = ()) -> None:
+    """The packets into the table, cut into blocks at these places."""
+    edges = [0, *sorted(cuts), len(packets)]
+    for first, last in zip(edges, edges[1:], strict=False):
+        for part in block_of(packets[first:last]).spans(SWEEP_SECONDS * NS):
+            table.fold(decode(part, Ledger()))
+
+
+def batch_of(frames: Sequence[bytes]) -> PacketBatch:
+    return decode(block_of(spaced(frames)), Ledger())
+
+
+def flows_of(group: Ended) -> list[Flow]:
+    columns, flows = group.columns, []
+    for row in range(len(group)):
+        size = 4 if columns["version"][row] == 4 else 16
+        ends = [
+            (str(ipaddress.ip_address(columns["addresses"][row, side, :size].tobytes())), int(columns["ports"][row, side]))
+            for side in (0, 1)
+        ]
+        counts = [{end: int(columns[name][row, side]) for side, end in enumerate(ends)} for name in ("bytes", "packets")]
+        times = int(columns["first_ns"][row]), int(columns["last_ns"][row])
+        flows.append(Flow(ends[int(columns["began"][row])], *counts, *times, group.reason))
+    return flows
+
+
+def all_flows(packets: Sequence[Packet], cuts: Sequence[int] = (), max_flows: int = 10_000) -> list[Flow]:
+    """Every flow of these packets, in the order of their first packets."""
+    table = FlowTable(max_flows)
+    fold(table, packets, cuts)
+    table.finish()
+    assert len(table) == 0
+    flows = [flow for group in table.ended for flow in flows_of(group)]
+    assert table.total == len(flows)
+    return sorted(flows, key=lambda flow: (flow.first_ns, flow.last_ns, sorted(flow.bytes)))
+
+
+def test_both_directions_are_one_flow_with_what_went_each_way() -> None:
+    frames = [tcp_frame(b"ab", ENDS), tcp_frame(b"answer", ENDS, back=True), tcp_frame(b"", ENDS)]
+    [flow] = all_flows(spaced(frames))
+    assert flow.bytes == {(CAMERA, 40_000): 42 + 40, (SERVER, 443): 46}
+    assert flow.packets == {(CAMERA, 40_000): 2, (SERVER, 443): 1}
+    assert (flow.first_ns, flow.last_ns) == (BEGIN_NS, BEGIN_NS + 2_000_000)
+
+
+def test_another_port_address_or_transport_is_another_flow() -> None:
+    frames = [tcp_frame(ends=ENDS), udp_frame(ends=ENDS), tcp_frame(ends=(CAMERA, 40_001, SERVER, 443))]
+    frames += [tcp_frame(ends=("10.20.0.12", 40_000, SERVER, 443)), tcp_frame(ends=("fd20::1", 40_000, "fd20::2", 443))]
+    assert len(all_flows(spaced(frames))) == 5
+
+
+UP, DOWN = (CAMERA, 40_000), (SERVER, 443)
+
+
+@pytest.mark.parametrize(
+    ("ends", "flags", "back", "began"),
+    [
+        ((CAMERA, 443, SERVER, 40_000), SYN, False, CAMERA),
+        ((CAMERA, 443, SERVER, 40_000), SYN | ACK, False, SERVER),
+        ((CAMERA, 40_000, SERVER, 443), SYN | ACK, True, CAMERA),
+        ((CAMERA, 40_000, SERVER, 443), ACK, True, CAMERA),
+        ((CAMERA, 40_000, SERVER, 443), ACK, False, CAMERA),
+        ((CAMERA, 34_567, SERVER, 50_000), ACK, False, SERVER),
+        ((CAMERA, 50_000, SERVER, 40_000), ACK, False, CAMERA),
+        ((CAMERA, 40_000, SERVER, 50_000), ACK, False, SERVER),
+    ],
+    ids=[
+        "SYN to a high port", "SYN-ACK first", "SYN-ACK first, from the service", "the service's data first",
+        "the client's data first", "a camera's service", "neither is a service, TCP: to the lower",
+        "neither is a service, TCP: from the lower",
+    ],
+)  # fmt: skip
+def test_who_began_a_tcp_flow(ends: tuple[str, int, str, int], flags: int, back: bool, began: str) -> None:
+    [flow] = all_flows(spaced([tcp_frame(b"x", ends, flags=flags, back=back)]))
+    assert flow.began[0] == began
+
+
+@pytest.mark.parametrize(
+    ("ends", "back", "began"),
+    [
+        ((CAMERA, 40_000, SERVER, 53), True, CAMERA),
+        ((CAMERA, 40_000, SERVER, 50_000), False, CAMERA),
+        ((CAMERA, 50_000, SERVER, 40_000), True, SERVER),
+        ((CAMERA, 123, SERVER, 123), True, SERVER),
+    ],
+    ids=["an answer first", "the first sender", "the first sender, back", "both are services"],
+)
+def test_who_began_a_udp_flow(ends: tuple[str, int, str, int], back: bool, began: str) -> None:
+    assert all_flows(spaced([udp_frame(b"x", ends, back=back)]))[0].began[0] == began
+
+
+def connection(sequence: int, at_ns: int, last_flags: int = FIN | ACK) -> list[Packet]:
+    frames = [
+        tcp_frame(b"", ENDS, sequence, SYN), tcp_frame(b"", ENDS, sequence + 7, SYN | ACK, back=True),
+        tcp_frame(b"data", ENDS, sequence + 1), tcp_frame(b"", ENDS, sequence + 5, last_flags),
+    ]  # fmt: skip
+    return spaced(frames, at_ns)
+
+
+@pytest.mark.parametrize("last_flags", [FIN | ACK, RST, PSH_ACK], ids=["FIN", "RST", "power lost"])
+@pytest.mark.parametrize("cuts", [(), (4,), (3,), (1, 2, 3, 4, 5, 6, 7)], ids=["one block", "between", "before", "each"])
+def test_a_port_that_is_used_again_is_another_flow(last_flags: int, cuts: tuple[int, ...]) -> None:
+    packets = connection(100, BEGIN_NS, last_flags) + connection(9_000, BEGIN_NS + NS, last_flags)
+    first, second = all_flows(packets, cuts)
+    assert (first.reason, second.reason) == ("reused", "finished")
+    assert first.packets == second.packets == {UP: 3, DOWN: 1}
+    assert (first.last_ns, second.first_ns) == (BEGIN_NS + 3_000_000, BEGIN_NS + NS)
+
+
+def test_a_port_may_be_used_again_many_times_within_one_block() -> None:
+    packets = [packet for number in range(50) for packet in connection(100 + number, BEGIN_NS + number * 10**7)]
+    flows = all_flows(packets)
+    assert len(flows) == 50 and all(flow.packets == {UP: 3, DOWN: 1} for flow in flows)
+
+
+@pytest.mark.parametrize("cuts", [(), (1,), (1, 2, 3)])
+def test_a_syn_that_is_sent_again_is_the_same_flow(cuts: tuple[int, ...]) -> None:
+    frames = [tcp_frame(b"", ENDS, 100, SYN)] * 3 + [tcp_frame(b"", ENDS, 500, SYN | ACK, back=True)]
+    [flow] = all_flows(spaced(frames, step_ns=NS), cuts)
+    assert flow.packets == {UP: 3, DOWN: 1}
+
+
+@pytest.mark.parametrize("cuts", [(), (1,), (2,)])
+def test_a_syn_that_is_sent_again_after_it_was_refused_is_the_same_flow(cuts: tuple[int, ...]) -> None:
+    frames = [tcp_frame(b"", ENDS, 100, SYN), tcp_frame(b"", ENDS, 0, RST | ACK, back=True)]
+    [flow] = all_flows(spaced(frames * 3, step_ns=NS // 2), cuts)
+    assert flow.packets == {UP: 3, DOWN: 3}
+
+
+def test_the_packets_of_a_flow_that_was_replaced_in_their_block_can_still_be_read() -> None:
+    table = FlowTable()
+    packets = connection(100, BEGIN_NS) + connection(9_000, BEGIN_NS + NS)
+    rows = table.fold(decode(block_of(packets), Ledger()))
+    assert set(rows[:4]).isdisjoint(rows[4:]) and len(set(rows[:4])) == 1
+    assert table.columns["reading"][rows].all() and not table.columns["ended"][rows].any()
+
+
+@pytest.mark.parametrize(
+    ("frames", "seconds", "reason"),
+    [
+        ([udp_frame(b"x")], UDP_IDLE_SECONDS, "idle"),
+        ([tcp_frame(b"x")], TCP_IDLE_SECONDS, "idle"),
+        ([tcp_frame(b"", flags=SYN)], TCP_IDLE_SECONDS, "idle"),
+        ([tcp_frame(b"", flags=FIN | ACK)], TCP_IDLE_SECONDS, "idle"),
+        ([tcp_frame(flags=FIN | ACK), tcp_frame(flags=FIN | ACK, back=True)], CLOSED_SECONDS, "closed"),
+        ([tcp_frame(flags=RST, back=True)], CLOSED_SECONDS, "closed"),
+    ],
+    ids=["UDP", "TCP", "a SYN alone", "closed by one side", "closed by both", "reset"],
+)
+def test_a_flow_ends_when_it_was_idle_for_its_time(frames: list[bytes], seconds: int, reason: str) -> None:
+    table = FlowTable()
+    begin = BEGIN_NS // (SWEEP_SECONDS * NS) * SWEEP_SECONDS * NS + 10**6
+    other = udp_frame(ends=("10.0.0.9", 9, "10.0.0.8", 8))
+    fold(table, spaced(frames, begin, 1_000))
+    for after in (seconds - SWEEP_SECONDS, seconds):
+        fold(table, [(begin + after * NS, other)])
+        assert len(table) == 2 and table.ended == []
+    fold(table, [(begin + (seconds + SWEEP_SECONDS) * NS, other)])
+    assert len(table) == 1 and [(group.reason, len(group)) for group in table.ended] == [(reason, 1)]
+
+
+@pytest.mark.parametrize("cuts", [(), (1,)])
+def test_a_flow_that_was_idle_too_long_begins_anew(cuts: tuple[int, ...]) -> None:
+    packets = [(BEGIN_NS, udp_frame(b"first")), (BEGIN_NS + 200 * NS, udp_frame(b"second", back=True))]
+    first, second = all_flows(packets, cuts)
+    assert (first.reason, second.reason) == ("idle", "finished")
+    assert sorted(first.packets.values()) == sorted(second.packets.values()) == [0, 1]
+    assert second.first_ns == second.last_ns == packets[1][0]
+
+
+def test_a_flow_that_is_only_slow_is_not_ended_by_a_block_that_spans_its_time() -> None:
+    packets = [(BEGIN_NS + number * 60 * NS, udp_frame(b"beat")) for number in range(60)]
+    for cuts in ((), (1,), (30,), range(60)):
+        assert len(all_flows(packets, cuts)) == 1
+
+
+def test_a_clock_that_leaps_ahead_and_back_does_not_stop_the_sweeping() -> None:
+    table = FlowTable()
+    fold(table, [(2**62, udp_frame(ends=("10.0.0.7", 7, "10.0.0.8", 8)))])
+    fold(table, [(BEGIN_NS, udp_frame())])
+    fold(table, [(BEGIN_NS + 200 * NS, udp_frame(ends=("10.0.0.9", 9, "10.0.0.8", 8)))])
+    assert [flow.first_ns for group in table.ended for flow in flows_of(group)] == [BEGIN_NS]
+
+
+def unique_flows(first: int, count: int, at_ns: int = BEGIN_NS) -> list[Packet]:
+    """One packet each of `count` flows."""
+    return [
+        (at_ns + number, udp_frame(ends=(f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}", 9, SERVER, 53)))
+        for number in range(first, first + count)
+    ]
+
+
+def test_when_the_table_is_full_the_longest_silent_end_and_are_counted() -> None:
+    table = FlowTable(max_flows=1_000)
+    busy = udp_frame(b"busy", ends=("172.16.0.1", 1, SERVER, 53))
+    for turn in range(20):
+        fold(table, unique_flows(turn * 100, 100, BEGIN_NS + turn * 1_000_000))
+        fold(table, [(BEGIN_NS + turn * 1_000_000 + 500_000, busy)])
+        assert len(table) <= 1_100
+    assert table.evicted == sum(len(group) for group in table.ended) > 900
+    assert {group.reason for group in table.ended} == {"evicted"}
+    gone = [flow.first_ns for group in table.ended for flow in flows_of(group)]
+    table.finish()
+    [last] = [flows_of(group) for group in table.ended if group.reason == "finished"]
+    kept = sorted(flow.first_ns for flow in last if "172.16.0.1" not in {end[0] for end in flow.packets})
+    assert max(gone) < kept[0]
+    [steady] = [flow for flow in last if ("172.16.0.1", 1) in flow.packets]
+    assert steady.packets["172.16.0.1", 1] == 20
+
+
+def flood(first: int, count: int) -> Block:
+    """What `unique_flows` gives, made at once."""
+    frame = np.frombuffer(unique_flows(0, 1)[0][1], np.uint8)
+    rows = np.tile(frame, (count + 4, 1))
+    numbers = np.arange(first, first + count + 4, dtype=">u4")
+    rows[:, 27:30] = numbers.view(np.uint8).reshape(-1, 4)[:, 1:]
+    size = np.full(count, len(frame))
+    start = np.arange(count) * len(frame)
+    return Block(rows.reshape(-1), start, size, size, BEGIN_NS + numbers[:count].astype(np.int64), 1)
+
+
+def test_memory_stays_level_under_a_flood_of_flows() -> None:
+    table = FlowTable(max_flows=50_000)
+    sizes, ended = [], 0
+    for turn in range(30):
+        table.fold(decode(flood(turn * 10_000, 10_000), Ledger()))
+        ended += sum(len(group) for group in table.ended)
+        table.ended.clear()
+        sizes.append(len(table.columns["key"]))
+        assert len(table) <= 60_000
+    assert sizes[-1] == sizes[10] <= 140_000
+    assert table.total == 300_000 and ended + len(table) == 300_000 and ended == table.evicted
+
+
+def test_readers_stay_with_their_flows_when_the_table_is_packed() -> None:
+    table = FlowTable(max_flows=1_000)
+    kept = {}
+    for turn in range(30):
+        fold(table, unique_flows(turn * 100, 100, BEGIN_NS + turn * 1_000_000))
+        for row in range(table.count):
+            if not table.columns["ended"][row] and row not in table.readers:
+                table.readers[row] = int(table.columns["key"][row])
+        assert all(int(table.columns["key"][row]) == reader for row, reader in table.readers.items())
+        assert len(table.readers) == len(table)
+        kept.update({reader: False for reader in table.readers.values()})
+    table.finish()
+    assert table.readers == {}
+    for group in table.ended:
+        for place, reader in group.readers.items():
+            assert int(group.columns["key"][place]) == reader and kept[reader] is False
+            kept[reader] = True
+    assert len(kept) == 3_000 and all(kept.values())
+
+
+def test_a_row_that_nobody_reads_loses_its_reader_and_is_marked() -> None:
+    table = FlowTable()
+    rows = table.fold(batch_of([tcp_frame()]))
+    table.readers[int(rows[0])] = "reader"
+    table.keep_reading(int(rows[0]), 1)
+    assert table.readers and table.columns["reading"][rows[0]] == 1
+    table.keep_reading(int(rows[0]), READ_NOTHING)
+    assert not table.readers and table.columns["reading"][rows[0]] == 0
+
+
+def test_flows_whose_slots_collide_are_kept_apart() -> None:
+    packets = unique_flows(0, 400)
+    batch = decode(block_of(packets), Ledger())
+    # Keys that differ in their upper half only: all of them begin at the same slots, the last ones of the table.
+    batch.key = (np.arange(1, 401, dtype=np.uint64) << np.uint64(40)) | np.uint64(0x7FFF)
+    table = FlowTable()
+    for _ in range(3):
+        rows = table.fold(batch)
+    assert len(set(rows.tolist())) == 400 == len(table)
+    assert table.columns["packets"][:400].sum(axis=1).tolist() == [3] * 400
+
+
+def test_opened_rows_come_once_and_only_when_both_sides_have_spoken() -> None:
+    table = FlowTable()
+    ends = [(CAMERA, port, SERVER, 443) for port in (40_000, 40_001)]
+    rows = table.fold(batch_of([tcp_frame(ends=ends[0]), tcp_frame(ends=ends[0], back=True), tcp_frame(ends=ends[1])]))
+    assert table.opened(BEGIN_NS + NS).tolist() == []
+    table.keep_reading(int(rows[0]), READ_NOTHING)
+    assert table.opened(BEGIN_NS + NS + 1).tolist() == [], "it was looked a moment ago"
+    assert table.opened(BEGIN_NS + NS + 2, at_once=True).tolist() == [rows[0]]
+    assert table.opened(BEGIN_NS + 100 * NS).tolist() == []
+
+
+def test_a_flow_whose_names_are_still_read_is_opened_after_a_while() -> None:
+    table = FlowTable()
+    rows = table.fold(batch_of([tcp_frame(), tcp_frame(back=True)]))
+    assert table.opened(BEGIN_NS + NAMED_SECONDS * NS).tolist() == []
+    assert table.opened(BEGIN_NS + (NAMED_SECONDS + 1) * NS).tolist() == [rows[0]]
+
+
+def test_a_clock_that_was_set_back_does_not_silence_opened_flows() -> None:
+    table = FlowTable()
+    assert len(table.opened(BEGIN_NS + 10_000 * NS)) == 0
+    rows = table.fold(batch_of([tcp_frame(), tcp_frame(back=True)]))
+    assert table.opened(BEGIN_NS + 4 * NS).tolist() == [rows[0]]
+
+
+def test_an_empty_batch_changes_nothing() -> None:
+    table = FlowTable()
+    assert table.fold(batch_of([])).tolist() == [] and len(table) == 0
+
+
+def test_a_flood_of_strange_syns_in_one_block_is_bounded() -> None:
+    frames = [tcp_frame(b"", ENDS, number * 1_000, SYN) for number in range(4 * MAX_RESTARTS_A_BATCH)]
+    table = FlowTable()
+    table.fold(batch_of(frames))
+    assert table.total <= MAX_RESTARTS_A_BATCH + 1
+    table.finish()
+    assert sum(flow.packets[UP] for group in table.ended for flow in flows_of(group)) == len(frames)
+
+
+@dataclasses.dataclass
+class Kept:
+    """A flow of the model, with what decides its end."""
+
+    flow: Flow
+    transport: int
+    flags: dict[End, int]
+    syn: dict[End, int]
+
+
+class Model:
+    """The table as its documentation has it, packet by packet, over a dict."""
+
+    def __init__(self) -> None:
+        self.known: dict[tuple[int, frozenset[End]], Kept] = {}
+        self.ended: list[Flow] = []
+        self.swept = 0
+
+    def take(self, at_ns: int, ends: tuple[str, int, str, int], back: bool, flags: int | None, number: int, size: int) -> None:
+        source, target = (ends[2:], ends[:2]) if back else (ends[:2], ends[2:])
+        if at_ns // (SWEEP_SECONDS * NS) != self.swept:
+            self.swept = at_ns // (SWEEP_SECONDS * NS)
+            self.sweep(self.swept * SWEEP_SECONDS * NS)
+        key = (17 if flags is None else TCP, frozenset((source, target)))
+        kept = self.known.get(key)
+        if kept is not None and flags is not None and flags & (SYN | ACK) == SYN and self.is_another(kept, source, number):
+            self.end(key, "reused")
+            kept = None
+        if kept is None:
+            began = source if self.sender_began(source, target, flags) else target
+            flow = Flow(began, {source: 0, target: 0}, {source: 0, target: 0}, at_ns, at_ns)
+            kept = self.known[key] = Kept(flow, key[0], {source: 0, target: 0}, {})
+        kept.flow.bytes[source] += size
+        kept.flow.packets[source] += 1
+        kept.flow.last_ns = at_ns
+        if flags is not None:
+            kept.flags[source] |= flags
+            if flags & SYN:
+                kept.syn.setdefault(source, number)
+
+    def is_another(self, kept: Kept, source: End, number: int) -> bool:
+        """A SYN that is no repeat of its side's; where none is known, unless the other side's answer came first."""
+        if source in kept.syn:
+            return kept.syn[source] != number
+        seen = 0
+        for flags in kept.flags.values():
+            seen |= flags
+        return not seen & SYN or bool(seen & (FIN | RST))
+
+    def sender_began(self, source: End, target: End, flags: int | None) -> bool:
+        if flags is not None and flags & SYN:
+            return not flags & ACK
+        if SERVICE_PORTS[source[1]] != SERVICE_PORTS[target[1]]:
+            return bool(SERVICE_PORTS[target[1]])
+        return flags is None or target[1] <= source[1]
+
+    def sweep(self, now_ns: int) -> None:
+        for key, kept in list(self.known.items()):
+            idle = now_ns - kept.flow.last_ns
+            values = list(kept.flags.values())
+            if ((values[0] & values[1] & FIN) or (values[0] | values[1]) & RST) and idle > CLOSED_SECONDS * NS:
+                self.end(key, "closed")
+            elif idle > (TCP_IDLE_SECONDS if kept.transport == TCP else UDP_IDLE_SECONDS) * NS:
+                self.end(key, "idle")
+
+    def end(self, key: tuple[int, frozenset[End]], reason: str) -> None:
+        flow = self.known.pop(key).flow
+        flow.reason = reason
+        self.ended.append(flow)
+
+    def finish(self) -> list[Flow]:
+        for key in list(self.known):
+            self.end(key, "finished")
+        return sorted(self.ended, key=lambda flow: (flow.first_ns, flow.last_ns, sorted(flow.bytes)))
+
+
+ALL_ENDS = (
+    ENDS, ("10.20.0.12", 40_000, SERVER, 443), (CAMERA, 50_000, SERVER, 40_000), (CAMERA, 123, SERVER, 123),
+    ("fd20::1", 40_000, "2001:db8::2", 443), ("fd20::2", 8_000, "2001:db8::2", 8_000),
+)  # fmt: skip
+GAPS_NS = (1_000_000, 700_000_000, 3 * NS, 9 * NS, 11 * NS, 61 * NS, 130 * NS, 700 * NS)
+
+
+@st.composite
+def streams(draw: st.DrawFn) -> list[tuple[int, tuple[str, int, str, int], bool, int | None, int, int]]:
+    """Packets of few flows: SYNs, ends and data in any order, with pauses over every timeout."""
+    at_ns, packets = BEGIN_NS, []
+    for _ in range(draw(st.integers(1, 40))):
+        at_ns += draw(st.sampled_from(GAPS_NS))
+        flags = draw(st.sampled_from([None, SYN, SYN, SYN | ACK, ACK, FIN | ACK, FIN | ACK, RST, PSH_ACK]))
+        packets.append(
+            (
+                at_ns, draw(st.sampled_from(ALL_ENDS)), draw(st.booleans()), flags,
+                draw(st.sampled_from([1, 2, 3_000_000_000])), draw(st.integers(0, 20)),
+            )
+        )  # fmt: skip
+    return packets
+
+
+@given(packets=streams(), data=st.data())
+def test_the_table_says_what_a_plain_dict_says_wherever_the_capture_is_cut(
+    packets: list[tuple[int, tuple[str, int, str, int], bool, int | None, int, int]], data: st.DataObject
+) -> None:
+    model, frames = Model(), []
+    for at_ns, ends, back, flags, number, size in packets:
+        body = b"x" * size
+        if flags is None:
+            frames.append((at_ns, udp_frame(body, ends, back)))
+        else:
+            frames.append((at_ns, tcp_frame(body, ends, number, flags, back)))
+        model.take(at_ns, ends, back, flags, number, len(frames[-1][1]) - 14)
+    expected = model.finish()
+    cuts = data.draw(st.lists(st.integers(0, len(frames)), max_size=6))
+    for places in ((), cuts, range(len(frames))):
+        assert all_flows(frames, places) == expected
+
+
+@given(numbers=st.lists(st.integers(0, 30), min_size=1, max_size=120), max_flows=st.integers(1, 12), data=st.data())
+def test_under_eviction_no_packet_is_lost_and_the_bound_holds(
+    numbers: list[int], max_flows: int, data: st.DataObject
+) -> None:
+    packets = [
+        (BEGIN_NS + at * 1_000, udp_frame(ends=("10.0.0.1", 1_000 + number, SERVER, 53))) for at, number in enumerate(numbers)
+    ]
+    table = FlowTable(max_flows)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(packets)), max_size=20)))
+    for first, last in zip([0, *cuts], [*cuts, len(packets)], strict=True):
+        if first < last:
+            fold(table, packets[first:last])
+            assert len(table) <= max_flows + last - first
+    table.finish()
+    counted: Counter[int] = Counter()
+    for group in table.ended:
+        for flow in flows_of(group):
+            counted[next(port for _, port in flow.packets if port != 53)] += sum(flow.packets.values())
+    assert counted == Counter(1_000 + number for number in numbers)

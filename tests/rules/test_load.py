@@ -1,0 +1,114 @@
+"""Folders become a RuleSet, or are refused with all that is wrong."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rules import load
+from rules.errors import RuleErrors
+from rules.load import load_rules
+from rules.match import RuleSet
+
+ENDPOINTS = """
+entity = "hikvision"
+[[endpoint]]
+name = "our-own-cloud.example"
+match = "suffix"
+role = "cloud"
+confidence = "high"
+sources = ["ours"]
+"""
+SOURCES = '[sources.ours]\ntitle = "our own finding"\nkind = "note"\n'
+
+
+def write(folder: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "utf-8")
+    return folder
+
+
+def test_what_is_shipped_loads(shipped: RuleSet) -> None:
+    assert len(shipped.detections) >= 12
+    assert shipped.endpoints.match_name("litedev.hik-connect.com") is not None
+    assert len(shipped.digest) == 64
+
+
+def test_a_users_folder_adds_facts_and_detections(shipped: RuleSet, rule: str, tmp_path: Path) -> None:
+    files = {"facts/endpoints/hikvision.toml": ENDPOINTS, "facts/sources.toml": SOURCES, "detections/x/own.yml": rule}
+    ruleset = load_rules([write(tmp_path, files)])
+    assert ruleset.endpoints.match_name("a.our-own-cloud.example") is not None
+    assert len(ruleset.detections) == len(shipped.detections) + 1
+    assert ruleset.digest != shipped.digest
+
+
+def test_a_users_detection_overrides_by_id(shipped: RuleSet, rule: str, tmp_path: Path) -> None:
+    overridden = shipped.detections[0].id
+    text = rule.replace("5f0a7a57-6f0e-4e9e-8a3c-0d6a7c2f4b10", overridden)
+    ruleset = load_rules([write(tmp_path, {"detections/own.yml": text})])
+    assert len(ruleset.detections) == len(shipped.detections)
+    titles = {detection.id: detection.title for detection in ruleset.detections}
+    assert titles[overridden] == "Camera uses a cloud"
+
+
+def test_a_bulk_list_is_read_from_its_file(tmp_path: Path) -> None:
+    listed = ENDPOINTS + '[[list]]\nfile = "more.txt"\nrole = "p2p"\nconfidence = "medium"\nsources = ["ours"]\n'
+    files = {
+        "facts/endpoints/hikvision.toml": listed,
+        "facts/endpoints/more.txt": "# more\none.example\n203.0.113.0/24\n",
+        "facts/sources.toml": SOURCES,
+    }
+    index = load_rules([write(tmp_path, files)]).endpoints
+    for found in (index.match_name("x.one.example"), index.match_address("203.0.113.9")):
+        assert found is not None
+        assert (found.entity, found.role) == ("hikvision", "p2p")
+
+
+def test_a_wrong_line_of_a_bulk_list_is_named(tmp_path: Path) -> None:
+    listed = ENDPOINTS + '[[list]]\nfile = "more.txt"\nrole = "p2p"\nconfidence = "medium"\nsources = ["ours"]\n'
+    files = {
+        "facts/endpoints/hikvision.toml": listed,
+        "facts/endpoints/more.txt": "one.example\nnot a name\n",
+        "facts/sources.toml": SOURCES,
+    }
+    with pytest.raises(RuleErrors, match=r"more\.txt: line 2: 'not a name' is no host name; each line is one name"):
+        load_rules([write(tmp_path, files)])
+
+
+def test_everything_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
+    files = {
+        "facts/endpoints/hikvision.toml": "entity = 5\n",
+        "detections/a.yml": "x: 1\n",
+        "detections/b.yml": "y: [\n",
+    }
+    with pytest.raises(RuleErrors) as caught:
+        load_rules([write(tmp_path / "one", files), tmp_path / "two"])
+    text = str(caught.value)
+    for words in ("hikvision.toml: entity", "a.yml: x: no such key", "b.yml: ", "two: holds no rules"):
+        assert words in text
+
+
+def test_no_detections_at_all_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(load, "SHIPPED_DETECTIONS", tmp_path)
+    with pytest.raises(RuleErrors, match="holds no detections"):
+        load_rules()
+
+
+def test_the_digest_is_the_same_for_the_same_rules_and_another_for_others(
+    shipped: RuleSet, rule: str, tmp_path: Path
+) -> None:
+    assert load_rules().digest == shipped.digest
+    one = load_rules([write(tmp_path / "one", {"detections/own.yml": rule})]).digest
+    two = load_rules([write(tmp_path / "two", {"detections/own.yml": rule + "\n"})]).digest
+    assert len({shipped.digest, one, two}) == 3
+
+
+def test_pysigma_and_the_public_suffix_list_are_not_imported_before_they_are_needed() -> None:
+    program = (
+        "import sys, rules.load, rules.match; print(sorted({'sigma', 'yaml', 'publicsuffixlist'} & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,95 @@
+"""What the tests of `streams` share: the shipped rules, observations of a camera, and MaxMind DB files."""
+
+import ipaddress
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from collector.observation import Observation
+from rules.check import read_example
+from rules.load import load_rules
+from rules.match import RuleSet
+
+CAMERA = {
+    "@timestamp": "2026-11-02T08:00:00Z",
+    "event.dataset": "lenswatch.http",
+    "observer.name": "sensor",
+    "source": {"ip": "10.0.0.11", "port": 40000},
+    "destination": {"ip": "192.0.2.82", "port": 80},
+    "network.direction": "outbound",
+    "device.id": "site/3c:ef:8c:00:53:11",
+    "lenswatch.device": {"type": "camera", "confidence": 0.9},
+}
+MARKER = b"\xab\xcd\xefMaxMind.com"
+
+
+@pytest.fixture(scope="session")
+def rules() -> RuleSet:
+    """What is shipped."""
+    return load_rules()
+
+
+@pytest.fixture(scope="session")
+def observe() -> Callable[..., Observation]:
+    """An observation of a camera, with dotted changes."""
+
+    def make(change: dict[str, Any] | None = None) -> Observation:
+        return read_example(CAMERA, change or {})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def write_geo_file() -> Callable[[Path, dict[str, dict[str, Any]]], Path]:
+    """Writes a MaxMind DB file (specification 2.0) of IPv4 networks and their records."""
+
+    def write(path: Path, records: dict[str, dict[str, Any]]) -> Path:
+        nodes: list[list[int | None]] = [[None, None]]
+        data, places = b"", {}
+        for network, record in records.items():
+            places[network] = len(data)
+            data += encode(record)
+            net = ipaddress.ip_network(network)
+            bits = f"{int(net.network_address):032b}"[: net.prefixlen]
+            node = 0
+            for bit in bits[:-1]:
+                inner = nodes[node][int(bit)]
+                if inner is None:
+                    nodes.append([None, None])
+                    inner = nodes[node][int(bit)] = len(nodes) - 1
+                node = inner
+            nodes[node][int(bits[-1])] = -1 - places[network]
+        tree = b"".join(pointer(side, len(nodes)) for node in nodes for side in node)
+        about = {
+            "binary_format_major_version": 2, "binary_format_minor_version": 0, "build_epoch": 1, "ip_version": 4,
+            "database_type": "Test", "languages": ["en"], "node_count": len(nodes), "record_size": 32,
+            "description": {"en": "made for a test"},
+        }  # fmt: skip
+        path.write_bytes(tree + bytes(16) + data + MARKER + encode(about))
+        return path
+
+    return write
+
+
+def pointer(side: int | None, nodes: int) -> bytes:
+    """A side of a node: a further node, a place in the data, or nothing."""
+    number = nodes if side is None else side if side >= 0 else nodes + 16 + (-1 - side)
+    return struct.pack("!I", number)
+
+
+def encode(value: Any) -> bytes:
+    """A value as the data section has it."""
+    if isinstance(value, str):
+        text = value.encode()
+        assert len(text) < 29
+        return bytes([2 << 5 | len(text)]) + text
+    if isinstance(value, int):
+        digits = value.to_bytes(4, "big").lstrip(b"\0")
+        return bytes([6 << 5 | len(digits)]) + digits
+    if isinstance(value, list):
+        return bytes([len(value), 4]) + b"".join(map(encode, value))
+    assert isinstance(value, dict)
+    return bytes([7 << 5 | len(value)]) + b"".join(encode(key) + encode(inner) for key, inner in value.items())
