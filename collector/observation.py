@@ -220,7 +220,7 @@ class Broken(Fields):
 
 
 class FlowState(Fields):
-    """`lenswatch.flow.*`: `state` (attempt: nobody answered; opened; closed), `duration_seconds` first to last packet."""
+    """`lenswatch.flow.*`: `state` (attempt: nobody answered; opened; closed); `duration_seconds`, first to last."""
 
     state: str
     duration_seconds: float

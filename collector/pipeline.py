@@ -156,8 +156,8 @@ class Pipeline:
             self.flows.keep_reading(row, wanted)
 
     def _read_segment(
-        self, row: int, reader: StreamReader, values: FlowValues, direction: int, sequence: int, payload: bytes, syn: int,
-        at_ns: int, found: list[Observation],
+        self, row: int, reader: StreamReader, values: FlowValues, direction: int, sequence: int, payload: bytes,
+        syn: int, at_ns: int, found: list[Observation],
     ) -> None:  # fmt: skip
         for ordinal, fact in enumerate(reader.feed(direction, sequence, payload, syn)):
             self._tell(row, reader, values, direction, fact, at_ns, f"{sequence}.{ordinal}", found)

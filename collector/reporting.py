@@ -31,7 +31,7 @@ from collector.views import FlowView, OwnNetworks, time_of
 
 NS = 10**9
 Concerns = Callable[[str, str | None, str, str, Url | None, str | None], bool]
-"""Dataset, name that was called or asked for, direction, the other side's address, URL, user agent → worth observing."""
+"""Dataset, name called or asked for, direction, the other side's address, URL, user agent → is it worth observing?"""
 CONTACT_DATASETS = ("tls", "http")
 
 
@@ -80,6 +80,8 @@ class Reporter:
             if not self._concerns(DATASET_PREFIX + dataset, called, view.direction, view.peer, fact.url, agent):
                 self.unasked[DATASET_PREFIX + dataset] += 1
                 return None
+        if fact.finish is not None:
+            fact.finish()
         observation = self._make(view, dataset, at_ns, place, reader.name)
         observation.dns, observation.tls, observation.url = fact.dns, fact.tls, fact.url
         observation.http, observation.user_agent = fact.http, fact.user_agent

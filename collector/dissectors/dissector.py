@@ -15,7 +15,8 @@ class Fact:
     """What a dissector read: the dataset ("dns") and the ECS field sets that say it.
 
     `name` is the name that the peer was called by (SNI, Host, question), `named_by` where it stood
-    (tls_sni, http_host, dns_question). `backward` is true when the flow's server sent it.
+    (tls_sni, http_host, dns_question). `backward` is true when the flow's server sent it. `finish` fills in what is
+    dear to compute (fingerprints), and is called only for a fact that becomes an observation.
     """
 
     dataset: str
@@ -28,6 +29,7 @@ class Fact:
     url: Url | None = None
     http: Http | None = None
     user_agent: UserAgent | None = None
+    finish: Callable[[], None] | None = dataclasses.field(default=None, compare=False)
 
 
 class Dissection(Protocol):

@@ -9,6 +9,7 @@ client for a second one. Which side is the client is told by its hello, not by t
 """
 
 import dataclasses
+import functools
 import hashlib
 from collections.abc import Iterator
 from struct import Struct, pack, unpack_from
@@ -218,6 +219,7 @@ def read_fact(body: bytes, backward: bool = False) -> Fact:
     highest = max([number for number in versions if number in VERSIONS], default=hello.version)
     alpn = [escape(protocol) for protocol in hello.alpn if not _is_grease(protocol)]
     name = escape(hello.server_name) if hello.server_name else None
+    client = TlsClient(server_name=name)
     return Fact(
         "tls",
         name,
@@ -226,14 +228,19 @@ def read_fact(body: bytes, backward: bool = False) -> Fact:
         tls=Tls(
             version=VERSIONS.get(highest),
             next_protocol=alpn[0] if alpn else None,
-            client=TlsClient(server_name=name, ja3=ja3(hello), ja4=ja4(hello)),
+            client=client,
         ),
         offer=TlsOffer(
             versions=[VERSIONS.get(number) or f"0x{number:04x}" for number in versions],
             alpn=alpn or None,
             ech=True if not _ENCRYPTED_HELLO.isdisjoint(hello.extensions) else None,
         ),
+        finish=functools.partial(_fingerprint, client, hello),
     )
+
+
+def _fingerprint(client: TlsClient, hello: ClientHello) -> None:
+    client.ja3, client.ja4 = ja3(hello), ja4(hello)
 
 
 def recognises(first: bytes, port: int, direction: int) -> bool | None:

@@ -82,7 +82,10 @@ class Fold:
         if weight(hit.level, hit.activity) > strength(detail) or not related_has(known.related, hit):
             return False
         at = hit.observation.timestamp
-        if hit.step is not None and not any(step.step == hit.step and step.at <= at for step in detail.steps or ()):
+        seen = (at, hit.observation.event.id)
+        if hit.step is not None and not any(
+            step.step == hit.step and (step.at, step.observation) <= seen for step in detail.steps or ()
+        ):
             return False
         repeats = self._repeats.get(hit.id)
         if repeats is None:

@@ -39,7 +39,9 @@ def view_of(data: bytes, link_type: int = 1, inventory: Inventory | None = None)
     table = FlowTable()
     rows = table.fold(decode(block_of([(BEGIN_NS, data)], link_type), Ledger()))
     [values] = OwnNetworks(OWN_NETWORKS).values(table.columns, rows)
-    return FlowView(values, inventory or Inventory("office", ()))
+    view = FlowView(values, inventory or Inventory("office", ()))
+    view.complete()
+    return view
 
 
 @pytest.mark.parametrize(("transport", "source", "port", "target", "peer_port", "expected"), VECTORS)
@@ -81,6 +83,8 @@ def test_ends_on_one_address_are_ordered_by_their_ports() -> None:
 def test_the_direction_says_whose_ends_they_are(source: str, target: str, direction: str) -> None:
     view = view_of(udp_frame(b"x", (source, 40_000, target, 53)))
     assert (view.direction, view.network.direction) == (direction, direction)
+    assert (view.client, view.server, view.service) == (source, target, ("udp", 53))
+    assert view.peer == (source if direction == "inbound" else target)
     assert (view.source.ip, view.source.port, view.destination.ip, view.destination.port) == (source, 40_000, target, 53)
 
 

@@ -54,6 +54,8 @@ def feed(dissection: TlsDissection, direction: int, data: bytes) -> list[Fact]:
 
 def heard(body: bytes) -> Fact:
     (fact,) = feed(TlsDissection(), FROM_CLIENT, records(handshake(1, body)))
+    assert fact.finish is not None
+    fact.finish()
     return fact
 
 

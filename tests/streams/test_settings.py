@@ -1,0 +1,116 @@
+"""Every setting comes from the file and from the environment, and a wrong one is named with its place."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from collector.errors import SettingsError
+from streams.settings import Settings, StoreSettings, load_settings, state_folder
+
+GIVEN = {
+    "collector": {
+        "sensor": "switch-2", "site": "harbour", "networks": ["10.20.0.0/16", "fd20::/16"], "max_flows": 11,
+        "max_readers": 12, "max_names": 13, "max_devices": 14,
+    },
+    "rules": {"folders": ["/etc/lenswatch/rules", "more"]},
+    "geo": {"asn": "/var/geo/asn.mmdb", "country": "/var/geo/country.mmdb"},
+    "store": {"folder": "/var/lib/lenswatch", "max_alerts": 15},
+}  # fmt: skip
+
+
+def as_toml(value: object) -> str:
+    """A value as TOML has it."""
+    return str(msgspec.json.encode(value), "utf-8")
+
+
+def expected() -> Settings:
+    return msgspec.convert(GIVEN, Settings, dec_hook=lambda _, text: Path(text))
+
+
+def test_the_example_names_every_key() -> None:
+    for section in msgspec.structs.fields(Settings):
+        assert {field.name for field in msgspec.structs.fields(section.type)} == set(GIVEN[section.name])
+
+
+def test_every_key_is_read_from_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "lenswatch.toml"
+    lines = [
+        line
+        for section, keys in GIVEN.items()
+        for line in (f"[{section}]", *(f"{key} = {as_toml(value)}" for key, value in keys.items()))
+    ]
+    path.write_text("\n".join(lines), "utf-8")
+    assert load_settings(path, {}) == expected()
+
+
+def test_every_key_is_read_from_the_environment() -> None:
+    variables = {
+        f"LENSWATCH_{section}_{key}".upper(): value if isinstance(value, str) else as_toml(value)
+        for section, keys in GIVEN.items()
+        for key, value in keys.items()
+    }
+    assert load_settings(None, variables) == expected()
+
+
+def test_the_environment_stands_over_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "lenswatch.toml"
+    path.write_text('[collector]\nsite = "harbour"\nsensor = "switch-2"\n', "utf-8")
+    settings = load_settings(path, {"LENSWATCH_COLLECTOR_SITE": "quay"})
+    assert (settings.collector.site, settings.collector.sensor) == ("quay", "switch-2")
+
+
+@pytest.mark.parametrize("text", ["12", "true", "2026-11-02", "[a]", "quay west", ""])
+def test_a_site_may_be_called_anything(text: str) -> None:
+    assert load_settings(None, {"LENSWATCH_COLLECTOR_SITE": text}).collector.site == text
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[collector]\nsight = 'x'\n", "`sight` - at `$.collector`"),
+        ("[colector]\nsite = 'x'\n", "`colector`"),
+        ("[store]\nmax_alerts = 'many'\n", "at `$.store.max_alerts`"),
+        ("[store]\nmax_alerts = 0\n", "max_alerts is less than 1"),
+        ("[store]\nfolder = 7\n", "`$.store.folder`"),
+        ("[geo]\nasn = ''\n", "`$.geo.asn`"),
+        ("[collector]\nnetworks = ['10.20.0.0/99']\n", "'10.20.0.0/99' does not appear to be an IPv4 or IPv6 network"),
+        ("[collector\n", "at line 1"),
+    ],
+)
+def test_what_is_wrong_in_the_file_is_one_line_with_file_and_key(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "lenswatch.toml"
+    path.write_text(text, "utf-8")
+    with pytest.raises(SettingsError) as caught:
+        load_settings(path, {})
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ") and words in message and "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "words"),
+    [
+        ("LENSWATCH_STORE_MAX_ALERTS", "many", "Expected `int`, got `str`"),
+        ("LENSWATCH_RULES_FOLDERS", "/etc/rules", "Expected `array`"),
+        ("LENSWATCH_COLLECTOR_SIGHT", "x", "there is no such key; there are LENSWATCH_COLLECTOR_MAX_DEVICES"),
+    ],
+)
+def test_what_is_wrong_in_the_environment_is_one_line_with_the_variable(variable: str, value: str, words: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(None, {variable: value})
+    assert str(caught.value).startswith(f"{variable}: ") and words in str(caught.value)
+
+
+def test_other_variables_are_not_ours_to_judge() -> None:
+    assert load_settings(None, {"LENSWATCH_CAPTURES": "/captures", "PATH": "/bin"}) == Settings()
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"none\.toml: No such file or directory"):
+        load_settings(tmp_path / "none.toml", {})
+
+
+def test_state_is_kept_where_the_setting_says_else_in_the_users_state_folder(tmp_path: Path) -> None:
+    assert state_folder(StoreSettings(folder=tmp_path), {"XDG_STATE_HOME": "/state"}) == tmp_path
+    assert state_folder(StoreSettings(), {"XDG_STATE_HOME": "/state"}) == Path("/state/lenswatch")
+    assert state_folder(StoreSettings(), {}) == Path.home() / ".local" / "state" / "lenswatch"
