@@ -5,6 +5,7 @@ clients may be told two names for one address. The oldest entries go first when 
 """
 
 import itertools
+from collections.abc import Iterable
 
 MAX_NAMES = 200_000
 EVICTED_SHARE = 8
@@ -13,22 +14,23 @@ NS = 10**9
 
 
 class NameMemory:
-    """(client address, server address) → the server's name. `evicted` counts what the bound let go."""
+    """(client, server) → the server's name; both are address bytes. `evicted` counts what the bound let go."""
 
     def __init__(self, max_names: int = MAX_NAMES) -> None:
         self.max_names = max_names
         self.evicted = 0
-        self._names: dict[tuple[str, str], tuple[str, int, str]] = {}
+        self._names: dict[tuple[bytes, bytes], tuple[str, int, str]] = {}
 
     def __len__(self) -> int:
         return len(self._names)
 
-    def learn(self, client: str, addresses: list[str], name: str, at_ns: int, source: str) -> None:
+    def learn(self, client: bytes, addresses: Iterable[bytes], name: str, at_ns: int, source: str) -> None:
         """For this client `name` has these addresses, at `at_ns` (nanoseconds since 1970), as `source` says."""
         names = self._names
         for address in addresses:
             key = (client, address)
-            names.pop(key, None)
+            if key in names:
+                del names[key]
             names[key] = (name, at_ns, source)
         if len(names) > self.max_names:
             # Many at once: taking one at a time off a dict's front means passing all that were taken before.
@@ -37,7 +39,7 @@ class NameMemory:
                 del names[key]
             self.evicted += len(oldest)
 
-    def name_of(self, client: str, address: str, at_ns: int) -> tuple[str, str] | None:
+    def name_of(self, client: bytes, address: bytes, at_ns: int) -> tuple[str, str] | None:
         """The name that last led this client to the address within KEPT_SECONDS before `at_ns`, and its source."""
         known = self._names.get((client, address))
         if known is None or at_ns - known[1] > KEPT_SECONDS * NS:

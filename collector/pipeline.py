@@ -17,7 +17,7 @@ from collector.naming import NameMemory
 from collector.observation import Broken, Observation
 from collector.packets import SYN, TCP, Block, Ints, PacketBatch
 from collector.reading import SEQUENCE_SPACE, DatagramReader, StreamReader, load_dissectors
-from collector.reporting import Concerns, Reporter
+from collector.reporting import Concerns, Place, Reporter
 from collector.settings import CollectorSettings
 from collector.views import FlowValues, FlowView, OwnNetworks
 
@@ -160,9 +160,9 @@ class Pipeline:
         syn: int, at_ns: int, found: list[Observation],
     ) -> None:  # fmt: skip
         for ordinal, fact in enumerate(reader.feed(direction, sequence, payload, syn)):
-            self._tell(row, reader, values, direction, fact, at_ns, f"{sequence}.{ordinal}", found)
+            self._tell(row, reader, values, direction, fact, at_ns, (sequence, ordinal), found)
         if reader.broken is not None:
-            self._break(row, reader, values, at_ns, str(sequence), found)
+            self._break(row, reader, values, at_ns, (sequence, 0), found)
             reader.give_up()
 
     def _read_datagram(
@@ -170,12 +170,12 @@ class Pipeline:
         found: list[Observation],
     ) -> None:  # fmt: skip
         for ordinal, fact in enumerate(reader.read(direction, payload)):
-            self._tell(row, reader, values, direction, fact, at_ns, str(ordinal), found)
+            self._tell(row, reader, values, direction, fact, at_ns, (0, ordinal), found)
         if reader.broken is not None:
-            self._break(row, reader, values, at_ns, "0", found)
+            self._break(row, reader, values, at_ns, (0, 0), found)
 
     def _tell(
-        self, row: int, reader: Reader, values: FlowValues, direction: int, fact: Fact, at_ns: int, place: str,
+        self, row: int, reader: Reader, values: FlowValues, direction: int, fact: Fact, at_ns: int, place: Place,
         found: list[Observation],
     ) -> None:  # fmt: skip
         """A fact becomes an observation; it may show that the other side began the flow."""
@@ -199,10 +199,10 @@ class Pipeline:
         return view
 
     def _break(
-        self, row: int, reader: Reader, values: FlowValues, at_ns: int, place: str, found: list[Observation]
+        self, row: int, reader: Reader, values: FlowValues, at_ns: int, place: Place, found: list[Observation]
     ) -> None:
         """A broken flow is one observation; a stream is then left alone."""
-        broken = Broken(protocol=reader.protocol or "unknown", reason=str(reader.broken)[:MAX_REASON_CHARACTERS])
+        broken = Broken(protocol=reader.protocol or "unknown", reason=(reader.broken or "")[:MAX_REASON_CHARACTERS])
         found.append(self._report.broken(self._view(row, reader, values), reader, broken, at_ns, place))
 
     def _finish_ended(self, found: list[Observation]) -> None:
@@ -223,7 +223,7 @@ class Pipeline:
         if facts or reader.broken is not None:
             values = self._own.values(columns, np.array([place]))[0]
             for ordinal, (direction, fact) in enumerate(facts):
-                self._tell(row, reader, values, direction, fact, at_ns, f"end.{ordinal}", found)
+                self._tell(row, reader, values, direction, fact, at_ns, ("end", ordinal), found)
             if reader.broken is not None:
-                self._break(row, reader, values, at_ns, "end", found)
+                self._break(row, reader, values, at_ns, ("end", 0), found)
         self.ledger.drop("reading", "gap", reader.gaps)

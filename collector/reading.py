@@ -37,7 +37,7 @@ class StreamReader:
     def __init__(self, dissectors: tuple[Dissector, ...], port: int, began: int) -> None:
         self.began = began
         self.turned = self.noted = False
-        self.broken: Malformed | None = None
+        self.broken: str | None = None
         self.name: tuple[str, str] | None = None
         self.protocol: str | None = None
         self.gaps = 0
@@ -130,7 +130,7 @@ class StreamReader:
         try:
             found.extend(dissection.feed(direction, data))
         except Malformed as error:
-            self.broken = error
+            self.broken = str(error)
         return found
 
     def _bridge(self, direction: int, hole: int) -> bool:
@@ -183,7 +183,7 @@ class DatagramReader:
     def __init__(self, dissectors: tuple[Dissector, ...], port: int, began: int) -> None:
         self.began = began
         self.turned = self.noted = False
-        self.broken: Malformed | None = None
+        self.broken: str | None = None
         self.name: tuple[str, str] | None = None
         self.dissector: Dissector | None = None
         self.misses = 0
@@ -217,5 +217,5 @@ class DatagramReader:
             return dissector.read_datagram(payload, direction)
         except Malformed as error:
             if not self._broke:
-                self._broke, self.broken = True, error
+                self._broke, self.broken = True, str(error)
             return []

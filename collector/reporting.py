@@ -10,6 +10,7 @@ import numpy as np
 
 from collector.dissectors.dissector import Fact
 from collector.flows import Column, Ended
+from collector.identify.evidence import BROWSER
 from collector.identify.inventory import Inventory
 from collector.naming import NameMemory
 from collector.observation import (
@@ -30,8 +31,11 @@ from collector.settings import CollectorSettings
 from collector.views import FlowView, OwnNetworks, time_of
 
 NS = 10**9
+Place = tuple[int | str, int]
+"""Where a fact stood, so that two in one packet are two: its TCP sequence number (or a word), and its ordinal there."""
 Concerns = Callable[[str, str | None, str, str, Url | None, str | None], bool]
 """Dataset, name called or asked for, direction, the other side's address, URL, user agent → is it worth observing?"""
+MAX_RESOLVERS = 10_000
 CONTACT_DATASETS = ("tls", "http")
 
 
@@ -51,6 +55,7 @@ class Reporter:
         concerns: Concerns | None,
     ) -> None:
         self._concerns = concerns
+        self._resolvers: set[bytes] = set()
         self.unasked: Counter[str] = Counter()
         self._inventory, self._names, self._own = inventory, names, own
         self._protocols = ("", *protocols)
@@ -58,27 +63,28 @@ class Reporter:
         self._sensor, self._site = settings.sensor, settings.site
 
     def fact(
-        self, view: FlowView, reader: StreamReader | DatagramReader, fact: Fact, at_ns: int, place: str
+        self, view: FlowView, reader: StreamReader | DatagramReader, fact: Fact, at_ns: int, place: Place
     ) -> Observation | None:
         """What a dissector read, as an observation; None when it concerns nobody."""
         dataset, name = fact.dataset, fact.name
-        client = view.client
         if dataset in CONTACT_DATASETS:
             if name is not None and fact.named_by is not None and not is_address(name):
                 reader.name = (name, fact.named_by)
-                self._names.learn(client, [view.server], name, at_ns, fact.named_by)
+                self._names.learn(view.ends[0], (view.ends[1],), name, at_ns, fact.named_by)
             elif reader.name is None:
-                reader.name = self._names.name_of(client, view.server, at_ns)
+                reader.name = self._names.name_of(*view.ends, at_ns)
             self._weigh(view, reader.name, fact)
         elif dataset == "dns" and name is not None and fact.dns is not None:
             if fact.dns.resolved_ip:
-                self._names.learn(client, fact.dns.resolved_ip, name, at_ns, "dns_answer")
+                addresses = [packed(address) for address in fact.dns.resolved_ip]
+                self._names.learn(view.ends[0], addresses, name, at_ns, "dns_answer")
             self._weigh_question(view, name)
         if self._concerns is not None:
             agent = fact.user_agent.original if fact.user_agent is not None else None
             called = name if dataset == "dns" else reader.name[0] if reader.name is not None else None
-            if not self._concerns(DATASET_PREFIX + dataset, called, view.direction, view.peer, fact.url, agent):
-                self.unasked[DATASET_PREFIX + dataset] += 1
+            whole = DATASET_PREFIX + dataset
+            if not self._concerns(whole, called, view.direction, view.peer, fact.url, agent):
+                self.unasked[whole] += 1
                 return None
         if fact.finish is not None:
             fact.finish()
@@ -90,7 +96,7 @@ class Reporter:
         return observation
 
     def broken(
-        self, view: FlowView, reader: StreamReader | DatagramReader, broken: Broken, at_ns: int, place: str
+        self, view: FlowView, reader: StreamReader | DatagramReader, broken: Broken, at_ns: int, place: Place
     ) -> Observation:
         """Bytes that broke their protocol, as an observation."""
         observation = self._make(view, "broken", at_ns, place, reader.name)
@@ -101,24 +107,29 @@ class Reporter:
     def _weigh(self, view: FlowView, name: tuple[str, str] | None, fact: Fact | None = None) -> None:
         if view.direction == "inbound":
             return
-        if name is not None:
+        if name is not None and self._inventory.knows_call(name[0]):
             self._inventory.note_call(view.device, name[0])
-        if fact is not None and fact.user_agent is not None:
+        if fact is not None and fact.user_agent is not None and BROWSER.match(fact.user_agent.original):
             self._inventory.note_user_agent(view.device, fact.user_agent.original)
 
     def _weigh_question(self, view: FlowView, name: str) -> None:
         """Who asks for a maker's device names is likely such a device, unless it asks for others: a resolver."""
-        resolver = view.server_device(self._inventory)
-        if resolver is not None:
-            resolver.serve_names()
-        if view.direction != "inbound" and not view.device.resolver:
+        end = view.ends[1] + view.server_mac
+        if end not in self._resolvers:
+            if len(self._resolvers) >= MAX_RESOLVERS:
+                self._resolvers.clear()
+            self._resolvers.add(end)
+            resolver = view.server_device()
+            if resolver is not None:
+                resolver.serve_names()
+        if view.direction != "inbound" and self._inventory.knows_call(name) and not view.device.resolver:
             self._inventory.note_call(view.device, name, asked=True)
 
     def opened(self, columns: dict[str, Column], rows: Ints, found: list[Observation]) -> None:
         """Flows that both sides have spoken on: evidence of who they are, and observations of cameras' flows."""
         for row, values in zip(rows.tolist(), self._own.values(columns, rows), strict=True):
             view = FlowView(values, self._inventory)
-            name = self._names.name_of(view.client, view.server, int(columns["last_ns"][row]))
+            name = self._names.name_of(*view.ends, int(columns["last_ns"][row]))
             self._weigh(view, name)
             self._weigh_server(view)
             if view.device.is_camera:
@@ -134,14 +145,14 @@ class Reporter:
             if columns["packets"][row, 1 - began]:
                 self._weigh_server(view)
             if view.device.is_camera:
-                name = self._names.name_of(view.client, view.server, int(columns["last_ns"][row]))
+                name = self._names.name_of(*view.ends, int(columns["last_ns"][row]))
                 answered = bool(columns["packets"][row, 0] and columns["packets"][row, 1])
                 found.append(self._flow(view, columns, row, name, "closed" if answered else "attempt"))
 
     def _weigh_server(self, view: FlowView) -> None:
         port = view.service
         if port in self._inventory.discovery_ports:
-            server = view.server_device(self._inventory)
+            server = view.server_device()
             if server is not None:
                 self._inventory.note_port(server, *port)
 
@@ -174,7 +185,7 @@ class Reporter:
     ) -> Observation:
         at_ns, first_ns = int(columns["last_ns"][row]), int(columns["first_ns"][row])
         # An opened flow is named by its first packet: when we looked is not a property of the flow.
-        observation = self._make(view, "flow", first_ns if state == "opened" else at_ns, state, name)
+        observation = self._make(view, "flow", first_ns if state == "opened" else at_ns, (state, 0), name)
         observation.timestamp = time_of(at_ns)
         number = int(columns["protocol"][row])
         if number:
@@ -189,7 +200,9 @@ class Reporter:
             observation.lenswatch.flow = FlowState(state=state, duration_seconds=round((at_ns - first_ns) / NS, 6))
         return observation
 
-    def _make(self, view: FlowView, dataset: str, at_ns: int, place: str, name: tuple[str, str] | None) -> Observation:
+    def _make(
+        self, view: FlowView, dataset: str, at_ns: int, place: Place, name: tuple[str, str] | None
+    ) -> Observation:
         view.complete()
         device, destination = view.device, view.destination
         if name is not None and dataset != "dns":
@@ -197,7 +210,7 @@ class Reporter:
         network = view.network
         if network.protocol is None and dataset not in ("flow", "broken"):
             network.protocol = dataset
-        text = f"{self._sensor}|{view.flow}|{at_ns}|{place}|{dataset}"
+        text = f"{self._sensor}|{view.flow}|{at_ns}|{place[0]}.{place[1]}|{dataset}"
         return Observation(
             timestamp=time_of(at_ns),
             event=Event(
@@ -228,6 +241,11 @@ def with_protocol(network: Network, protocol: str) -> Network:
         direction=network.direction,
         vlan=network.vlan,
     )
+
+
+def packed(address: str) -> bytes:
+    """An address as text → its bytes."""
+    return socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
 
 
 def is_address(name: str) -> bool:

@@ -77,30 +77,69 @@ def rows_of(array: Column, width: int) -> list[bytes]:
 
 
 class FlowView:
-    """One flow's fixed fields. `client` began it and `server` is its peer, `device` is the one on our side.
+    """One flow's fixed fields. `ends` are the address bytes of the side that began it and of its peer.
 
-    What only an observation needs (`source`, `destination`, `network`, `flow`, its name in event ids) is made by
-    `complete`, because most flows never become one.
+    Texts and the device on our side are made when they are asked for, and what only an observation needs (`source`,
+    `destination`, `network`, and `flow`, its name in event ids) by `complete`, because most flows never become one.
     """
 
-    __slots__ = ("client", "destination", "device", "direction", "flow", "network", "server", "source", "values")
+    __slots__ = (
+        "_device", "_inventory", "_texts", "destination", "direction", "ends", "flow", "network", "source", "values",
+    )  # fmt: skip
 
     def __init__(self, values: FlowValues, inventory: Inventory) -> None:
-        self.values = values
-        began, _, version, _, layer2, _, addresses, macs, own, group = values
-        family, size = (socket.AF_INET, 4) if version == 4 else (socket.AF_INET6, 16)
-        ends = socket.inet_ntop(family, addresses[:size]), socket.inet_ntop(family, addresses[16 : 16 + size])
-        peer = 1 - began
-        self.client, self.server = ends[began], ends[peer]
+        self.values, self._inventory = values, inventory
+        began, version, addresses, own, group = values[0], values[2], values[6], values[8], values[9]
+        size, peer = (4 if version == 4 else 16), 1 - began
+        ends = (addresses[:size], addresses[16 : 16 + size])
+        self.ends = ends if began == 0 else (ends[1], ends[0])
         inside = own[peer] or group[peer]
         self.direction = ("internal" if inside else "outbound") if own[began] else ("inbound" if inside else "external")
-        ours = peer if own[peer] and not own[began] else began
-        mac = (macs[6:] if ours else macs[:6]) if layer2 else b""
-        self.device = inventory.device_at(mac, ends[ours])
         self.flow = ""
+        self._texts: tuple[str, str] | None = None
+        self._device: KnownDevice | None = None
         self.network: Network
         self.source: Endpoint
         self.destination: Endpoint
+
+    @property
+    def texts(self) -> tuple[str, str]:
+        """The addresses of the side that began the flow and of its peer."""
+        if self._texts is None:
+            family = socket.AF_INET if self.values[2] == 4 else socket.AF_INET6
+            self._texts = socket.inet_ntop(family, self.ends[0]), socket.inet_ntop(family, self.ends[1])
+        return self._texts
+
+    @property
+    def client(self) -> str:
+        """The address of the side that began the flow."""
+        return self.texts[0]
+
+    @property
+    def server(self) -> str:
+        """The address of the side that was called."""
+        return self.texts[1]
+
+    @property
+    def device(self) -> KnownDevice:
+        """The device on our side of the flow."""
+        if self._device is None:
+            began, own = self.values[0], self.values[8]
+            theirs = own[1 - began] and not own[began]
+            mac = self.server_mac if theirs else self._mac(began)
+            self._device = self._inventory.device_at(mac, self.texts[theirs])
+        return self._device
+
+    @property
+    def server_mac(self) -> bytes:
+        """The MAC address of the side that was called; empty where layer 2 is not seen."""
+        return self._mac(1 - self.values[0])
+
+    def _mac(self, side: int) -> bytes:
+        macs = self.values[7]
+        if not self.values[4]:
+            return b""
+        return macs[6:] if side else macs[:6]
 
     def complete(self) -> None:
         """Make the ECS field sets and the name of the flow, once."""
@@ -133,12 +172,11 @@ class FlowView:
         """Transport and port of the side that was called."""
         return ("tcp" if self.values[1] == TCP else "udp"), self.values[5][1 - self.values[0]]
 
-    def server_device(self, inventory: Inventory) -> KnownDevice | None:
+    def server_device(self) -> KnownDevice | None:
         """The device that was called, when it is one of ours."""
-        began, macs, layer2 = self.values[0], self.values[7], self.values[4]
         if self.direction not in ("internal", "inbound"):
             return None
-        return inventory.device_at((macs[6:] if began == 0 else macs[:6]) if layer2 else b"", self.server)
+        return self._inventory.device_at(self.server_mac, self.server)
 
 
 def community_id(source: bytes, destination: bytes, transport: int, source_port: int, destination_port: int) -> str:

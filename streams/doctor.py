@@ -110,7 +110,9 @@ def check_rules(settings: Settings) -> Answer:
         rules = load_rules(settings.rules.folders)
         fingerprints = read_fingerprints()
     except LenswatchError as error:
-        return Answer("rules", BAD, str(error).partition("\n")[0], "lenswatch rules check says all that is wrong")
+        return Answer(
+            "rules", BAD, str(error).partition("\n")[0], "lenswatch rules check --rules DIR says all that is wrong"
+        )
     facts = rules.facts
     return Answer(
         "rules",

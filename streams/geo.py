@@ -2,9 +2,9 @@
 
 import functools
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from collector.errors import SettingsError
+from collector.errors import LenswatchError, SettingsError
 from collector.observation import AutonomousSystem, AutonomousSystemOrganization, Geo
 from streams.processors.enrich import AddressFacts
 
@@ -28,12 +28,12 @@ class GeoFiles:
 
     def _look_up(self, address: str) -> AddressFacts:
         system = geo = None
-        found: Any = self._asn.get(address) if self._asn is not None else None
+        found = ask(self._asn, address)
         if isinstance(found, dict) and isinstance(found.get("autonomous_system_number"), int):
             name = found.get("autonomous_system_organization")
             organization = AutonomousSystemOrganization(name=name) if isinstance(name, str) else None
             system = AutonomousSystem(number=found["autonomous_system_number"], organization=organization)
-        found = self._country.get(address) if self._country is not None else None
+        found = ask(self._country, address)
         if isinstance(found, dict):
             inner = found.get("country")
             code = inner.get("iso_code") if isinstance(inner, dict) else found.get("country_code")
@@ -41,13 +41,36 @@ class GeoFiles:
         return system, geo
 
 
-def open_database(path: Path | None) -> "maxminddb.Reader | None":
+class Database(NamedTuple):
+    """An open MaxMind DB file. `ip_version` 4: it holds no IPv6 addresses."""
+
+    path: Path
+    reader: "maxminddb.Reader"
+    ip_version: int
+
+
+def ask(database: Database | None, address: str) -> Any:
+    """The record of an address, None where there is none. Raises LenswatchError at a broken file."""
+    if database is None or (database.ip_version == 4 and ":" in address):
+        return None
+    import maxminddb
+
+    try:
+        return database.reader.get(address)
+    except (ValueError, maxminddb.InvalidDatabaseError) as error:
+        raise LenswatchError(
+            f"{database.path}: cannot be asked about {address}: {error}; get the file again"
+        ) from error
+
+
+def open_database(path: Path | None) -> Database | None:
     """A MaxMind DB file, or None for no path. Raises SettingsError that names the file."""
     if path is None:
         return None
     import maxminddb
 
     try:
-        return maxminddb.open_database(path, maxminddb.MODE_MMAP)
+        reader = maxminddb.open_database(path, maxminddb.MODE_MMAP)
+        return Database(path, reader, reader.metadata().ip_version)
     except (OSError, ValueError, maxminddb.InvalidDatabaseError) as error:
         raise SettingsError(f"{path}: cannot be read as a MaxMind DB file: {error}") from error

@@ -168,11 +168,13 @@ class Inventory:
                 known.add(f"{PREFIX} {mac[: (nibbles + 1) // 2].hex(':')} of {maker}", PREFIX_WEIGHTS[relevance], maker)
                 return
 
+    def knows_call(self, name: str) -> bool:
+        """Whether a name may be one that devices call; asked before who called it."""
+        return name.lower().endswith(self._call_ends)
+
     def note_call(self, known: KnownDevice, name: str, asked: bool = False) -> None:
         """The device called this name, or only asked DNS for it."""
         name = name.lower()
-        if not name.endswith(self._call_ends):
-            return
         at = 0
         while True:
             found = self._calls.get(name[at:])

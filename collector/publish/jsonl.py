@@ -43,4 +43,7 @@ class JsonLines:
     def close(self) -> None:
         """Close the file; standard output stays open."""
         if self.name != "-":
-            self._stream.close()
+            try:
+                self._stream.close()
+            except OSError as error:
+                raise LenswatchError(f"{self.name}: cannot be written: {error.strerror}") from error

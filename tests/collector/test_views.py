@@ -111,9 +111,9 @@ def test_the_device_is_the_one_on_our_side() -> None:
 
 def test_the_server_is_a_device_where_it_is_ours() -> None:
     inventory = Inventory("office", ())
-    inside = view_of(tcp_frame(b"x", (CAMERA, 40_000, "10.0.0.9", 443)), inventory=inventory).server_device(inventory)
+    inside = view_of(tcp_frame(b"x", (CAMERA, 40_000, "10.0.0.9", 443)), inventory=inventory).server_device()
     assert inside is not None and inside.device.id == f"office/{GATEWAY_MAC}"
-    assert view_of(tcp_frame(), inventory=inventory).server_device(inventory) is None
+    assert view_of(tcp_frame(), inventory=inventory).server_device() is None
 
 
 def test_without_layer_2_the_address_names_the_device() -> None:

@@ -84,8 +84,7 @@ def encode(value: Any) -> bytes:
     """A value as the data section has it."""
     if isinstance(value, str):
         text = value.encode()
-        assert len(text) < 29
-        return bytes([2 << 5 | len(text)]) + text
+        return bytes([2 << 5 | len(text)] if len(text) < 29 else [2 << 5 | 29, len(text) - 29]) + text
     if isinstance(value, int):
         digits = value.to_bytes(4, "big").lstrip(b"\0")
         return bytes([6 << 5 | len(digits)]) + digits

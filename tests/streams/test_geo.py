@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from collector.errors import SettingsError
+from collector.errors import LenswatchError, SettingsError
 from collector.observation import AutonomousSystem, AutonomousSystemOrganization, Geo
 from streams.geo import GeoFiles
 
@@ -41,6 +41,19 @@ def test_records_of_another_make_say_nothing(tmp_path: Path, write_geo_file: Wri
 def test_without_files_there_is_nothing_to_ask() -> None:
     geo = GeoFiles(None, None)
     assert not geo.present and geo.look_up("192.0.2.1") == (None, None)
+
+
+def test_a_file_of_ipv4_addresses_knows_nothing_of_an_ipv6_address(tmp_path: Path, write_geo_file: WriteGeo) -> None:
+    path = write_geo_file(tmp_path / "asn.mmdb", {"192.0.2.0/24": {"autonomous_system_number": 64_501}})
+    assert GeoFiles(path, path).look_up("2001:db8::1") == (None, None)
+
+
+def test_a_file_that_breaks_when_it_is_asked_is_named(tmp_path: Path, write_geo_file: WriteGeo) -> None:
+    path = write_geo_file(tmp_path / "asn.mmdb", {"192.0.2.0/24": {"autonomous_system_number": 64_501}})
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b"\xe1\x58autonomous_system_number", b"\xe9\x58autonomous_system_number"))
+    with pytest.raises(LenswatchError, match=r"asn\.mmdb: cannot be asked about 192\.0\.2\.1"):
+        GeoFiles(path, None).look_up("192.0.2.1")
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no database at all"])

@@ -139,7 +139,7 @@ def test_an_alert_that_cannot_be_read_is_told_in_one_line(store: AlertStore, mak
     store.put([make("a")])
     with contextlib.closing(sqlite3.connect(store.path)) as database, database:
         database.execute("UPDATE alerts SET document = x'7b7d'")
-    with pytest.raises(LenswatchError, match="an alert in the store cannot be read: .*missing required field"):
+    with pytest.raises(LenswatchError, match=r"an alert in the store cannot be read: .*missing required field"):
         store.all()
 
 

@@ -250,3 +250,12 @@ def test_the_demos_alerts_are_kept_with_its_name(office: Office, findings: list[
     kept = ran.alerts
     assert {alert.observer.name for alert in kept} == {"demo"}
     assert {alert.event.id: alert for alert in kept} == {alert.event.id: alert for alert in findings}
+
+
+def test_what_the_readme_shows_is_what_the_demo_shows(tmp_path: Path) -> None:
+    """At 80 columns, below the sentence that announces it."""
+    readme = (OFFICE.parents[2] / "README.md").read_text("utf-8")
+    sample = readme.partition("You see twelve findings")[2].partition("\n\n")[2].partition("\nand none for")[0]
+    blocks = ["\n".join(line[4:] for line in block.splitlines()) for block in sample.strip("\n").split("\n\n")]
+    shown = run("demo", "--folder", tmp_path, state=tmp_path, COLUMNS="80").out
+    assert len(blocks) == 2 and [block for block in blocks if block not in shown] == []

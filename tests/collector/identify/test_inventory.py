@@ -1,0 +1,180 @@
+"""Who a device is: by its MAC prefix, what it calls and serves, and what speaks against; in bounded memory."""
+
+import pytest
+
+from collector.identify.evidence import ASKED_SHARE, BROWSER_WEIGHT, CALL_WEIGHTS, PORT_WEIGHT, PREFIX_WEIGHTS, combine
+from collector.identify.fingerprint import Fingerprint
+from collector.identify.inventory import MAX_ADDRESSES_OF_A_MAC, MAX_EVIDENCE, Inventory, KnownDevice
+
+WINDOWS = "Mozilla/5.0 (Windows NT 10.0; Win64; x64)"
+ACME_MAC = bytes.fromhex("00005e001122")
+NOBODYS_MAC = bytes.fromhex("02ffff000001")
+
+
+@pytest.fixture
+def inventory(fingerprints: tuple[Fingerprint, ...]) -> Inventory:
+    return Inventory("office", fingerprints)
+
+
+def kind(known: KnownDevice) -> tuple[str, float, str | None]:
+    return known.identity.type, known.identity.confidence, known.device.manufacturer
+
+
+def test_a_device_of_which_nothing_is_known_is_unknown(inventory: Inventory) -> None:
+    known = inventory.device_at(NOBODYS_MAC, "10.0.0.1")
+    assert kind(known) == ("unknown", 0.0, None) and known.identity.evidence is None
+    assert known.device.id == "office/02:ff:ff:00:00:01"
+
+
+@pytest.mark.parametrize(
+    ("mac", "expected"),
+    [
+        ("00005e001122", ("camera", PREFIX_WEIGHTS["high"], "acme")),
+        ("0211223abcde", ("camera", PREFIX_WEIGHTS["high"], "acme")),
+        ("02112230abcd", ("camera", PREFIX_WEIGHTS["high"], "acme")),
+        ("0211224abcde", ("unknown", PREFIX_WEIGHTS["medium"], None)),
+        ("023344000000", ("unknown", PREFIX_WEIGHTS["low"], None)),
+        ("023345000000", ("unknown", 0.0, None)),
+    ],
+    ids=["24 bits", "28 bits", "28 bits, zero next", "the 24 bits around it", "low relevance", "a neighbour"],
+)
+def test_the_longest_prefix_says_who_made_it_and_how_surely(
+    inventory: Inventory, mac: str, expected: tuple[str, float, str | None]
+) -> None:
+    assert kind(inventory.device_at(bytes.fromhex(mac), "10.0.0.1")) == expected
+
+
+def test_the_prefix_that_spoke_stands_in_the_evidence(inventory: Inventory) -> None:
+    assert inventory.device_at(ACME_MAC, "10.0.0.1").identity.evidence == ["MAC prefix 00:00:5e of acme"]
+    long = inventory.device_at(bytes.fromhex("0211223abcde"), "10.0.0.2")
+    assert long.identity.evidence == ["MAC prefix 02:11:22:3a of acme"]
+
+
+@pytest.mark.parametrize(
+    ("name", "weight"),
+    [
+        ("device.acme.example", CALL_WEIGHTS["high"]),
+        ("DEVICE.Acme.Example", CALL_WEIGHTS["high"]),
+        ("sub.device.acme.example", 0.0),
+        ("p2p.acme.example", CALL_WEIGHTS["medium"]),
+        ("a.b.p2p.acme.example", CALL_WEIGHTS["medium"]),
+        ("notp2p.acme.example", 0.0),
+        ("acme.example", 0.0),
+        ("p2p.acme.example.net", 0.0),
+        ("api.zenith.example", CALL_WEIGHTS["low"]),
+        ("", 0.0),
+        (".", 0.0),
+    ],
+)
+def test_names_that_only_devices_call_are_evidence_on_label_boundaries(
+    inventory: Inventory, name: str, weight: float
+) -> None:
+    known = inventory.device_at(NOBODYS_MAC, "10.0.0.1")
+    inventory.note_call(known, name)
+    inventory.note_call(known, name)
+    assert known.identity.confidence == pytest.approx(weight)
+    assert known.is_camera is (weight >= 0.5)
+
+
+def test_a_name_that_was_only_looked_up_says_less(inventory: Inventory) -> None:
+    known = inventory.device_at(NOBODYS_MAC, "10.0.0.1")
+    inventory.note_call(known, "device.acme.example", asked=True)
+    assert known.identity.confidence == pytest.approx(CALL_WEIGHTS["high"] * ASKED_SHARE, abs=1e-3)
+
+
+def test_what_a_resolver_looks_up_it_looks_up_for_others(inventory: Inventory) -> None:
+    known = inventory.device_at(NOBODYS_MAC, "10.0.0.1")
+    inventory.note_call(known, "device.acme.example", asked=True)
+    known.serve_names()
+    assert kind(known) == ("unknown", 0.0, None)
+
+
+def test_a_discovery_port_is_evidence_for_the_maker_of_its_protocol(inventory: Inventory) -> None:
+    assert inventory.discovery_ports == {("tcp", 37_777)}
+    known = inventory.device_at(NOBODYS_MAC, "10.0.0.1")
+    inventory.note_port(known, "udp", 37_777)
+    assert kind(known) == ("unknown", 0.0, None)
+    inventory.note_port(known, "tcp", 37_777)
+    assert kind(known) == ("camera", PORT_WEIGHT, "acme")
+
+
+def test_pieces_for_one_maker_add_up_and_other_makers_pieces_do_not(inventory: Inventory) -> None:
+    known = inventory.device_at(bytes.fromhex("0211224abcde"), "10.0.0.1")
+    inventory.note_call(known, "p2p.acme.example")
+    assert kind(known) == ("unknown", PREFIX_WEIGHTS["medium"], None)
+    inventory.note_call(known, "api.zenith.example")
+    together = combine([PREFIX_WEIGHTS["medium"], CALL_WEIGHTS["low"]])
+    assert kind(known) == ("camera", pytest.approx(together, abs=1e-3), "zenith")
+
+
+def test_who_made_the_box_is_its_maker_whatever_service_it_calls(inventory: Inventory) -> None:
+    known = inventory.device_at(ACME_MAC, "10.0.0.1")
+    for name in ("api.zenith.example", "device.acme.example"):
+        inventory.note_call(known, name)
+    assert known.device.manufacturer == "acme"
+
+
+def test_a_desktop_browser_speaks_against_a_camera(inventory: Inventory) -> None:
+    laptop = inventory.device_at(NOBODYS_MAC, "10.0.0.1")
+    inventory.note_user_agent(laptop, WINDOWS)
+    assert kind(laptop) == ("other", BROWSER_WEIGHT, None)
+    camera = inventory.device_at(ACME_MAC, "10.0.0.2")
+    inventory.note_user_agent(camera, WINDOWS)
+    assert camera.identity.type == "other" and camera.device.manufacturer is None
+    inventory.note_user_agent(inventory.device_at(ACME_MAC, "10.0.0.2"), "camera/1.0")
+    assert len(camera.identity.evidence or []) == 2
+
+
+def test_what_was_observed_before_keeps_what_was_known_then(inventory: Inventory) -> None:
+    known = inventory.device_at(NOBODYS_MAC, "10.0.0.1")
+    device, identity = known.device, known.identity
+    inventory.note_call(known, "device.acme.example")
+    assert (device.manufacturer, identity.type, identity.evidence) == (None, "unknown", None)
+    assert known.device.id == device.id and known.device.manufacturer == "acme"
+
+
+def test_evidence_is_bounded() -> None:
+    known = Inventory("office", ()).device_at(NOBODYS_MAC, "10.0.0.1")
+    for number in range(3 * MAX_EVIDENCE):
+        known.add(f"sign {number}", 0.01, "acme")
+    assert len(known.evidence) == MAX_EVIDENCE
+
+
+def test_a_device_with_several_addresses_is_one_device(inventory: Inventory) -> None:
+    four, six = inventory.device_at(ACME_MAC, "10.0.0.1"), inventory.device_at(ACME_MAC, "fd20::1")
+    assert four is six and len(inventory) == 1
+
+
+def test_a_mac_before_many_addresses_is_a_routers_and_names_none_of_the_rest(inventory: Inventory) -> None:
+    ids = [inventory.device_at(ACME_MAC, f"10.0.0.{number}").device.id for number in range(20)]
+    assert set(ids[:MAX_ADDRESSES_OF_A_MAC]) == {"office/00:00:5e:00:11:22"}
+    assert ids[MAX_ADDRESSES_OF_A_MAC:] == [f"office/10.0.0.{number}" for number in range(MAX_ADDRESSES_OF_A_MAC, 20)]
+    behind = inventory.device_at(ACME_MAC, "10.0.0.19")
+    assert kind(behind) == ("unknown", 0.0, None), "the router's maker says nothing of who is behind it"
+
+
+def test_without_a_mac_or_with_a_groups_the_address_names_the_device(inventory: Inventory) -> None:
+    assert inventory.device_at(b"", "10.0.0.1").device.id == "office/10.0.0.1"
+    assert inventory.device_at(bytes.fromhex("01005e000001"), "10.0.0.2").device.id == "office/10.0.0.2"
+
+
+def test_the_same_address_at_two_sites_is_two_devices(fingerprints: tuple[Fingerprint, ...]) -> None:
+    ids = {Inventory(site, fingerprints).device_at(b"", "192.168.1.64").device.id for site in ("north", "south")}
+    assert ids == {"north/192.168.1.64", "south/192.168.1.64"}
+
+
+def test_the_inventory_is_bounded_and_counts_what_it_forgets() -> None:
+    inventory = Inventory("office", (), max_devices=100)
+    for number in range(1_000):
+        inventory.device_at(number.to_bytes(6, "big"), f"10.0.{number >> 8}.{number & 255}")
+        assert len(inventory) <= 100
+    assert inventory.evicted == 900
+
+
+def test_a_device_that_was_forgotten_is_met_anew_under_its_old_id(fingerprints: tuple[Fingerprint, ...]) -> None:
+    inventory = Inventory("office", fingerprints, max_devices=2)
+    before = inventory.device_at(ACME_MAC, "10.0.0.1")
+    for number in range(5):
+        inventory.device_at(b"", f"10.0.1.{number}")
+    after = inventory.device_at(ACME_MAC, "10.0.0.1")
+    assert after is not before and (after.device.id, after.is_camera) == (before.device.id, True)

@@ -1,0 +1,167 @@
+"""One place makes observations: what they are called, what they are named by, and what concerns nobody makes none."""
+
+from collections.abc import Callable
+
+import pytest
+
+from collector.identify.fingerprint import Fingerprint
+from collector.observation import Network, Observation, Url, Vlan
+from collector.pipeline import Pipeline
+from collector.reporting import is_address, with_protocol
+from collector.settings import CollectorSettings
+from tests.collector.conftest import Watch
+from tests.collector.dissectors.messages import GET, HELLO, QUERY, RESPONSE
+from tests.collector.frames import (
+    BEGIN_NS,
+    CAMERA,
+    NS,
+    SERVER,
+    Packet,
+    Talk,
+    block_of,
+    ethernet,
+    ipv4,
+    tcp,
+    udp,
+    udp_frame,
+)
+
+Run = Callable[..., tuple[Pipeline, list[Observation]]]
+
+
+@pytest.fixture
+def run(fingerprints: tuple[Fingerprint, ...]) -> Run:
+    """Packets through a pipeline to its end: the pipeline, and what it observed."""
+
+    def through(packets: list[Packet], concerns: object = None) -> tuple[Pipeline, list[Observation]]:
+        pipeline = Pipeline(CollectorSettings(), fingerprints, concerns)  # type: ignore[arg-type]
+        return pipeline, pipeline.process(block_of(packets)) + pipeline.finish()
+
+    return through
+
+
+def hello(at_ns: int = BEGIN_NS, port: int = 40_000) -> Talk:
+    talk = Talk((CAMERA, port, SERVER, 443), at_ns)
+    talk.send(0, HELLO)
+    return talk
+
+
+def state_of(each: Observation) -> str | None:
+    return each.lenswatch.flow.state if each.lenswatch is not None and each.lenswatch.flow is not None else None
+
+
+def test_a_flow_says_opened_once_and_closed_at_its_end(run: Run) -> None:
+    talk = hello()
+    talk.at_ns += 5 * NS
+    talk.send(1, bytes(200))
+    talk.at_ns += 5 * NS
+    talk.close()
+    _, found = run(talk.packets)
+    flows = [each for each in found if each.event.dataset == "lenswatch.flow"]
+    assert [state_of(each) for each in flows] == ["opened", "closed"]
+    opened, closed = flows
+    assert opened.event.id != closed.event.id
+    assert (closed.source.bytes or 0) > (opened.source.bytes or 0) > 0
+    assert opened.destination.domain == closed.destination.domain == "camera.example"
+    assert closed.lenswatch is not None and closed.lenswatch.domain_source == "tls_sni"
+
+
+def test_when_an_open_flow_was_looked_at_is_no_part_of_its_id(run: Run) -> None:
+    talk = hello()
+    talk.at_ns += 5 * NS
+    talk.send(1, bytes(200))
+    early = [each for each in run(talk.packets)[1] if state_of(each) == "opened"]
+    talk.at_ns += NS
+    talk.send(1, bytes(200))
+    late = [each for each in run(talk.packets)[1] if state_of(each) == "opened"]
+    assert [each.event.id for each in early] == [each.event.id for each in late]
+    assert [each.timestamp for each in early] < [each.timestamp for each in late]
+
+
+def test_the_vlan_and_the_protocol_stand_in_the_network_fields(run: Run) -> None:
+    talk = hello()
+    tagged = [(at_ns, data[:12] + b"\x81\x00\x00\x14" + data[12:]) for at_ns, data in talk.packets]
+    found = run(tagged)[1]
+    assert {each.network.vlan.id for each in found if each.network.vlan} == {"20"}
+    assert {each.network.protocol for each in found} == {"tls"}
+
+
+def test_an_http_flow_has_its_host_and_its_answers_have_it_too(run: Run) -> None:
+    talk = Talk((CAMERA, 40_000, SERVER, 80))
+    talk.send(0, GET)
+    talk.send(1, RESPONSE)
+    http = [each for each in run(talk.packets)[1] if each.event.dataset == "lenswatch.http"]
+    assert [each.destination.domain for each in http] == ["other.example"] * 2
+    assert {each.lenswatch.domain_source for each in http if each.lenswatch} == {"http_host"}
+
+
+def test_a_dns_observation_names_its_question_and_not_its_resolver(run: Run) -> None:
+    [query] = [each for each in run([(BEGIN_NS, udp_frame(QUERY))])[1] if each.dns]
+    assert query.destination.domain is None and query.dns is not None and query.dns.question is not None
+    assert query.dns.question.name == "www.example.com"
+    assert query.lenswatch is not None and query.lenswatch.domain_source is None
+
+
+def test_two_devices_with_one_mac_are_told_apart_by_layer_3_alone(run: Run) -> None:
+    packets = [(BEGIN_NS, udp_frame(QUERY, (CAMERA, 1_000, SERVER, 53)))]
+    pipeline = Pipeline(CollectorSettings(), ())
+    raw = [(BEGIN_NS, ipv4(udp(QUERY, 1_000, 53), 17, f"10.0.0.{number}")) for number in (1, 2)]
+    ids = {each.device.id for each in pipeline.process(block_of(raw, 101)) if each.device}
+    assert ids == {"default/10.0.0.1", "default/10.0.0.2"}
+    assert run(packets)[1][0].source.mac == "00:00:5e:00:53:11"
+
+
+def test_what_concerns_nobody_makes_no_observation_and_is_counted(run: Run) -> None:
+    asked: list[tuple[str, str | None, str, str, Url | None, str | None]] = []
+
+    def concerns(*what: object) -> bool:
+        asked.append(what)  # type: ignore[arg-type]
+        return what[0] == "lenswatch.http"
+
+    web = Talk((CAMERA, 41_000, SERVER, 80), BEGIN_NS + NS)
+    web.send(0, GET)
+    pipeline, found = run([(BEGIN_NS, udp_frame(QUERY)), *hello().packets, *web.packets], concerns)
+    assert [each.event.dataset for each in found if each.event.dataset != "lenswatch.flow"] == ["lenswatch.http"]
+    assert pipeline.ledger.unasked == {"lenswatch.dns": 1, "lenswatch.tls": 1}
+    assert [what[:4] for what in asked] == [
+        ("lenswatch.dns", "www.example.com", "outbound", SERVER),
+        ("lenswatch.tls", "camera.example", "outbound", SERVER),
+        ("lenswatch.http", "other.example", "outbound", SERVER),
+    ]
+    assert asked[2][4] is not None and asked[2][4].original == "http://other.example/a?b"
+
+
+def test_what_concerns_nobody_is_still_learned_from(run: Run) -> None:
+    web = Talk((CAMERA, 41_000, SERVER, 80), BEGIN_NS + NS)
+    web.send(0, b"GET / HTTP/1.0\r\n\r\n")
+    _, found = run([*hello().packets, *web.packets], lambda *what: what[0] == "lenswatch.http")
+    [request] = [each for each in found if each.http]
+    assert request.destination.domain == "camera.example"
+    assert request.lenswatch is not None and request.lenswatch.domain_source == "tls_sni"
+
+
+def test_a_browser_on_our_side_speaks_against_a_camera_and_one_that_calls_us_does_not(watch: Watch) -> None:
+    browser = b"GET / HTTP/1.1\r\nHost: a.example\r\nUser-Agent: Mozilla/5.0 (Windows NT 10.0)\r\n\r\n"
+    found = []
+    for source, target in ((CAMERA, SERVER), (SERVER, CAMERA)):
+        packet = ethernet(ipv4(tcp(browser, 40_000, 80), 6, source, target))
+        found += [each for each in watch([(BEGIN_NS, packet)]) if each.http]
+    types = [each.lenswatch.device.type for each in found if each.lenswatch and each.lenswatch.device]
+    assert types == ["other", "camera"]
+
+
+@pytest.mark.parametrize("name", ["192.0.2.1", "[2001:db8::1]", "2001:db8::1", "::1", "fe80::1"])
+def test_an_address_is_told_from_a_name(name: str) -> None:
+    assert is_address(name) is True
+
+
+@pytest.mark.parametrize("name", ["", "a.example", "192.0.2", "camera1", "1.2.3.4.5", "a:b", "[", "]", "256.1.1.1"])
+def test_what_is_no_address_is_a_name(name: str) -> None:
+    assert is_address(name) is False
+
+
+def test_the_protocol_is_added_to_a_copy() -> None:
+    network = Network(transport="tcp", type="ipv4", community_id="1:x", direction="outbound", vlan=Vlan(id="5"))
+    named = with_protocol(network, "tls")
+    assert network.protocol is None
+    assert (named.protocol, named.vlan, named.direction, named.community_id) == ("tls", network.vlan, "outbound", "1:x")

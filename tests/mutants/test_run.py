@@ -1,0 +1,110 @@
+"""Fifty thousand broken captures, and nothing escapes; and an escape would be noticed."""
+
+import os
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from collector.capture.pcap_file import CaptureFile
+from collector.dissectors import dns
+from collector.dissectors.dissector import Fact
+from collector.errors import CaptureError
+from tests.collector.frames import BEGIN_NS, pcap, zipped
+from tests.mutants import run
+
+MUTANTS = 50_000 if os.environ.get("CI") else 3_000
+
+
+def captures() -> list[Path]:
+    named = os.environ.get("LENSWATCH_CAPTURES")
+    return [Path(named)] if named else []
+
+
+def test_no_broken_capture_gets_anything_but_a_capture_error_out_of_the_collector(tmp_path: Path) -> None:
+    assert run.run(MUTANTS, 1, captures(), tmp_path), "the printed lines name the mutants; run.py makes them again"
+
+
+def test_an_escape_is_noticed_printed_and_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def careless(data: bytes, dataset: str = "dns") -> list[Fact]:
+        raise IndexError("index out of range")
+
+    monkeypatch.setattr(dns, "read_message", careless)
+    assert run.run(60, 1, [], tmp_path) is False
+    kept = sorted(tmp_path.iterdir())
+    printed = capsys.readouterr().out
+    assert kept and "IndexError at test_run.py:" in printed and f"60 mutants, {len(kept)} escapes" in printed
+    assert kept[0].stem in printed
+
+
+def test_an_endless_loop_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def endless(*_: object) -> Iterator[None]:
+        while True:
+            pass
+
+    monkeypatch.setattr(run, "MAX_CPU_SECONDS", 0.2)
+    monkeypatch.setattr(run, "watch", endless)
+    assert run.run(1, 1, [], tmp_path) is False
+    assert "TooLongError" in capsys.readouterr().out
+
+
+def test_memory_that_grows_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    peaks = iter([100 << 20, 900 << 20])
+    monkeypatch.setattr(run, "peak_bytes", lambda: next(peaks))
+    assert run.run(3, 1, [], tmp_path) is False
+    assert "memory grew by 800 MiB" in capsys.readouterr().out
+
+
+def test_a_mutant_follows_from_its_number_alone() -> None:
+    seeds = run.read_seeds([])
+    first, again = ([run.mutate(seeds, random.Random(f"7/{number}")) for number in range(50)] for _ in range(2))
+    assert first == again and len(set(first)) > 45
+
+
+def test_the_seeds_are_whole_captures_of_every_format_and_protocol(tmp_path: Path) -> None:
+    seeds = run.read_seeds([])
+    path = tmp_path / "a.pcap"
+    links: set[int] = set()
+    for seed in seeds:
+        path.write_bytes(seed.data)
+        links |= {block.link_type for block in CaptureFile(str(path)).blocks()}
+        run.watch(path, ())
+    assert {0, 1, 101, 108, 113, 147, 229, 276} <= links and len(seeds) > 20
+    assert {seed.data[:4].hex() for seed in seeds} >= {"d4c3b2a1", "a1b2c3d4", "4d3cb2a1", "0a0d0d0a", "a1b2cd34"}
+
+
+def test_most_mutants_still_have_packets_to_read(tmp_path: Path) -> None:
+    seeds, path, read = run.read_seeds([]), tmp_path / "a.pcap", 0
+    for number in range(200):
+        path.write_bytes(run.mutate(seeds, random.Random(f"3/{number}")))
+        try:
+            read += sum(len(block.start) for block in CaptureFile(str(path)).blocks()) > 0
+        except CaptureError:
+            read += 1
+    assert read > 150
+
+
+def test_a_folder_gives_its_captures_and_what_is_none_is_left_out(tmp_path: Path) -> None:
+    capture = pcap([(BEGIN_NS, b"a packet of a folder")])
+    for name, data in (("a.pcap", capture), ("b.pcap.gz", zipped(capture)), ("c.md", b"# notes" * 9), ("d.gz", b"\x1f\x8b!")):
+        (tmp_path / name).write_bytes(data)
+    (tmp_path / "empty.pcap").write_bytes(b"")
+    assert [seed.data for seed in run.read_seeds([tmp_path])].count(capture) == 2
+
+
+def test_a_long_capture_is_cut_to_its_first_packets() -> None:
+    seed = run.read_seed(pcap([(BEGIN_NS, bytes(1_000))] * 500))
+    assert seed is not None and len(seed.marks) == 2 * run.PACKETS_OF_A_SEED
+    assert len(seed.data) == 24 + run.PACKETS_OF_A_SEED * 1_016
+
+
+def test_a_folder_that_is_not_there_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run.main(["--mutants", "1", "no-such-folder"]) == 2
+    assert capsys.readouterr().err == "no-such-folder: no such folder; name one that holds captures\n"

@@ -1,0 +1,114 @@
+"""The embedded wiring: every source to its end, every sum closed, nothing lost at an interrupt."""
+
+import gzip
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from collector.capture.pcap_file import CaptureFile
+from collector.errors import LenswatchError
+from collector.observation import Observation
+from collector.packets import Block
+from rules.alert import Alert
+from rules.match import RuleSet
+from streams.local import LocalWatch, Run, open_source
+from streams.settings import GeoSettings, Settings
+from tests.streams.command import OFFICE
+
+
+class Kept:
+    """An output that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.documents: list[Any] = []
+
+    def write(self, documents: Sequence[Observation | Alert]) -> None:
+        self.documents += documents
+
+
+def watch(rules: RuleSet, *sources: Any, geo: Path | None = None) -> tuple[Run, Kept, Kept]:
+    seen, told = Kept(), Kept()
+    settings = Settings(geo=GeoSettings(asn=geo, country=geo))
+    return LocalWatch(settings, rules, None, [seen]).watch(sources, [told]), seen, told
+
+
+def test_outputs_get_what_the_run_counts(rules: RuleSet) -> None:
+    run, seen, told = watch(rules, open_source(str(OFFICE)))
+    assert len(seen.documents) == run.observations == sum(run.ledger.observations.values())
+    assert {alert.event.id: alert for alert in told.documents} == run.alerts
+    assert run.by_level() == {"high": 3, "medium": 2, "low": 6, "informational": 1}
+    assert run.problems == [] and not run.interrupted and run.seconds > 0
+
+
+def test_every_sum_closes_with_and_without_an_output_for_observations(rules: RuleSet) -> None:
+    whole, _, _ = watch(rules, open_source(str(OFFICE)))
+    short = LocalWatch(Settings(), rules).watch([open_source(str(OFFICE))])
+    for run in (whole, short):
+        assert run.open_sums() == [] and run.matched == run.told + run.folded
+    assert list(whole.alerts.values()) == list(short.alerts.values())
+    assert whole.ledger.seen() == short.ledger.seen()
+
+
+def test_a_sum_that_does_not_close_is_told() -> None:
+    from collector.ledger import Ledger
+
+    run = Run(Ledger(), matched=5, told=1, folded=3)
+    assert run.open_sums() == ["fold: 5 alerts in, 1 told and 3 folded"]
+
+
+def test_a_capture_that_ends_early_is_a_problem_and_the_next_is_read(rules: RuleSet, tmp_path: Path) -> None:
+    cut = tmp_path / "cut.pcap"
+    cut.write_bytes(OFFICE.read_bytes()[:-1])
+    run, _, _ = watch(rules, open_source(str(cut)), open_source(str(OFFICE)))
+    assert len(run.problems) == 1 and run.problems[0].startswith(f"{cut}: byte ")
+    assert run.ledger.packets_in == 477 + 478 and run.open_sums() == []
+
+
+class Interrupted:
+    """A capture in the midst of which a person loses patience."""
+
+    name, size_bytes = "interrupted", None
+
+    def blocks(self) -> Iterator[Block]:
+        yield from CaptureFile(str(OFFICE)).blocks()
+        raise KeyboardInterrupt
+
+
+def test_an_interrupt_ends_the_run_and_what_was_read_is_told(rules: RuleSet) -> None:
+    whole, _, _ = watch(rules, open_source(str(OFFICE)))
+    run, _, told = watch(rules, Interrupted(), open_source(str(OFFICE)))
+    assert run.interrupted and run.ledger.packets_in == 478 and run.open_sums() == []
+    assert run.alerts == whole.alerts and told.documents
+
+
+def test_progress_is_told_of_every_block(rules: RuleSet) -> None:
+    blocks: list[Block] = []
+    LocalWatch(Settings(), rules).watch([open_source(str(OFFICE))], progress=blocks.append)
+    assert blocks and blocks[-1].position == OFFICE.stat().st_size
+
+
+def test_geo_files_put_number_and_country_into_observations_and_alerts(
+    rules: RuleSet, tmp_path: Path, write_geo_file: Callable[..., Path]
+) -> None:
+    record = {"autonomous_system_number": 64_500, "country": {"iso_code": "NL"}}
+    both = write_geo_file(tmp_path / "both.mmdb", {"198.51.100.0/24": record})
+    run, seen, _ = watch(rules, open_source(str(OFFICE)), geo=both)
+    assert run.open_sums() == []
+    for document in (*seen.documents, *run.alerts.values()):
+        outside = document.network.direction == "outbound" and document.destination.ip.startswith("198.51.100.")
+        assert (document.destination.as_ is not None) == (document.destination.geo is not None) == outside
+
+
+@pytest.mark.parametrize("name", ["office.pcap", "office.pcap.gz", "a capture"])
+def test_a_capture_is_opened_whatever_its_name(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(OFFICE.read_bytes()) if name.endswith("gz") else OFFICE.read_bytes())
+    assert open_source(str(path)).size_bytes == path.stat().st_size
+
+
+def test_what_is_no_file_is_refused_in_one_line(tmp_path: Path) -> None:
+    for name in (str(tmp_path), str(tmp_path / "none.pcap")):
+        with pytest.raises(LenswatchError, match="no such capture file; name a file, or - for standard input"):
+            open_source(name)
