@@ -104,4 +104,3 @@ def watch(fingerprints: tuple[Fingerprint, ...]) -> Watch:
         return found
 
     return through
-

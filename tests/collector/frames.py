@@ -27,7 +27,11 @@ def mac(text: str) -> bytes:
 
 
 def ethernet(
-    body: bytes, kind: int = 0, tags: Sequence[tuple[int, int]] = (), source: str = CAMERA_MAC, target: str = GATEWAY_MAC
+    body: bytes,
+    kind: int = 0,
+    tags: Sequence[tuple[int, int]] = (),
+    source: str = CAMERA_MAC,
+    target: str = GATEWAY_MAC,
 ) -> bytes:
     """A frame; `tags` are (TPID, VLAN id), the outermost first. The kind is told from the body unless it is given."""
     kind = kind or (0x86DD if body[:1] and body[0] >> 4 == 6 else 0x0800)
@@ -66,7 +70,11 @@ def tcp(
 ) -> bytes:  # fmt: skip
     """A TCP segment (RFC 9293); `offset` is the header's length in words of four bytes."""
     words = (20 + len(options)) // 4 if offset is None else offset
-    return struct.pack(">HHIIBBHHH", source, target, sequence % 2**32, 1, words << 4, flags, 8192, 0, 0) + options + payload
+    return (
+        struct.pack(">HHIIBBHHH", source, target, sequence % 2**32, 1, words << 4, flags, 8192, 0, 0)
+        + options
+        + payload
+    )
 
 
 def udp(payload: bytes = b"", source: int = 40_000, target: int = 53, length: int | None = None) -> bytes:

@@ -109,7 +109,12 @@ def test_four_tags_are_more_than_is_read() -> None:
 
 
 def test_ethernet_padding_is_not_taken_for_payload() -> None:
-    for put, protocol, body in ((ipv4, 17, udp(b"short")), (ipv4, 6, tcp(b"")), (ipv6, 17, udp(b"")), (ipv4, 17, udp())):
+    for put, protocol, body in (
+        (ipv4, 17, udp(b"short")),
+        (ipv4, 6, tcp(b"")),
+        (ipv6, 17, udp(b"")),
+        (ipv4, 17, udp()),
+    ):
         for tags in ([], [(VLAN, 5)]):
             frame = ethernet(put(body, protocol), tags=tags)
             expected = b"short" if b"short" in frame else b""
@@ -272,7 +277,9 @@ def valid_frames(draw: st.DrawFn) -> bytes:
         extra = b"\x01" * (4 * draw(st.integers(0, 10)))
         packet = ipv4(body, protocol, draw(addresses_four), draw(addresses_four), extra)
     else:
-        extensions = draw(st.lists(st.sampled_from([(60, PAD), (0, LONG_PAD), (43, b"\x00\xfd\x00" + bytes(4))]), max_size=3))
+        extensions = draw(
+            st.lists(st.sampled_from([(60, PAD), (0, LONG_PAD), (43, b"\x00\xfd\x00" + bytes(4))]), max_size=3)
+        )
         packet = ipv6(body, protocol, draw(addresses_six), draw(addresses_six), extensions)
     tags = draw(st.lists(st.tuples(st.sampled_from([VLAN, SERVICE_VLAN]), st.integers(1, 4_094)), max_size=3))
     return ethernet(packet, tags=tags) + bytes(draw(st.integers(0, 30)))

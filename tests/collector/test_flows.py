@@ -71,10 +71,15 @@ def flows_of(group: Ended) -> list[Flow]:
     for row in range(len(group)):
         size = 4 if columns["version"][row] == 4 else 16
         ends = [
-            (str(ipaddress.ip_address(columns["addresses"][row, side, :size].tobytes())), int(columns["ports"][row, side]))
+            (
+                str(ipaddress.ip_address(columns["addresses"][row, side, :size].tobytes())),
+                int(columns["ports"][row, side]),
+            )
             for side in (0, 1)
         ]
-        counts = [{end: int(columns[name][row, side]) for side, end in enumerate(ends)} for name in ("bytes", "packets")]
+        counts = [
+            {end: int(columns[name][row, side]) for side, end in enumerate(ends)} for name in ("bytes", "packets")
+        ]
         times = int(columns["first_ns"][row]), int(columns["last_ns"][row])
         flows.append(Flow(ends[int(columns["began"][row])], *counts, *times, group.reason))
     return flows
@@ -154,7 +159,9 @@ def connection(sequence: int, at_ns: int, last_flags: int = FIN | ACK) -> list[P
 
 
 @pytest.mark.parametrize("last_flags", [FIN | ACK, RST, PSH_ACK], ids=["FIN", "RST", "power lost"])
-@pytest.mark.parametrize("cuts", [(), (4,), (3,), (1, 2, 3, 4, 5, 6, 7)], ids=["one block", "between", "before", "each"])
+@pytest.mark.parametrize(
+    "cuts", [(), (4,), (3,), (1, 2, 3, 4, 5, 6, 7)], ids=["one block", "between", "before", "each"]
+)
 def test_a_port_that_is_used_again_is_another_flow(last_flags: int, cuts: tuple[int, ...]) -> None:
     packets = connection(100, BEGIN_NS, last_flags) + connection(9_000, BEGIN_NS + NS, last_flags)
     first, second = all_flows(packets, cuts)
@@ -387,14 +394,21 @@ class Model:
         self.ended: list[Flow] = []
         self.swept = 0
 
-    def take(self, at_ns: int, ends: tuple[str, int, str, int], back: bool, flags: int | None, number: int, size: int) -> None:
+    def take(
+        self, at_ns: int, ends: tuple[str, int, str, int], back: bool, flags: int | None, number: int, size: int
+    ) -> None:
         source, target = (ends[2:], ends[:2]) if back else (ends[:2], ends[2:])
         if at_ns // (SWEEP_SECONDS * NS) != self.swept:
             self.swept = at_ns // (SWEEP_SECONDS * NS)
             self.sweep(self.swept * SWEEP_SECONDS * NS)
         key = (17 if flags is None else TCP, frozenset((source, target)))
         kept = self.known.get(key)
-        if kept is not None and flags is not None and flags & (SYN | ACK) == SYN and self.is_another(kept, source, number):
+        if (
+            kept is not None
+            and flags is not None
+            and flags & (SYN | ACK) == SYN
+            and self.is_another(kept, source, number)
+        ):
             self.end(key, "reused")
             kept = None
         if kept is None:
@@ -491,7 +505,8 @@ def test_under_eviction_no_packet_is_lost_and_the_bound_holds(
     numbers: list[int], max_flows: int, data: st.DataObject
 ) -> None:
     packets = [
-        (BEGIN_NS + at * 1_000, udp_frame(ends=("10.0.0.1", 1_000 + number, SERVER, 53))) for at, number in enumerate(numbers)
+        (BEGIN_NS + at * 1_000, udp_frame(ends=("10.0.0.1", 1_000 + number, SERVER, 53)))
+        for at, number in enumerate(numbers)
     ]
     table = FlowTable(max_flows)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(packets)), max_size=20)))

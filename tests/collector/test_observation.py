@@ -42,7 +42,9 @@ def test_absent_fields_are_left_out_and_names_are_those_of_ecs() -> None:
 
 
 def test_a_document_comes_back_as_it_went() -> None:
-    whole = msgspec.structs.replace(SMALLEST, dns=Dns(type="query", question=DnsQuestion(name="a\\000.example", type="A")))
+    whole = msgspec.structs.replace(
+        SMALLEST, dns=Dns(type="query", question=DnsQuestion(name="a\\000.example", type="A"))
+    )
     assert msgspec.json.decode(msgspec.json.encode(whole), type=Observation) == whole
 
 

@@ -43,7 +43,9 @@ from tests.collector.frames import (
 
 OFFICE = Path(__file__).parents[2] / "streams" / "demo" / "office.pcap"
 LAPTOP, LAPTOP_MAC = "10.20.0.50", "02:aa:bb:00:00:50"
-NAMELESS_HELLO = records(handshake(1, client_hello(extensions=[each for each in chrome_extensions() if each[:2] != b"\0\0"])))
+NAMELESS_HELLO = records(
+    handshake(1, client_hello(extensions=[each for each in chrome_extensions() if each[:2] != b"\0\0"]))
+)
 UPLOAD = b"POST /upload HTTP/1.1\r\nHost: cloud.example\r\nContent-Length: 4000\r\n\r\n"
 VIDEO = b"$\x00\x05\x78" + bytes(1_400)
 
@@ -63,7 +65,9 @@ def server_name(each: Observation) -> str | None:
     return each.tls.client.server_name
 
 
-def look_up(name: str, addresses: Sequence[str], client: str = CAMERA, at_ns: int = BEGIN_NS, port: int = 41_000) -> list[Packet]:
+def look_up(
+    name: str, addresses: Sequence[str], client: str = CAMERA, at_ns: int = BEGIN_NS, port: int = 41_000
+) -> list[Packet]:
     """A question and its answer, from a resolver in our own network."""
     ends = (client, port, "10.20.0.1", 53)
     records_of = [answer(b"\xc0\x0c", 1, bytes(map(int, each.split(".")))) for each in addresses]
@@ -183,7 +187,9 @@ def test_video_is_let_go_and_still_counted(start: Callable[..., Pipeline]) -> No
         talk.send(0, b"\x01\x02\x03")
         talk.send(1, VIDEO)
     for number in range(10):
-        talk.packets.append((talk.at_ns + number, udp_frame(b"\x80\x60" + bytes(1_000), (CAMERA, 5_004, LAPTOP, 5_004))))
+        talk.packets.append(
+            (talk.at_ns + number, udp_frame(b"\x80\x60" + bytes(1_000), (CAMERA, 5_004, LAPTOP, 5_004)))
+        )
     pipeline.process(block_of(talk.packets))
     assert pipeline.flows.readers == {}
     assert not pipeline.flows.columns["reading"][: pipeline.flows.count].any()
@@ -295,7 +301,9 @@ def test_flows_of_cameras_are_observed_with_what_went_each_way_and_others_are_no
         packets += talk.packets
     flows = of(watch(sorted(packets)), "flow")
     assert {each.source.ip for each in flows} == {CAMERA}
-    [closed] = [each for each in flows if each.lenswatch and each.lenswatch.flow and each.lenswatch.flow.state == "closed"]
+    [closed] = [
+        each for each in flows if each.lenswatch and each.lenswatch.flow and each.lenswatch.flow.state == "closed"
+    ]
     assert closed.source.bytes == 5 * 40 + len(HELLO) - 40 * 0 and closed.source.packets == 5
     assert (closed.destination.bytes, closed.destination.packets) == (3 * 40 + 100, 3)
     assert closed.network.protocol == "tls" and closed.destination.domain == "camera.example"
@@ -327,7 +335,13 @@ def test_a_camera_behind_a_router_has_its_flows_observed(watch: Watch) -> None:
 
 def extension_of(host: bytes) -> bytes:
     size = len(host)
-    return b"\0\0" + b"".join(number.to_bytes(2, "big") for number in (size + 5, size + 3)) + b"\0" + size.to_bytes(2, "big") + host
+    return (
+        b"\0\0"
+        + b"".join(number.to_bytes(2, "big") for number in (size + 5, size + 3))
+        + b"\0"
+        + size.to_bytes(2, "big")
+        + host
+    )
 
 
 def test_a_discovery_port_is_evidence_of_who_serves_on_it(watch: Watch) -> None:

@@ -4,7 +4,13 @@ import pytest
 
 from collector.dissectors import DISSECTORS
 from collector.dissectors.dissector import FROM_CLIENT, FROM_SERVER, Dissector
-from collector.reading import MAX_UNDECIDED_BYTES, MAX_UNDECIDED_DATAGRAMS, DatagramReader, StreamReader, load_dissectors
+from collector.reading import (
+    MAX_UNDECIDED_BYTES,
+    MAX_UNDECIDED_DATAGRAMS,
+    DatagramReader,
+    StreamReader,
+    load_dissectors,
+)
 from collector.reassembly import MAX_HELD_SEGMENTS
 from tests.collector.dissectors.messages import ANSWER, GET, HELLO, QUERY, RESPONSE, dns, over_tcp
 

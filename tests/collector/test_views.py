@@ -85,13 +85,23 @@ def test_the_direction_says_whose_ends_they_are(source: str, target: str, direct
     assert (view.direction, view.network.direction) == (direction, direction)
     assert (view.client, view.server, view.service) == (source, target, ("udp", 53))
     assert view.peer == (source if direction == "inbound" else target)
-    assert (view.source.ip, view.source.port, view.destination.ip, view.destination.port) == (source, 40_000, target, 53)
+    assert (view.source.ip, view.source.port, view.destination.ip, view.destination.port) == (
+        source,
+        40_000,
+        target,
+        53,
+    )
 
 
 def test_our_networks_are_those_that_are_named() -> None:
     own = OwnNetworks(("192.0.2.0/25", "2001:db8:5::/48"))
     addresses = np.zeros((4, 2, 16), np.uint8)
-    pairs = [("192.0.2.127", "192.0.2.128"), ("10.0.0.1", "192.0.2.0"), ("2001:db8:5::1", "2001:db8:6::1"), ("::", "c000:201::")]
+    pairs = [
+        ("192.0.2.127", "192.0.2.128"),
+        ("10.0.0.1", "192.0.2.0"),
+        ("2001:db8:5::1", "2001:db8:6::1"),
+        ("::", "c000:201::"),
+    ]
     for row, pair in enumerate(pairs):
         for side, text in enumerate(pair):
             packed = ipaddress.ip_address(text).packed

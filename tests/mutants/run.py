@@ -162,7 +162,15 @@ def built_seeds() -> Iterator[Seed]:
     )
     captures = [frames.pcap(each) for each in (packets, tagged, odd)]
     captures += [frames.pcap(packets, order, magic) for order in "<>" for magic in PCAP_MAGICS]
-    links = ((0, loopback), (108, loopback), (113, cooked), (276, cooked_2), (101, bodies), (229, bodies), (147, bodies))
+    links = (
+        (0, loopback),
+        (108, loopback),
+        (113, cooked),
+        (276, cooked_2),
+        (101, bodies),
+        (229, bodies),
+        (147, bodies),
+    )
     captures += [frames.pcap(each, link_type=link_type) for link_type, each in links]
     captures += [in_pcapng(packets, bodies, order) for order in "<>"]
     yield from (seed for seed in map(read_seed, captures) if seed is not None)
@@ -173,7 +181,9 @@ def in_pcapng(packets: Sequence[frames.Packet], bodies: Sequence[frames.Packet],
     options = frames.ng_option(2, b"eth0", order) + frames.ng_option(9, b"\x09", order)
     options += frames.ng_option(14, struct.pack(f"{order}q", 3_600), order)
     start = frames.ng_section(order) + frames.ng_interface(1, order, options=options)
-    start += frames.ng_interface(101, order, options=frames.ng_option(9, b"\x94", order)) + frames.ng_block(5, b"x", order)
+    start += frames.ng_interface(101, order, options=frames.ng_option(9, b"\x94", order)) + frames.ng_block(
+        5, b"x", order
+    )
     parts = [start]
     for number, ((at_ns, data), (_, body)) in enumerate(zip(packets, bodies, strict=True)):
         if number == len(packets) // 2:
@@ -279,7 +289,9 @@ def run(mutants: int, seed: int, folders: Sequence[Path], out: Path) -> bool:
     """The mutants 0 to `mutants` of this seed; prints what escapes and keeps it in `out`. True when all is well."""
     seeds = read_seeds(folders)
     # The makers with the fewest prefixes: learning 3,000 of them would be most of a mutant's time.
-    fingerprints = tuple(sorted(read_fingerprints(), key=lambda each: sum(len(part.macs) for part in each.prefixes))[:3])
+    fingerprints = tuple(
+        sorted(read_fingerprints(), key=lambda each: sum(len(part.macs) for part in each.prefixes))[:3]
+    )
     began, before, escapes = time.perf_counter(), 0, 0
     alarm = signal.signal(signal.SIGPROF, stop)
     try:

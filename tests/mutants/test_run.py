@@ -93,7 +93,12 @@ def test_most_mutants_still_have_packets_to_read(tmp_path: Path) -> None:
 
 def test_a_folder_gives_its_captures_and_what_is_none_is_left_out(tmp_path: Path) -> None:
     capture = pcap([(BEGIN_NS, b"a packet of a folder")])
-    for name, data in (("a.pcap", capture), ("b.pcap.gz", zipped(capture)), ("c.md", b"# notes" * 9), ("d.gz", b"\x1f\x8b!")):
+    for name, data in (
+        ("a.pcap", capture),
+        ("b.pcap.gz", zipped(capture)),
+        ("c.md", b"# notes" * 9),
+        ("d.gz", b"\x1f\x8b!"),
+    ):
         (tmp_path / name).write_bytes(data)
     (tmp_path / "empty.pcap").write_bytes(b"")
     assert [seed.data for seed in run.read_seeds([tmp_path])].count(capture) == 2

@@ -168,7 +168,7 @@ def test_gzip_members_that_meet_at_any_byte_of_a_read_are_one_capture(tmp_path: 
         path = tmp_path / "a.pcap.gz"
         short = spare + len(first) - len(padded) - len(filler)
         name = b"n" * (short - 1) + b"\0" if short else b""
-        padded = padded[:3] + bytes([0x04 | (0x08 if name else 0)]) + padded[4:-len(first[10:])] + name + first[10:]
+        padded = padded[:3] + bytes([0x04 | (0x08 if name else 0)]) + padded[4 : -len(first[10:])] + name + first[10:]
         path.write_bytes(padded + filler + second)
         found: Captured = [packet for block in CaptureFile(str(path)).blocks() for packet in packets_of(block)]
         assert found == [(BEGIN_NS, b""), (BEGIN_NS, b"behind")], f"the member begins {spare}"

@@ -28,7 +28,9 @@ def test_the_sum_is_a_probability_whatever_the_order_and_more_evidence_never_say
 
 def test_one_strong_sign_is_enough_and_weak_ones_are_not() -> None:
     assert PREFIX_WEIGHTS["high"] >= MIN_CONFIDENCE and CALL_WEIGHTS["high"] >= MIN_CONFIDENCE
-    assert PREFIX_WEIGHTS["medium"] < MIN_CONFIDENCE and combine([PREFIX_WEIGHTS["medium"], PORT_WEIGHT]) > MIN_CONFIDENCE
+    assert (
+        PREFIX_WEIGHTS["medium"] < MIN_CONFIDENCE and combine([PREFIX_WEIGHTS["medium"], PORT_WEIGHT]) > MIN_CONFIDENCE
+    )
     assert combine([PREFIX_WEIGHTS["low"], CALL_WEIGHTS["low"]]) < MIN_CONFIDENCE
 
 
