@@ -244,7 +244,10 @@ class FlowTable:
     def _add(self, batch: PacketBatch, new: Ints, rows: Ints) -> None:
         """New rows for the packets `new`, whose keys are not in the table."""
         distinct, first, inverse = np.unique(batch.key[new], return_index=True, return_inverse=True)
-        fresh = self._append(distinct)
+        # Rows in the order of their first packets: that of the keys is another one in every process.
+        order = np.argsort(first)
+        fresh = np.empty(len(distinct), np.int64)
+        fresh[order] = self._append(distinct[order])
         if self.count * 2 > len(self._slot_key):
             self._build_slots()
         else:

@@ -125,6 +125,10 @@ class EndpointIndex:
         owner = self._top.get(name[last + 1 :]) if self._top else None
         return None if owner is None else _answer(owner, name, last + 1)
 
+    def knows_zone(self, zone: str) -> bool:
+        """Whether any name at or below two labels (or one) can match or is rejected."""
+        return zone in self._first or zone.rpartition(".")[2] in self._top
+
     def rejection(self, name: str) -> NotTheCompany | None:
         """The fact that says that a normalised name is not the company's that it looks like, or None."""
         cut = _start_of(name, 2)

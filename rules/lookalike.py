@@ -79,6 +79,11 @@ class Lookalikes:
             at = name.rfind(".", 0, at - 1) + 1
         return None
 
+    def is_plain(self, zone: str) -> bool:
+        """Whether no name at or below two labels (or one) resembles a maker's: the zone is no public suffix, and no
+        lookalike itself."""
+        return self._judge(zone) is None
+
     def _judge_domain(self, domain: str) -> Lookalike | _PublicSuffix | None:
         makers = self._makers
         suffix = makers.public_suffix(domain)

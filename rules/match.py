@@ -31,6 +31,7 @@ from rules.sighting import Contact, Sighting
 NAME_LOOKUP: Final = "name_lookup"
 FIRMWARE_DOWNLOAD: Final = "firmware_download"
 MAX_DATASETS: Final = 256
+MAX_ZONES: Final = 65_536
 NETWORK: Final = "network"
 # Names that are asked of the neighbours (RFC 6762, RFC 4795, NetBIOS), or that stand for an address, are nobody's.
 LOCAL_DATASETS: Final = frozenset(DATASET_PREFIX + name for name in ("mdns", "llmnr", "nbns"))
@@ -109,6 +110,7 @@ class RuleSet:
         self._standings = Standings(facts.entities, facts.programmes)
         self._pairs = tuple((detection, Finding(detection, digest)) for detection in self.detections)
         self._plans: dict[str, _Plan] = {}
+        self._nobodys: dict[str, bool] = {}
 
     def match(self, observation: Observation, on: datetime.date | None = None) -> list[Alert]:
         """The alerts of one observation. `on`: the day whose listings count; by default the packet's day (UTC)."""
@@ -197,8 +199,22 @@ class RuleSet:
         plan = self._plans.get(dataset) or self._plan(dataset)
         if plan.neither:
             return True
-        name, match, _ = self._find(dataset, _fold_name(name), direction, peer, url, agent)
+        name = _fold_name(name)
+        if name is not None and self._is_nobodys(name):
+            name = None
+        name, match, _ = self._find(dataset, name, direction, peer, url, agent)
         return match is not None or bool(name and plan.lookalike and self._resembles(name))
+
+    def _is_nobodys(self, name: str) -> bool:
+        """Whether no fact and no resemblance can be below the last two labels of a name; remembered: names repeat."""
+        zone = name[name.rfind(".", 0, max(name.rfind("."), 0)) + 1 :]
+        known = self._nobodys.get(zone)
+        if known is None:
+            if len(self._nobodys) >= MAX_ZONES:
+                self._nobodys.clear()
+            known = not self.endpoints.knows_zone(zone) and self._lookalikes.is_plain(zone)
+            self._nobodys[zone] = known
+        return known
 
     def _look(self, observation: Observation) -> tuple[str | None, Contact | None]:
         """The name that the facts were asked for, and the contact."""

@@ -144,12 +144,16 @@ def spaced(frames: Sequence[bytes], at_ns: int = BEGIN_NS, step_ns: int = 1_000_
     return [(at_ns + number * step_ns, data) for number, data in enumerate(frames)]
 
 
-def block_of(packets: Sequence[Packet], link_type: int = 1, wire: Sequence[int] | None = None) -> Block:
-    """Packets as a source hands them over, one behind the other, with the slack of packets.py behind the last."""
+def block_of(
+    packets: Sequence[Packet], link_type: int = 1, wire: Sequence[int] | None = None, behind: bytes = b"\xee" * 16
+) -> Block:
+    """Packets as a source hands them over, with the slack of packets.py behind the last.
+
+    `behind` stands behind each: in a capture that is the next record's, and nobody may read it as the packet's.
+    """
     sizes = np.array([len(data) for _, data in packets], np.int64)
-    # What follows a packet in the buffer is another's: bytes that would be noticed if they were read.
-    buffer = b"".join(data + b"\xee" * 16 for _, data in packets) + bytes(SLACK_BYTES)
-    starts = np.concatenate((np.zeros(1, np.int64), np.cumsum(sizes + 16)))[: len(packets)]
+    buffer = b"".join(data + behind for _, data in packets) + bytes(SLACK_BYTES)
+    starts = np.concatenate((np.zeros(1, np.int64), np.cumsum(sizes + len(behind))))[: len(packets)]
     times = np.array([at_ns for at_ns, _ in packets], np.int64)
     lengths = sizes if wire is None else np.array(wire, np.int64)
     return Block(np.frombuffer(buffer, np.uint8), starts, sizes, lengths, times, link_type)

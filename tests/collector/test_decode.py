@@ -243,9 +243,10 @@ def test_what_is_let_go_is_counted_by_its_reason(what: str) -> None:
     batch, let_go = read(data, link_type)
     assert (len(batch), let_go) == (0, {reason: 1})
     # A reason must not depend on the bytes behind the packet, which are the next one's.
-    neighbours = Ledger()
-    decode(block_of([(BEGIN_NS, data)] * 3, link_type), neighbours)
-    assert neighbours.by_reason("decode") == {reason: 3}
+    for behind in (b"", bytes(16), b"\x02" * 16, b"\x45" * 16, b"\x08\x00" * 8, b"\x81\x00" * 8):
+        neighbours = Ledger()
+        decode(block_of([(BEGIN_NS, data)] * 3, link_type, behind=behind), neighbours)
+        assert neighbours.by_reason("decode") == {reason: 3}, behind
 
 
 def test_both_directions_have_one_key_and_the_sender_that_is_lower_is_upward() -> None:

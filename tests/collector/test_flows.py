@@ -1,7 +1,5 @@
 """The flow table against a plain dict: who talked with whom, who began, how much each way, and when it ended."""
 
-import dataclasses
-import ipaddress
 from collections import Counter
 from collections.abc import Sequence
 
@@ -16,15 +14,14 @@ from collector.flows import (
     MAX_RESTARTS_A_BATCH,
     NAMED_SECONDS,
     READ_NOTHING,
-    SERVICE_PORTS,
     SWEEP_SECONDS,
     TCP_IDLE_SECONDS,
     UDP_IDLE_SECONDS,
-    Ended,
     FlowTable,
 )
 from collector.ledger import Ledger
-from collector.packets import ACK, FIN, RST, SYN, TCP, Block, PacketBatch
+from collector.packets import ACK, FIN, RST, SYN, Block, PacketBatch
+from tests.collector.folded import all_flows, flows_of, fold
 from tests.collector.frames import (
     BEGIN_NS,
     CAMERA,
@@ -39,61 +36,10 @@ from tests.collector.frames import (
 )
 
 ENDS = (CAMERA, 40_000, SERVER, 443)
-End = tuple[str, int]
-
-
-@dataclasses.dataclass
-class Flow:
-    """What is known of a flow: by end its bytes and packets, who began, first and last packet, why it ended."""
-
-    began: End
-    bytes: dict[End, int]
-    packets: dict[End, int]
-    first_ns: int
-    last_ns: int
-    reason: str = ""
-
-
-def fold(table: FlowTable, packets: Sequence[Packet], cuts: Sequence[int] = ()) -> None:
-    """The packets into the table, cut into blocks at these places."""
-    edges = [0, *sorted(cuts), len(packets)]
-    for first, last in zip(edges, edges[1:], strict=False):
-        for part in block_of(packets[first:last]).spans(SWEEP_SECONDS * NS):
-            table.fold(decode(part, Ledger()))
 
 
 def batch_of(frames: Sequence[bytes]) -> PacketBatch:
     return decode(block_of(spaced(frames)), Ledger())
-
-
-def flows_of(group: Ended) -> list[Flow]:
-    columns, flows = group.columns, []
-    for row in range(len(group)):
-        size = 4 if columns["version"][row] == 4 else 16
-        ends = [
-            (
-                str(ipaddress.ip_address(columns["addresses"][row, side, :size].tobytes())),
-                int(columns["ports"][row, side]),
-            )
-            for side in (0, 1)
-        ]
-        counts = [
-            {end: int(columns[name][row, side]) for side, end in enumerate(ends)} for name in ("bytes", "packets")
-        ]
-        times = int(columns["first_ns"][row]), int(columns["last_ns"][row])
-        flows.append(Flow(ends[int(columns["began"][row])], *counts, *times, group.reason))
-    return flows
-
-
-def all_flows(packets: Sequence[Packet], cuts: Sequence[int] = (), max_flows: int = 10_000) -> list[Flow]:
-    """Every flow of these packets, in the order of their first packets."""
-    table = FlowTable(max_flows)
-    fold(table, packets, cuts)
-    table.finish()
-    assert len(table) == 0
-    flows = [flow for group in table.ended for flow in flows_of(group)]
-    assert table.total == len(flows)
-    return sorted(flows, key=lambda flow: (flow.first_ns, flow.last_ns, sorted(flow.bytes)))
 
 
 def test_both_directions_are_one_flow_with_what_went_each_way() -> None:
@@ -196,6 +142,10 @@ def test_the_packets_of_a_flow_that_was_replaced_in_their_block_can_still_be_rea
     rows = table.fold(decode(block_of(packets), Ledger()))
     assert set(rows[:4]).isdisjoint(rows[4:]) and len(set(rows[:4])) == 1
     assert table.columns["reading"][rows].all() and not table.columns["ended"][rows].any()
+
+
+def test_how_long_a_flow_may_be_silent() -> None:
+    assert (UDP_IDLE_SECONDS, TCP_IDLE_SECONDS, CLOSED_SECONDS) == (120, 600, 10)
 
 
 @pytest.mark.parametrize(
@@ -305,7 +255,7 @@ def test_readers_stay_with_their_flows_when_the_table_is_packed() -> None:
                 table.readers[row] = int(table.columns["key"][row])
         assert all(int(table.columns["key"][row]) == reader for row, reader in table.readers.items())
         assert len(table.readers) == len(table)
-        kept.update({reader: False for reader in table.readers.values()})
+        kept.update(dict.fromkeys(table.readers.values(), False))
     table.finish()
     assert table.readers == {}
     for group in table.ended:
@@ -374,130 +324,6 @@ def test_a_flood_of_strange_syns_in_one_block_is_bounded() -> None:
     assert table.total <= MAX_RESTARTS_A_BATCH + 1
     table.finish()
     assert sum(flow.packets[UP] for group in table.ended for flow in flows_of(group)) == len(frames)
-
-
-@dataclasses.dataclass
-class Kept:
-    """A flow of the model, with what decides its end."""
-
-    flow: Flow
-    transport: int
-    flags: dict[End, int]
-    syn: dict[End, int]
-
-
-class Model:
-    """The table as its documentation has it, packet by packet, over a dict."""
-
-    def __init__(self) -> None:
-        self.known: dict[tuple[int, frozenset[End]], Kept] = {}
-        self.ended: list[Flow] = []
-        self.swept = 0
-
-    def take(
-        self, at_ns: int, ends: tuple[str, int, str, int], back: bool, flags: int | None, number: int, size: int
-    ) -> None:
-        source, target = (ends[2:], ends[:2]) if back else (ends[:2], ends[2:])
-        if at_ns // (SWEEP_SECONDS * NS) != self.swept:
-            self.swept = at_ns // (SWEEP_SECONDS * NS)
-            self.sweep(self.swept * SWEEP_SECONDS * NS)
-        key = (17 if flags is None else TCP, frozenset((source, target)))
-        kept = self.known.get(key)
-        if (
-            kept is not None
-            and flags is not None
-            and flags & (SYN | ACK) == SYN
-            and self.is_another(kept, source, number)
-        ):
-            self.end(key, "reused")
-            kept = None
-        if kept is None:
-            began = source if self.sender_began(source, target, flags) else target
-            flow = Flow(began, {source: 0, target: 0}, {source: 0, target: 0}, at_ns, at_ns)
-            kept = self.known[key] = Kept(flow, key[0], {source: 0, target: 0}, {})
-        kept.flow.bytes[source] += size
-        kept.flow.packets[source] += 1
-        kept.flow.last_ns = at_ns
-        if flags is not None:
-            kept.flags[source] |= flags
-            if flags & SYN:
-                kept.syn.setdefault(source, number)
-
-    def is_another(self, kept: Kept, source: End, number: int) -> bool:
-        """A SYN that is no repeat of its side's; where none is known, unless the other side's answer came first."""
-        if source in kept.syn:
-            return kept.syn[source] != number
-        seen = 0
-        for flags in kept.flags.values():
-            seen |= flags
-        return not seen & SYN or bool(seen & (FIN | RST))
-
-    def sender_began(self, source: End, target: End, flags: int | None) -> bool:
-        if flags is not None and flags & SYN:
-            return not flags & ACK
-        if SERVICE_PORTS[source[1]] != SERVICE_PORTS[target[1]]:
-            return bool(SERVICE_PORTS[target[1]])
-        return flags is None or target[1] <= source[1]
-
-    def sweep(self, now_ns: int) -> None:
-        for key, kept in list(self.known.items()):
-            idle = now_ns - kept.flow.last_ns
-            values = list(kept.flags.values())
-            if ((values[0] & values[1] & FIN) or (values[0] | values[1]) & RST) and idle > CLOSED_SECONDS * NS:
-                self.end(key, "closed")
-            elif idle > (TCP_IDLE_SECONDS if kept.transport == TCP else UDP_IDLE_SECONDS) * NS:
-                self.end(key, "idle")
-
-    def end(self, key: tuple[int, frozenset[End]], reason: str) -> None:
-        flow = self.known.pop(key).flow
-        flow.reason = reason
-        self.ended.append(flow)
-
-    def finish(self) -> list[Flow]:
-        for key in list(self.known):
-            self.end(key, "finished")
-        return sorted(self.ended, key=lambda flow: (flow.first_ns, flow.last_ns, sorted(flow.bytes)))
-
-
-ALL_ENDS = (
-    ENDS, ("10.20.0.12", 40_000, SERVER, 443), (CAMERA, 50_000, SERVER, 40_000), (CAMERA, 123, SERVER, 123),
-    ("fd20::1", 40_000, "2001:db8::2", 443), ("fd20::2", 8_000, "2001:db8::2", 8_000),
-)  # fmt: skip
-GAPS_NS = (1_000_000, 700_000_000, 3 * NS, 9 * NS, 11 * NS, 61 * NS, 130 * NS, 700 * NS)
-
-
-@st.composite
-def streams(draw: st.DrawFn) -> list[tuple[int, tuple[str, int, str, int], bool, int | None, int, int]]:
-    """Packets of few flows: SYNs, ends and data in any order, with pauses over every timeout."""
-    at_ns, packets = BEGIN_NS, []
-    for _ in range(draw(st.integers(1, 40))):
-        at_ns += draw(st.sampled_from(GAPS_NS))
-        flags = draw(st.sampled_from([None, SYN, SYN, SYN | ACK, ACK, FIN | ACK, FIN | ACK, RST, PSH_ACK]))
-        packets.append(
-            (
-                at_ns, draw(st.sampled_from(ALL_ENDS)), draw(st.booleans()), flags,
-                draw(st.sampled_from([1, 2, 3_000_000_000])), draw(st.integers(0, 20)),
-            )
-        )  # fmt: skip
-    return packets
-
-
-@given(packets=streams(), data=st.data())
-def test_the_table_says_what_a_plain_dict_says_wherever_the_capture_is_cut(
-    packets: list[tuple[int, tuple[str, int, str, int], bool, int | None, int, int]], data: st.DataObject
-) -> None:
-    model, frames = Model(), []
-    for at_ns, ends, back, flags, number, size in packets:
-        body = b"x" * size
-        if flags is None:
-            frames.append((at_ns, udp_frame(body, ends, back)))
-        else:
-            frames.append((at_ns, tcp_frame(body, ends, number, flags, back)))
-        model.take(at_ns, ends, back, flags, number, len(frames[-1][1]) - 14)
-    expected = model.finish()
-    cuts = data.draw(st.lists(st.integers(0, len(frames)), max_size=6))
-    for places in ((), cuts, range(len(frames))):
-        assert all_flows(frames, places) == expected
 
 
 @given(numbers=st.lists(st.integers(0, 30), min_size=1, max_size=120), max_flows=st.integers(1, 12), data=st.data())

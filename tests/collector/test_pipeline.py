@@ -1,4 +1,4 @@
-"""Packets in, observations out: what is seen, who is said to have done it, and that a cut or a replay changes nothing."""
+"""Packets in, observations out: what is seen, who is said to have done it; a cut or a replay changes nothing."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -24,6 +24,7 @@ from tests.collector.dissectors.messages import (
     handshake,
     question,
     records,
+    server_hello,
 )
 from tests.collector.frames import (
     BEGIN_NS,
@@ -311,6 +312,18 @@ def test_flows_of_cameras_are_observed_with_what_went_each_way_and_others_are_no
     assert closed.lenswatch.flow.duration_seconds == 0.007
 
 
+@pytest.mark.parametrize("size", [None, 1, 4])
+def test_a_flow_that_opened_a_moment_before_the_end_is_told_too(watch: Watch, size: int | None) -> None:
+    packets: list[Packet] = []
+    for number in range(3):
+        talk = Talk((CAMERA, 40_000 + number, SERVER, 443), BEGIN_NS + number * 10**8)
+        talk.send(0, HELLO)
+        talk.send(1, records(handshake(2, server_hello())))
+        packets += talk.packets
+    found = watch(packets, size)
+    assert [each.source.port for each in found if state_of(each) == "opened"] == [40_000, 40_001, 40_002]
+
+
 def test_a_call_that_nobody_answers_is_an_attempt(watch: Watch) -> None:
     talk = Talk(handshake=False)
     talk.send(0, flags=SYN)
@@ -397,7 +410,7 @@ CUTS = ([10_000], [1], [7], [100, 3, 1, 50])
 
 
 def test_the_office_gives_the_same_observations_however_it_is_cut() -> None:
-    """But for the early notice that a flow has opened: who a device is may be known when we look, or be learned later."""
+    """But for the early notice that a flow opened: who a device is may be known when we look, or learned later."""
     fingerprints = read_fingerprints()
     packets = [packet for block in CaptureFile(str(OFFICE)).blocks() for packet in packets_of(block)]
     expected: set[tuple[str, str]] = set()

@@ -29,7 +29,8 @@ from tests.collector.frames import (
 
 # The TCP and UDP vectors of github.com/corelight/community-id-spec, baseline/baseline_deflt.json.
 VECTORS = (
-    (6, "2001:470:e5bf:dead:4957:2174:e82c:4887", 63_943, "2607:f8b0:400c:c03::1a", 25, "1:/qFaeAR+gFe1KYjMzVDsMv+wgU4="),
+    (6, "2001:470:e5bf:dead:4957:2174:e82c:4887", 63_943, "2607:f8b0:400c:c03::1a", 25,
+     "1:/qFaeAR+gFe1KYjMzVDsMv+wgU4="),
     (6, "128.232.110.120", 34_855, "66.35.250.204", 80, "1:LQU9qZlK+B5F3KDmev6m5PMibrg="),
     (17, "192.168.1.52", 54_585, "8.8.8.8", 53, "1:d/FP5EW3wiY1vCndhwleRRKHowQ="),
 )  # fmt: skip

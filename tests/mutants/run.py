@@ -295,7 +295,9 @@ def run(mutants: int, seed: int, folders: Sequence[Path], out: Path) -> bool:
     began, before, escapes = time.perf_counter(), 0, 0
     alarm = signal.signal(signal.SIGPROF, stop)
     try:
-        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        # In memory where there is such a folder: writing to a disk would be half of a mutant's time.
+        memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+        with tempfile.TemporaryDirectory(dir=memory) as folder, warnings.catch_warnings():
             # An overflow that numpy only warns of is a wrong number.
             warnings.simplefilter("error")
             path = Path(folder) / "mutant.pcap"

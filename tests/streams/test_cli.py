@@ -164,7 +164,7 @@ def test_a_run_without_alerts_does_not_load_what_only_others_need(tmp_path: Path
     done = subprocess.run(command, env=environment(tmp_path, {}), capture_output=True, text=True, check=True)
     first, loaded = done.stdout.splitlines()
     assert first == "no alerts"
-    assert set(loaded.split()) & {"rich", "maxminddb", "subprocess", "scapy", "hypothesis"} == set()
+    assert set(loaded.split()) & {"rich", "maxminddb", "scapy", "hypothesis"} == set()
 
 
 def test_alerts_on_standard_output_are_lines_and_nothing_else(watched: tuple[Ran, Path], tmp_path: Path) -> None:

@@ -42,6 +42,15 @@ def test_outputs_get_what_the_run_counts(rules: RuleSet) -> None:
     assert run.problems == [] and not run.interrupted and run.seconds > 0
 
 
+def test_flows_that_nobody_closed_are_closed_at_the_end(rules: RuleSet) -> None:
+    _, seen, _ = watch(rules, open_source(str(OFFICE)))
+    flows: dict[str, set[str]] = {"opened": set(), "closed": set(), "attempt": set()}
+    for each in seen.documents:
+        if each.event.dataset == "lenswatch.flow":
+            flows[each.lenswatch.flow.state].add(each.network.community_id)
+    assert flows["opened"] and flows["opened"] <= flows["closed"]
+
+
 def test_every_sum_closes_with_and_without_an_output_for_observations(rules: RuleSet) -> None:
     whole, _, _ = watch(rules, open_source(str(OFFICE)))
     short = LocalWatch(Settings(), rules).watch([open_source(str(OFFICE))])

@@ -133,7 +133,7 @@ def test_an_unknown_link_type_is_read_to_its_end_and_counted(tmp_path: Path) -> 
 def test_what_is_no_file_is_not_opened(tmp_path: Path, name: str) -> None:
     (tmp_path / "folder").mkdir()
     assert CaptureFile.opens(str(tmp_path / name)) is False
-    with pytest.raises(CaptureError, match="cannot be read: (No such file|Is a directory)"):
+    with pytest.raises(CaptureError, match=r"cannot be read: (No such file|Is a directory)"):
         list(CaptureFile(str(tmp_path / name)).blocks())
 
 
