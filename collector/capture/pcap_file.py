@@ -18,7 +18,7 @@ from collector.packets import SLACK_BYTES, Block
 from collector.pcap import FILE_HEADER_BYTES, PcapWalk, Step, Window
 from collector.pcapng import PcapngWalk
 
-BUFFER_BYTES = 4 << 20
+BUFFER_BYTES = 8 << 20
 ZIP_CHUNK_BYTES = 1 << 18
 GZIP_WINDOW = 31
 GZIP_MAGIC = b"\x1f\x8b"

@@ -101,3 +101,50 @@ def test_the_link_type_is_the_lower_bits_of_its_word(word: int, link_type: int) 
 )
 def test_what_is_no_whole_file_header_begins_no_walk(head: bytes) -> None:
     assert PcapWalk.begin(head) is None
+
+
+def long_capture(count: int, payload: bytes = b"\0", seconds_at: int = 10**9) -> bytes:
+    """Records of many sizes; from record `seconds_at` on, a second later."""
+    records = []
+    for number in range(count):
+        size = 60 + number * 37 % 1_400
+        head = struct.pack("<IIII", 1_800_000_000 + (number >= seconds_at), 0, size, size)
+        records.append(head + (payload * size)[:size])
+    return b"".join(records)
+
+
+def both_walks(records: bytes) -> tuple[list[int], list[int] | None]:
+    """The record offsets that the plain walk and the walk in lanes find."""
+    head = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65_535, 1)
+    found = PcapWalk.begin(head)
+    assert found is not None
+    buffer = bytearray(records + bytes(SLACK_BYTES))
+    window = Window(buffer, np.frombuffer(buffer, np.uint8), 0, len(records))
+    lanes = found[0]._walk_lanes(window)
+    return found[0]._walk(window).tolist(), None if lanes is None else lanes.tolist()
+
+
+def test_many_lanes_find_what_one_walk_finds() -> None:
+    plain, lanes = both_walks(long_capture(6_000))
+    assert len(plain) == 6_000 and lanes == plain
+
+
+def test_lanes_stop_at_a_record_that_is_cut_as_one_walk_does() -> None:
+    for cut in (1, 16, 17, 900):
+        plain, lanes = both_walks(long_capture(6_000)[:-cut])
+        assert lanes == plain
+
+
+def test_a_second_that_begins_within_the_window_does_no_harm() -> None:
+    plain, lanes = both_walks(long_capture(6_000, seconds_at=3_000))
+    assert lanes == plain
+
+
+def test_a_capture_within_a_capture_is_no_lane() -> None:
+    inner = struct.pack("<IIII", 1_800_000_000, 0, 24, 24) + bytes(24)
+    plain, lanes = both_walks(long_capture(6_000, payload=inner))
+    assert len(plain) == 6_000 and lanes in (None, plain)
+
+
+def test_a_small_window_is_walked_in_one_lane() -> None:
+    assert both_walks(long_capture(50))[1] is None
