@@ -114,7 +114,7 @@ class Pipeline:
                     continue
                 reader = self._new_reader(row, values)
             direction = side ^ reader.began
-            if not reader.wants(direction):
+            if not reader.wants[direction]:
                 continue
             if isinstance(reader, DatagramReader):
                 self._read_datagram(row, reader, values, direction, bytes(data[start:stop]), at_ns, found)
@@ -144,14 +144,15 @@ class Pipeline:
 
     def _settle(self, row: int, reader: Reader) -> None:
         """After a packet: remember the protocol, and stop reading what is of no more use."""
-        if reader.noted and reader.wants(FROM_CLIENT) and reader.wants(FROM_SERVER):
+        wants = reader.wants
+        if reader.noted and wants[FROM_CLIENT] and wants[FROM_SERVER]:
             return
         if reader.protocol is not None and not reader.noted:
             reader.noted = True
             self.flows.columns["protocol"][row] = self._numbers[reader.protocol]
         if reader.turned:
             self.flows.columns["began"][row] = 1 - reader.began
-        wanted = (reader.wants(FROM_CLIENT) << reader.began) | (reader.wants(FROM_SERVER) << (1 - reader.began))
+        wanted = (wants[FROM_CLIENT] << reader.began) | (wants[FROM_SERVER] << (1 - reader.began))
         if wanted != READ_BOTH:
             self.flows.keep_reading(row, wanted)
 

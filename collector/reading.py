@@ -1,6 +1,7 @@
 """What reads a flow: whoever recognises its bytes, then that protocol's dissection, until nothing more is of use."""
 
 import importlib
+from collections.abc import Sequence
 
 from collector.dissectors import DISSECTORS
 from collector.dissectors.dissector import FROM_CLIENT, FROM_SERVER, Dissection, Dissector, Fact
@@ -10,6 +11,7 @@ from collector.reassembly import Reassembly
 MAX_UNDECIDED_BYTES = 2_048
 MAX_UNDECIDED_DATAGRAMS = 4
 SEQUENCE_SPACE = 1 << 32
+BOTH, NEITHER = (True, True), (False, False)
 
 
 def load_dissectors(names: tuple[str, ...] = DISSECTORS) -> tuple[Dissector, ...]:
@@ -54,9 +56,10 @@ class StreamReader:
         """Whether something may lie behind a hole."""
         return self._streams is not None
 
-    def wants(self, direction: int) -> bool:
-        """Whether more bytes of this direction are of use."""
-        return self._open[direction] if self._dissection is None else self._dissection.wants[direction]
+    @property
+    def wants(self) -> Sequence[bool]:
+        """By direction, whether more bytes are of use."""
+        return self._open if self._dissection is None else self._dissection.wants
 
     def feed(self, direction: int, sequence: int, payload: bytes, syn: int) -> list[Fact]:
         """A segment; `syn` is the sequence number of this direction's SYN, -1 when it was not seen."""
@@ -98,7 +101,7 @@ class StreamReader:
         """The flow has ended: what still lay behind a hole is read. Direction and fact."""
         found: list[tuple[int, Fact]] = []
         for direction, stream in enumerate(self._streams or ()):
-            while stream is not None and self.broken is None and self.wants(direction):
+            while stream is not None and self.broken is None and self.wants[direction]:
                 skipped = stream.skipped_bytes
                 data = stream.flush()
                 if not data:
@@ -196,9 +199,10 @@ class DatagramReader:
         """The dissector's name once it is known."""
         return None if self.dissector is None else self.dissector.name
 
-    def wants(self, direction: int) -> bool:
-        """Whether more datagrams are of use."""
-        return self.dissector is not None or self.misses < MAX_UNDECIDED_DATAGRAMS
+    @property
+    def wants(self) -> Sequence[bool]:
+        """By direction, whether more datagrams are of use."""
+        return BOTH if self.dissector is not None or self.misses < MAX_UNDECIDED_DATAGRAMS else NEITHER
 
     def read(self, direction: int, payload: bytes) -> list[Fact]:
         """What a datagram says. One that breaks the protocol says nothing of the next: only the first is `broken`."""

@@ -33,7 +33,7 @@ from collector.views import FlowView, OwnNetworks, time_of
 NS = 10**9
 Place = tuple[int | str, int]
 """Where a fact stood, so that two in one packet are two: its TCP sequence number (or a word), and its ordinal there."""
-Concerns = Callable[[str, str | None, str, str, Url | None, str | None], bool]
+Concerns = Callable[[str, str | None, str, Callable[[], str], Url | None, str | None], bool]
 """Dataset, name called or asked for, direction, the other side's address, URL, user agent → is it worth observing?"""
 MAX_RESOLVERS = 10_000
 CONTACT_DATASETS = ("tls", "http")
@@ -56,6 +56,8 @@ class Reporter:
     ) -> None:
         self._concerns = concerns
         self._resolvers: set[bytes] = set()
+        self._discovery = np.zeros(65_536, bool)
+        self._discovery[[port for _, port in inventory.discovery_ports]] = True
         self.unasked: Counter[str] = Counter()
         self._inventory, self._names, self._own = inventory, names, own
         self._protocols = ("", *protocols)
@@ -83,7 +85,7 @@ class Reporter:
             agent = fact.user_agent.original if fact.user_agent is not None else None
             called = name if dataset == "dns" else reader.name[0] if reader.name is not None else None
             whole = DATASET_PREFIX + dataset
-            if not self._concerns(whole, called, view.direction, view.peer, fact.url, agent):
+            if not self._concerns(whole, called, view.direction, view.peer_address, fact.url, agent):
                 self.unasked[whole] += 1
                 return None
         if fact.finish is not None:
@@ -176,7 +178,7 @@ class Reporter:
                 text = socket.inet_ntop(socket.AF_INET if size == 4 else socket.AF_INET6, address)
                 mac = columns["macs"][row, side].tobytes() if columns["layer2"][row] else b""
                 answers[number] = self._inventory.device_at(mac, text).is_camera
-        ports = np.isin(columns["ports"], [port for _, port in self._inventory.discovery_ports])
+        ports = self._discovery[columns["ports"]]
         flows: Mask = np.logical_or(answers[inverse].reshape(count, 2).any(axis=1), ports.any(axis=1))
         return flows
 

@@ -162,8 +162,7 @@ class FlowView:
         )
         self.flow = f"{name}|{self.client}|{port}|{self.server}|{peer_port}"
 
-    @property
-    def peer(self) -> str:
+    def peer_address(self) -> str:
         """The address of the side that is not ours, when one is ours: whom our device talks to."""
         return self.client if self.direction == "inbound" else self.server
 

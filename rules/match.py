@@ -10,7 +10,7 @@ fetched is said only where a path or a file name says so.
 
 import datetime
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -187,14 +187,14 @@ class RuleSet:
         dataset: str,
         name: str | None,
         direction: str,
-        peer: str,
+        peer: Callable[[], str],
         url: Url | None = None,
         agent: str | None = None,
     ) -> bool:
         """Whether an observation that says this could make an alert; asked before one is made, for most never need be.
 
-        `name` is the name that was called or asked for, `peer` the other side's address. Where this is False, `match`
-        gives no alert.
+        `name` is the name that was called or asked for, `peer` gives the other side's address. Where this is
+        False, `match` gives no alert.
         """
         plan = self._plans.get(dataset) or self._plan(dataset)
         if plan.neither:
@@ -224,7 +224,7 @@ class RuleSet:
             observation.event.dataset,
             _asked_name(observation),
             observation.network.direction,
-            peer,
+            lambda: peer,
             observation.url,
             agent.original if agent else None,
         )
@@ -233,7 +233,13 @@ class RuleSet:
         return name, self._contact(observation, match, step, name if match.match != NETWORK else None, peer)
 
     def _find(
-        self, dataset: str, name: str | None, direction: str | None, peer: str, url: Url | None, agent: str | None
+        self,
+        dataset: str,
+        name: str | None,
+        direction: str | None,
+        peer: Callable[[], str],
+        url: Url | None,
+        agent: str | None,
     ) -> tuple[str | None, EndpointMatch | None, FirmwareStep | None]:
         """The name that counts, the endpoint fact that matched it or the peer's address, and the step of an update."""
         if dataset in LOCAL_DATASETS:
@@ -247,7 +253,7 @@ class RuleSet:
             if step is not None and (match is None or match.role == CUSTOMER_ROLE):
                 match = step.match
         if match is None and self.endpoints.has_networks:
-            match = self.endpoints.match_address(peer)
+            match = self.endpoints.match_address(peer())
         return name, match, step
 
     def _firmware_step(

@@ -76,7 +76,7 @@ def test_a_hole_in_a_body_that_means_nothing_does_no_harm() -> None:
     assert reader.feed(FROM_CLIENT, at + 600, body[600:] + GET, SYN_AT) == []
     [(direction, fact)] = reader.finish()
     assert (direction, fact.url.original if fact.url else None) == (FROM_CLIENT, "http://other.example/a?b")
-    assert reader.gaps == 1 and reader.wants(FROM_CLIENT)
+    assert reader.gaps == 1 and reader.wants[FROM_CLIENT]
 
 
 def test_a_hole_anywhere_else_ends_the_reading_of_its_direction() -> None:
@@ -85,7 +85,7 @@ def test_a_hole_anywhere_else_ends_the_reading_of_its_direction() -> None:
     reader.feed(FROM_CLIENT, 1_000, UPLOAD + bytes(900), SYN_AT)
     assert reader.feed(FROM_CLIENT, at + 1_001, GET, SYN_AT) == []
     assert reader.finish() == []
-    assert (reader.gaps, reader.wants(FROM_CLIENT), reader.wants(FROM_SERVER)) == (1, False, True)
+    assert (reader.gaps, reader.wants[FROM_CLIENT], reader.wants[FROM_SERVER]) == (1, False, True)
 
 
 def test_a_hole_is_given_up_when_too_much_waits_behind_it() -> None:
@@ -94,7 +94,7 @@ def test_a_hole_is_given_up_when_too_much_waits_behind_it() -> None:
     assert len(reader.feed(FROM_CLIENT, 1_000, UPLOAD, SYN_AT)) == 1
     for number in range(MAX_HELD_SEGMENTS + 1):
         assert reader.feed(FROM_CLIENT, at + 500 + 2 * number, b"x", SYN_AT) == []
-    assert reader.gaps == 1 and reader.wants(FROM_CLIENT)
+    assert reader.gaps == 1 and reader.wants[FROM_CLIENT]
 
 
 def test_a_hole_before_the_first_bytes_does_no_harm() -> None:
@@ -124,15 +124,15 @@ def test_the_content_is_recognised_on_any_port() -> None:
 def test_what_nobody_recognises_is_let_go_at_once() -> None:
     reader = stream(554)
     assert reader.feed(FROM_CLIENT, 1_000, b"\x24\x00\x05\x78" + bytes(1_400), SYN_AT) == []
-    assert (reader.wants(FROM_CLIENT), reader.wants(FROM_SERVER)) == (False, True)
+    assert (reader.wants[FROM_CLIENT], reader.wants[FROM_SERVER]) == (False, True)
 
 
 def test_what_stays_undecided_is_let_go_after_the_cap() -> None:
     reader = stream(4_000)
     for at in range(0, MAX_UNDECIDED_BYTES, 512):
-        assert reader.wants(FROM_CLIENT)
+        assert reader.wants[FROM_CLIENT]
         assert reader.feed(FROM_CLIENT, 1_000 + at, NEVER_DECIDED[at : at + 512], SYN_AT) == []
-    assert (reader.wants(FROM_CLIENT), reader.protocol) == (False, None)
+    assert (reader.wants[FROM_CLIENT], reader.protocol) == (False, None)
 
 
 def test_bytes_of_the_other_side_that_came_before_the_decision_are_read_too() -> None:
@@ -155,7 +155,7 @@ def test_a_reader_that_gives_up_wants_nothing() -> None:
         reader = stream()
         reader.feed(FROM_CLIENT, 1_000, begun, SYN_AT)
         reader.give_up()
-        assert not reader.wants(FROM_CLIENT) and not reader.wants(FROM_SERVER)
+        assert not reader.wants[FROM_CLIENT] and not reader.wants[FROM_SERVER]
         assert reader.finish() == []
 
 
@@ -169,9 +169,9 @@ def test_datagrams_are_read_one_by_one() -> None:
 def test_a_flow_of_foreign_datagrams_is_let_go_after_the_cap() -> None:
     reader = datagrams(9_000)
     for _ in range(MAX_UNDECIDED_DATAGRAMS):
-        assert reader.wants(FROM_CLIENT)
+        assert reader.wants[FROM_CLIENT]
         assert reader.read(FROM_CLIENT, b"\x80\x60video") == []
-    assert not reader.wants(FROM_CLIENT) and not reader.wants(FROM_SERVER)
+    assert not reader.wants[FROM_CLIENT] and not reader.wants[FROM_SERVER]
 
 
 def test_a_broken_datagram_is_told_once_and_the_next_is_read() -> None:

@@ -112,23 +112,27 @@ def test_two_devices_with_one_mac_are_told_apart_by_layer_3_alone(run: Run) -> N
 
 
 def test_what_concerns_nobody_makes_no_observation_and_is_counted(run: Run) -> None:
-    asked: list[tuple[str, str | None, str, str, Url | None, str | None]] = []
+    asked: list[tuple[str, str | None, str, str]] = []
+    urls: list[Url | None] = []
 
-    def concerns(*what: object) -> bool:
-        asked.append(what)  # type: ignore[arg-type]
-        return what[0] == "lenswatch.http"
+    def concerns(
+        dataset: str, name: str | None, direction: str, peer: Callable[[], str], url: Url | None, agent: str | None
+    ) -> bool:
+        asked.append((dataset, name, direction, peer()))
+        urls.append(url)
+        return dataset == "lenswatch.http"
 
     web = Talk((CAMERA, 41_000, SERVER, 80), BEGIN_NS + NS)
     web.send(0, GET)
     pipeline, found = run([(BEGIN_NS, udp_frame(QUERY)), *hello().packets, *web.packets], concerns)
     assert [each.event.dataset for each in found if each.event.dataset != "lenswatch.flow"] == ["lenswatch.http"]
     assert pipeline.ledger.unasked == {"lenswatch.dns": 1, "lenswatch.tls": 1}
-    assert [what[:4] for what in asked] == [
+    assert asked == [
         ("lenswatch.dns", "www.example.com", "outbound", SERVER),
         ("lenswatch.tls", "camera.example", "outbound", SERVER),
         ("lenswatch.http", "other.example", "outbound", SERVER),
     ]
-    assert asked[2][4] is not None and asked[2][4].original == "http://other.example/a?b"
+    assert urls[2] is not None and urls[2].original == "http://other.example/a?b"
 
 
 def test_what_concerns_nobody_is_still_learned_from(run: Run) -> None:

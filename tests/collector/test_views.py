@@ -85,7 +85,7 @@ def test_the_direction_says_whose_ends_they_are(source: str, target: str, direct
     view = view_of(udp_frame(b"x", (source, 40_000, target, 53)))
     assert (view.direction, view.network.direction) == (direction, direction)
     assert (view.client, view.server, view.service) == (source, target, ("udp", 53))
-    assert view.peer == (source if direction == "inbound" else target)
+    assert view.peer_address() == (source if direction == "inbound" else target)
     assert (view.source.ip, view.source.port, view.destination.ip, view.destination.port) == (
         source,
         40_000,

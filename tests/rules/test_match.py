@@ -252,19 +252,19 @@ def test_what_concerns_nobody_makes_no_alert(
         "url": {"original": path, "path": path} if path else None,
     }
     observation = read_example({}, change)
-    if not asked.concerns(dataset, name, direction, peer, observation.url, None):
+    if not asked.concerns(dataset, name, direction, lambda: peer, observation.url, None):
         assert asked.match(observation) == []
 
 
 def test_what_could_make_an_alert_concerns_somebody(ruleset: RuleSet) -> None:
     def concerns(name: str | None, peer: str = "192.0.2.1") -> bool:
-        return ruleset.concerns("lenswatch.tls", name, "outbound", peer)
+        return ruleset.concerns("lenswatch.tls", name, "outbound", lambda: peer)
 
     assert concerns("X.Acme.example.")
     assert concerns(None, "198.51.100.7")
     assert not concerns("example.net")
     assert not concerns(None)
-    assert not ruleset.concerns("lenswatch.mdns", "acme.example", "internal", "224.0.0.251")
+    assert not ruleset.concerns("lenswatch.mdns", "acme.example", "internal", lambda: "224.0.0.251")
 
 
 def test_a_name_is_looked_up_with_all_that_is_known(ruleset: RuleSet) -> None:
