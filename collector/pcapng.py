@@ -13,6 +13,8 @@ SECTION_HEADER, INTERFACE, OLD_PACKET, SIMPLE_PACKET, ENHANCED_PACKET = 0x0A0D0D
 BYTE_ORDER_MAGIC = 0x1A2B3C4D
 MAX_BLOCK_BYTES = 16 << 20
 MAX_INTERFACES = 65_536
+MAX_TIME_NS = 2**62
+"""The year 2116: later than a pcap record can say, and two times still differ by less than 64 bits hold."""
 OPTION_NAME, OPTION_RESOLUTION, OPTION_OFFSET = 2, 9, 14
 
 
@@ -27,9 +29,9 @@ class Interface:
     name: str | None = None
 
     def time_ns(self, high: int, low: int) -> int:
-        """Nanoseconds since 1970 of a packet's two time words, within 64 bits."""
+        """Nanoseconds since 1970 of a packet's two time words, 0 to MAX_TIME_NS."""
         ticks = (high << 32) | low
-        return max(-(2**63), min(ticks * 10**9 // self.ticks + self.offset_seconds * 10**9, 2**63 - 1))
+        return max(0, min(ticks * 10**9 // self.ticks + self.offset_seconds * 10**9, MAX_TIME_NS))
 
 
 Row = tuple[int, int, int, int, Interface]

@@ -67,6 +67,10 @@ class Lookalikes:
         self._files, self._entities = files, entities
         self._judge = functools.lru_cache(maxsize=MAX_REMEMBERED)(self._judge_domain)
 
+    def prepare(self) -> None:
+        """Read the public suffix list and the makers' names now, and not at the first question."""
+        self._judge("example.com")
+
     def resembles(self, name: str) -> Lookalike | None:
         """The maker's name that a normalised name resembles, or None."""
         at = name.rfind(".", 0, max(name.rfind("."), 0)) + 1

@@ -112,6 +112,10 @@ class RuleSet:
         self._plans: dict[str, _Plan] = {}
         self._nobodys: dict[str, bool] = {}
 
+    def prepare(self) -> None:
+        """Do now what the first observation would have to wait for."""
+        self._lookalikes.prepare()
+
     def match(self, observation: Observation, on: datetime.date | None = None) -> list[Alert]:
         """The alerts of one observation. `on`: the day whose listings count; by default the packet's day (UTC)."""
         return [hit.alert() for hit in self.hits(observation, on)]

@@ -157,6 +157,7 @@ def run_watch(
 
     opened = [open_source(name) for name in names]
     rules = load_rules((*settings.rules.folders, *folders))
+    rules.prepare()
     folder = state_folder(settings.store)
     with contextlib.ExitStack() as stack:
         store = stack.enter_context(contextlib.closing(AlertStore(folder, settings.store.max_alerts)))

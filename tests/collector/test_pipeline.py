@@ -9,6 +9,7 @@ from collector.capture.pcap_file import CaptureFile
 from collector.identify.fingerprint import Fingerprint, read_fingerprints
 from collector.observation import Observation
 from collector.packets import SYN, Block
+from collector.pcapng import MAX_TIME_NS
 from collector.pipeline import Pipeline
 from collector.settings import CollectorSettings
 from tests.collector.conftest import Watch, packets_of
@@ -439,3 +440,9 @@ def test_a_camera_that_is_known_gives_the_same_observations_however_its_capture_
     assert len(expected) > 50
     for sizes in CUTS:
         assert {each.event.id for each in watch(packets, sizes[0])} == expected
+
+
+def test_packets_at_both_ends_of_time_are_read(watch: Watch) -> None:
+    query = udp_frame(QUERY)
+    found = watch([(MAX_TIME_NS - NS, query), (MAX_TIME_NS, query), (0, query), (MAX_TIME_NS, query)])
+    assert [each.event.dataset for each in found].count("lenswatch.dns") == 4

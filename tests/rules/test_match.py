@@ -345,3 +345,9 @@ def test_listings_that_ended_do_not_count(ruleset: RuleSet, observe: Observe) ->
     )
     assert alert.lenswatch.entity is not None
     assert not alert.lenswatch.entity.listed
+
+
+def test_a_prepared_ruleset_answers_as_one_that_is_not(ruleset: RuleSet) -> None:
+    before = ruleset.lookup("acme-cameras.example")
+    ruleset.prepare()
+    assert ruleset.lookup("acme-cameras.example") == before
