@@ -52,7 +52,7 @@ def gather(data: Bytes, offsets: Ints, width: int) -> Bytes:
     """The `width` bytes at each offset, a row each (uint8, packets × width)."""
     # Items of one opaque type are copied whole: five times faster than rows of a sliding window.
     items = np.ndarray((len(data) - width + 1,), f"V{width}", data.data, 0, (1,))
-    return items[offsets].view(np.uint8).reshape(len(offsets), width)
+    return np.ndarray((len(offsets), width), np.uint8, items[offsets])
 
 
 def big_endian(rows: Bytes, at: int, width: int) -> Ints:

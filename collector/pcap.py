@@ -69,7 +69,7 @@ class PcapWalk:
             return Step([], window.start)
         at = int(offsets[-1]) + header + int(self._length_at(window.buffer, int(offsets[-1]) + LENGTH_AT)[0])
         items = np.ndarray((len(window.array) - 15,), "V16", window.array.data, 0, (1,))
-        records = items[offsets].view(self._record)
+        records = np.ndarray((len(offsets),), self._record, items[offsets])
         captured = records["captured"].astype(np.int64)
         problem = None
         bad = np.flatnonzero(captured > MAX_CAPTURED_BYTES)
