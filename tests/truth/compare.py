@@ -136,11 +136,16 @@ class Comparison:
 
 @dataclasses.dataclass(slots=True)
 class Score:
-    """One kind over all captures: names that both read, that tshark reads, that lenswatch reads."""
+    """One kind over all captures: names that both read, that tshark reads, that lenswatch reads.
+
+    `missed` and `added` are the differences in which tshark is wrong; they are in none of the others.
+    """
 
     both: int = 0
     tshark: int = 0
     lenswatch: int = 0
+    missed: int = 0
+    added: int = 0
 
     def add(self, theirs: int, ours: int, missing: int, extra: int) -> None:
         """Count one capture."""
@@ -397,6 +402,8 @@ def judge(comparison: Comparison, explained: Explained | None, scores: dict[str,
         elif missing or extra:
             rows.append((kind, UNEXPLAINED, f"find the cause, or explain captures.{comparison.digest}.{kind}"))
         if entry is not None and holds and entry.wrong == "tshark":
+            scores[kind].missed += missing
+            scores[kind].added += extra
             theirs, ours, missing, extra = theirs - missing, ours - extra, 0, 0
         scores[kind].add(theirs, ours, missing, extra)
     return rows
@@ -429,6 +436,10 @@ def summarise(scores: dict[str, Score], apart: Counter[tuple[str, str]]) -> bool
         print(f"{KINDS[kind]}: recall {score.recall:.4f} ({score.both} of {score.tshark}), "
               f"precision {score.precision:.4f} ({score.both} of {score.lenswatch})"
               f"{f': lower than {LEAST}' if low else ''}")  # fmt: skip
+        if score.missed or score.added:
+            print(f"  with tshark's own mistakes ({score.missed} missing, {score.added} extra): recall "
+                  f"{score.both / max(1, score.tshark + score.missed):.4f}, "
+                  f"precision {score.both / max(1, score.lenswatch + score.added):.4f}")  # fmt: skip
     for kind, name in KINDS.items():
         reasons = [f"{why} {count}" for (at, why), count in apart.most_common() if at == kind]
         if reasons:
