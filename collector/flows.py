@@ -68,7 +68,9 @@ class FlowTable:
     def __init__(self, max_flows: int = MAX_FLOWS) -> None:
         self.max_flows = max_flows
         self.count = 0
-        self.columns: dict[str, Column] = {name: np.zeros((FIRST_ROWS, *shape), kind) for name, kind, shape in COLUMNS}
+        # All rows at once: the system gives memory only where something is written, and nothing is copied to grow.
+        rows = max_flows + FIRST_ROWS
+        self.columns: dict[str, Column] = {name: np.zeros((rows, *shape), kind) for name, kind, shape in COLUMNS}
         self.readers: dict[int, Any] = {}
         self.ended: list[Ended] = []
         self.evicted = 0

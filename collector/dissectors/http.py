@@ -162,6 +162,10 @@ def _find_empty_line(data: bytes | bytearray, start: int) -> int:
     return bare + 2 if bare >= 0 else usual + 3 if usual >= 0 else 0
 
 
+_NOTHING = bytearray()
+"""What a side holds while it holds nothing: one for all, never written to."""
+
+
 class Side:
     """One direction: what part of a message comes next, and the bytes of it that are already here."""
 
@@ -169,7 +173,7 @@ class Side:
 
     def __init__(self) -> None:
         self.state = _HEAD
-        self.held = bytearray()
+        self.held = _NOTHING
         self.searched = 0
         self.lines = 0
 
@@ -242,7 +246,7 @@ class HttpDissection:
         if self.wants[direction]:
             side.hold(buffer, position)
         else:
-            side.held = bytearray()
+            side.held = _NOTHING
 
     def _check_start(self, first: bytes) -> None:
         if _METHOD_START.match(first) or first.startswith(b"HTTP/1.") or b"HTTP/1.".startswith(first):
