@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from collector.ledger import Ledger
-from collector.packets import TCP, UDP, Block, Bytes, Ints, Mask, PacketBatch, Words
+from collector.packets import HEAD_BYTES, TCP, UDP, Block, Bytes, Ints, Mask, PacketBatch, Words
 
 LINK_NULL, LINK_ETHERNET, LINK_LOOP = 0, 1, 108
 LINK_LINUX_SLL, LINK_LINUX_SLL2 = 113, 276
@@ -27,14 +27,13 @@ FRAGMENT_HEADER, AUTHENTICATION_HEADER = 44, 51
 MAX_EXTENSION_HEADERS = 8
 ICMP, ICMPV6 = 1, 58
 
-FAST_WIDTH = 54
 FAST_HEADER = np.dtype(
     {
         "names": ["type", "length", "kind", "source", "destination",
                   "source_port", "destination_port", "udp_length", "sequence", "offset", "flags"],
         "formats": [">u4", ">u2", ">u4", ">u4", ">u4", ">u2", ">u2", ">u2", ">u4", "u1", "u1"],
         "offsets": [12, 16, 20, 26, 30, 34, 36, 38, 38, 46, 47],
-        "itemsize": FAST_WIDTH,
+        "itemsize": HEAD_BYTES,
     }
 )  # fmt: skip
 
@@ -94,7 +93,7 @@ def decode(block: Block, ledger: Ledger) -> PacketBatch:
 
 def decode_plain_ethernet(block: Block) -> tuple[Mask, PacketBatch]:
     """The Ethernet/IPv4/TCP|UDP packets without tag, option or fragment: which they are, and their columns."""
-    rows = gather(block.data, block.start, FAST_WIDTH)
+    rows = gather(block.data, block.start, HEAD_BYTES) if block.heads is None else block.heads
     header = np.ndarray((len(rows),), FAST_HEADER, rows)
     kind = header["kind"] & KIND_MASK
     is_tcp = kind == KIND_TCP

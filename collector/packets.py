@@ -9,6 +9,9 @@ import numpy.typing as npt
 SLACK_BYTES = 128
 """A block's buffer goes on for this many bytes behind its last packet, so that headers can be gathered blindly."""
 
+HEAD_BYTES = 54
+"""Ethernet, IPv4 and TCP without options."""
+
 TCP, UDP = 6, 17
 FIN, SYN, RST, ACK = 0x01, 0x02, 0x04, 0x10
 
@@ -23,8 +26,9 @@ class Block:
     """Raw packets of one link type, as a source hands them over.
 
     `data` (uint8) holds them; packet i is `data[start[i] : start[i] + captured[i]]`, was `wire[i]` bytes long on the
-    wire and came at `time_ns[i]` (nanoseconds since 1970, UTC). `position` is how many bytes of the source are
-    done with this block.
+    wire and came at `time_ns[i]` (nanoseconds since 1970, UTC). `heads`, where a source has them at hand, are the first
+    HEAD_BYTES from each start on (packets × HEAD_BYTES; behind a shorter packet stands anything). `position` is how
+    many bytes of the source are done with this block.
     """
 
     data: Bytes
@@ -33,6 +37,7 @@ class Block:
     wire: Ints
     time_ns: Ints
     link_type: int
+    heads: Bytes | None = None
     position: int = 0
     interface: str | None = None
 
@@ -48,6 +53,7 @@ class Block:
                 captured=self.captured[part],
                 wire=self.wire[part],
                 time_ns=self.time_ns[part],
+                heads=None if self.heads is None else self.heads[part],
             )
 
 

@@ -44,15 +44,18 @@ class PcapngWalk:
     def __init__(self) -> None:
         self.order = "<"
         self.interfaces: list[Interface] = []
+        self._rows: list[Row] = []
+        self._at = 0
+        self._problem: str | None = None
 
     @classmethod
     def begin(cls, head: bytes) -> tuple[Self, int] | None:
         """The walk and the offset of the first block; None when `head` is no section header."""
         return (cls(), 0) if head[:4] == SECTION_HEADER.to_bytes(4, "big") else None
 
-    def step(self, window: Window) -> Step:
-        """The packets of the whole blocks of the window."""
-        rows: list[Row] = []
+    def scan(self, window: Window) -> int:
+        """Find the packets of the whole blocks of the window; the offset behind them."""
+        rows = self._rows
         problem, at = None, window.start
         while at + 12 <= window.end:
             kind, length = struct.unpack_from(f"{self.order}II", window.buffer, at)
@@ -66,7 +69,13 @@ class PcapngWalk:
             if problem is not None:
                 break
             at += length
-        return Step(build_blocks(window, rows), at, problem)
+        self._at, self._problem = at, problem
+        return at
+
+    def take(self, window: Window) -> Step:
+        """The packets that were found since the last time, as blocks over the window's buffer."""
+        rows, self._rows = self._rows, []
+        return Step(build_blocks(window, rows), self._at, self._problem)
 
     def _open_section(self, window: Window, at: int) -> tuple[int, str | None]:
         """A section header sets the byte order and forgets the interfaces."""

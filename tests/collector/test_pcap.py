@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from collector.packets import SLACK_BYTES
-from collector.pcap import FILE_HEADER_BYTES, MAX_CAPTURED_BYTES, PcapWalk, Window
+from collector.pcap import FILE_HEADER_BYTES, MAX_CAPTURED_BYTES, PcapWalk, Step, Window
 from tests.collector.conftest import ReadCapture
 from tests.collector.frames import BEGIN_NS, pcap, pcap_header, pcap_record
 
@@ -61,6 +61,11 @@ def test_a_length_that_cannot_be_is_told_with_the_place_of_its_record(read_captu
     assert error is not None and error.offset == len(head) and str(length) in error.reason
 
 
+def step_of(walk: PcapWalk, window: Window) -> Step:
+    walk.scan(window)
+    return walk.take(window)
+
+
 def window_of(data: bytes, start: int = FILE_HEADER_BYTES) -> Window:
     buffer = bytearray(data + bytes(SLACK_BYTES))
     return Window(buffer, np.frombuffer(buffer, np.uint8), start, len(data))
@@ -70,7 +75,7 @@ def test_a_packet_is_as_long_on_the_wire_as_its_record_says_and_never_shorter_th
     data = pcap_header() + pcap_record((0, b"cut"), wire=1_500) + pcap_record((0, b"whole"), wire=0)
     walk, start = PcapWalk.begin(data) or (None, 0)
     assert walk is not None
-    block = walk.step(window_of(data, start)).blocks[0]
+    block = step_of(walk, window_of(data, start)).blocks[0]
     assert (block.captured.tolist(), block.wire.tolist()) == ([3, 5], [1_500, 5])
 
 
@@ -79,10 +84,10 @@ def test_a_walk_stops_before_an_unfinished_record_and_goes_on_when_there_is_more
     data = pcap([(BEGIN_NS, b"twelve bytes"), (BEGIN_NS + 1_000, b"")])
     walk, start = PcapWalk.begin(data) or (None, 0)
     assert walk is not None
-    step = walk.step(window_of(data[:cut], start))
+    step = step_of(walk, window_of(data[:cut], start))
     done = sum(len(block.start) for block in step.blocks)
     assert (step.problem, done) == (None, int(cut >= 52))
-    rest = walk.step(window_of(data, step.at))
+    rest = step_of(walk, window_of(data, step.at))
     assert done + sum(len(block.start) for block in rest.blocks) == 2 and rest.at == len(data)
 
 
@@ -101,50 +106,3 @@ def test_the_link_type_is_the_lower_bits_of_its_word(word: int, link_type: int) 
 )
 def test_what_is_no_whole_file_header_begins_no_walk(head: bytes) -> None:
     assert PcapWalk.begin(head) is None
-
-
-def long_capture(count: int, payload: bytes = b"\0", seconds_at: int = 10**9) -> bytes:
-    """Records of many sizes; from record `seconds_at` on, a second later."""
-    records = []
-    for number in range(count):
-        size = 60 + number * 37 % 1_400
-        head = struct.pack("<IIII", 1_800_000_000 + (number >= seconds_at), 0, size, size)
-        records.append(head + (payload * size)[:size])
-    return b"".join(records)
-
-
-def both_walks(records: bytes) -> tuple[list[int], list[int] | None]:
-    """The record offsets that the plain walk and the walk in lanes find."""
-    head = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65_535, 1)
-    found = PcapWalk.begin(head)
-    assert found is not None
-    buffer = bytearray(records + bytes(SLACK_BYTES))
-    window = Window(buffer, np.frombuffer(buffer, np.uint8), 0, len(records))
-    lanes = found[0]._walk_lanes(window)
-    return found[0]._walk(window).tolist(), None if lanes is None else lanes.tolist()
-
-
-def test_many_lanes_find_what_one_walk_finds() -> None:
-    plain, lanes = both_walks(long_capture(6_000))
-    assert len(plain) == 6_000 and lanes == plain
-
-
-def test_lanes_stop_at_a_record_that_is_cut_as_one_walk_does() -> None:
-    for cut in (1, 16, 17, 900):
-        plain, lanes = both_walks(long_capture(6_000)[:-cut])
-        assert lanes == plain
-
-
-def test_a_second_that_begins_within_the_window_does_no_harm() -> None:
-    plain, lanes = both_walks(long_capture(6_000, seconds_at=3_000))
-    assert lanes == plain
-
-
-def test_a_capture_within_a_capture_is_no_lane() -> None:
-    inner = struct.pack("<IIII", 1_800_000_000, 0, 24, 24) + bytes(24)
-    plain, lanes = both_walks(long_capture(6_000, payload=inner))
-    assert len(plain) == 6_000 and lanes in (None, plain)
-
-
-def test_a_small_window_is_walked_in_one_lane() -> None:
-    assert both_walks(long_capture(50))[1] is None

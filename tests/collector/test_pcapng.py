@@ -29,7 +29,9 @@ FIRST, SECOND = (BEGIN_NS, b"first packet!"), (BEGIN_NS + 5_000, b"second")
 
 def blocks_of(data: bytes) -> list[Block]:
     buffer = bytearray(data + bytes(SLACK_BYTES))
-    step = PcapngWalk().step(Window(buffer, np.frombuffer(buffer, np.uint8), 0, len(data)))
+    walk, window = PcapngWalk(), Window(buffer, np.frombuffer(buffer, np.uint8), 0, len(data))
+    walk.scan(window)
+    step = walk.take(window)
     assert (step.at, step.problem) == (len(data), None)
     return step.blocks
 
