@@ -23,6 +23,7 @@ MAX_RESTARTS_A_BATCH = 256
 TCP_IDLE_SECONDS, UDP_IDLE_SECONDS, CLOSED_SECONDS = 600, 120, 10
 SWEEP_SECONDS, OPENED_SECONDS, NAMED_SECONDS = 10, 0.5, 3
 READ_NOTHING, READ_BOTH = 0, 3
+FINISHED = "finished"
 NS = 10**9
 
 SERVICE_PORTS = np.zeros(65_536, bool)
@@ -139,7 +140,7 @@ class FlowTable:
     def finish(self) -> None:
         """End every flow."""
         self._end_replaced()
-        self._end(np.flatnonzero(~self.columns["ended"][: self.count]), "finished")
+        self._end(np.flatnonzero(~self.columns["ended"][: self.count]), FINISHED)
 
     def _end_replaced(self) -> None:
         """Only now, a batch later: their packets of the batch in which they were replaced were still to be read."""
@@ -186,7 +187,9 @@ class FlowTable:
             for place, row in enumerate(rows.tolist()):
                 if row in self.readers:
                     readers[place] = self.readers.pop(row)
-        self.ended.append(Ended({name: column[rows] for name, column in self.columns.items()}, readers, reason))
+        # Nothing is written any more where all rows end, and then nothing need be copied.
+        chosen = slice(0, self.count) if reason == FINISHED and len(rows) == self.count else rows
+        self.ended.append(Ended({name: column[chosen] for name, column in self.columns.items()}, readers, reason))
         self.columns["ended"][rows] = True
         self.columns["reading"][rows] = 0
         self._dead += len(rows)

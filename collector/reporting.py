@@ -168,18 +168,19 @@ class Reporter:
         ends = macs.view(np.uint64).reshape(count, 2) * np.uint64(0xC2B2AE3D27D4EB4F)
         ends ^= addresses[:, :, 0] * np.uint64(0x9E3779B97F4A7C15) ^ addresses[:, :, 1]
         own = self._own.are_own(columns["addresses"], columns["version"])
-        distinct, first, inverse = np.unique(np.where(own, ends, 0).reshape(-1), return_index=True, return_inverse=True)
+        ours = np.flatnonzero(own.reshape(-1))
+        distinct, first, inverse = np.unique(ends.reshape(-1)[ours], return_index=True, return_inverse=True)
         answers = np.zeros(len(distinct), bool)
-        for number, place in enumerate(first.tolist()):
+        for number, place in enumerate(ours[first].tolist()):
             row, side = divmod(place, 2)
-            if own[row, side]:
-                size = 4 if columns["version"][row] == 4 else 16
-                address = columns["addresses"][row, side, :size].tobytes()
-                text = socket.inet_ntop(socket.AF_INET if size == 4 else socket.AF_INET6, address)
-                mac = columns["macs"][row, side].tobytes() if columns["layer2"][row] else b""
-                answers[number] = self._inventory.device_at(mac, text).is_camera
+            size = 4 if columns["version"][row] == 4 else 16
+            address = columns["addresses"][row, side, :size].tobytes()
+            text = socket.inet_ntop(socket.AF_INET if size == 4 else socket.AF_INET6, address)
+            mac = columns["macs"][row, side].tobytes() if columns["layer2"][row] else b""
+            answers[number] = self._inventory.device_at(mac, text).is_camera
         ports = self._discovery[columns["ports"]]
-        flows: Mask = np.logical_or(answers[inverse].reshape(count, 2).any(axis=1), ports.any(axis=1))
+        flows: Mask = np.logical_or(ports[:, 0], ports[:, 1])
+        flows[ours[answers[inverse]] >> 1] = True
         return flows
 
     def _flow(

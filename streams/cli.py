@@ -40,7 +40,7 @@ app.add_typer(rules_app, name="rules")
 app.add_typer(alerts_app, name="alerts")
 
 DEMO = Path(__file__).parent / "demo" / "office.pcap"
-GC_THRESHOLDS = (500_000, 20, 100)
+GC_THRESHOLDS = (2_000_000, 10, 10)
 FAILED, USAGE, ALERTED = 1, 2, 3
 
 Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="The settings file (TOML).")]
