@@ -4,6 +4,8 @@
 import contextlib
 import datetime
 import gc
+import os
+import shutil
 import signal
 import sys
 import time
@@ -139,9 +141,16 @@ def demo(
     typer.echo(f"\nthe alerts as JSON  {alerts}\nall that was seen   {observations}", err=True)
     if run.alerts:
         gravest = in_order(run.alerts.values())[0].event.id[:8]
-        typer.echo(f"one alert whole     lenswatch alerts show {gravest}", err=True)
-        typer.echo(f"and its sources     lenswatch rules explain {gravest}", err=True)
+        typer.echo(f"one alert whole     {typed()} alerts show {gravest}", err=True)
+        typer.echo(f"and its sources     {typed()} rules explain {gravest}", err=True)
     finish(run, None)
+
+
+def typed() -> str:
+    """What to type for this command here: its name where the shell finds it, else the way to it."""
+    here = Path(sys.argv[0])
+    found = shutil.which(here.name)
+    return here.name if found is not None and Path(found).samefile(here) else os.path.relpath(here)
 
 
 def run_watch(

@@ -16,7 +16,7 @@ import msgspec
 import pytest
 
 from collector.observation import Observation
-from streams.cli import Interrupts
+from streams.cli import Interrupts, typed
 from tests.streams.command import OFFICE, PROGRAM, SECONDS, Ran, environment, last_revisions, read_alerts, run, spawn
 
 OWN_FACT = """
@@ -449,3 +449,17 @@ def test_the_store_that_a_settings_file_names_is_used(tmp_path: Path) -> None:
     first = listed.alerts[0].event.id
     for arguments in (("alerts", "show", first, "--config", config), ("alerts", "--config", config, "show", first)):
         assert run(*arguments, state=tmp_path / "state").code == 0
+
+
+def test_what_to_type_is_the_way_to_the_command_where_the_shell_does_not_find_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    command = tmp_path / "bin" / "lenswatch"
+    command.parent.mkdir()
+    command.touch(mode=0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", [str(command)])
+    monkeypatch.setenv("PATH", "/nonexistent")
+    assert typed() == "bin/lenswatch"
+    monkeypatch.setenv("PATH", str(command.parent))
+    assert typed() == "lenswatch"
