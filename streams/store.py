@@ -39,6 +39,8 @@ class AlertStore:
             self._database = sqlite3.connect(self.path, timeout=LOCK_SECONDS, isolation_level=None)
             try:
                 self._database.execute("PRAGMA journal_mode = WAL")
+                # A power cut may cost the last alerts, never the file; reading the capture again tells them again.
+                self._database.execute("PRAGMA synchronous = NORMAL")
                 self._database.executescript(SCHEMA)
             except sqlite3.Error:
                 self._database.close()
