@@ -44,6 +44,8 @@ PACKETS_OF_A_SEED = 50
 MAX_SEED_BYTES = 1 << 16
 MAX_CHANGES = 6
 MAX_CPU_SECONDS = 5.0
+# A small table: asking the system for a million rows takes longer than a mutant.
+SETTINGS = CollectorSettings(max_flows=1_000)
 """For one mutant; usual is a thousandth of it."""
 MAX_GROWTH_BYTES = 256 << 20
 WARM_UP_MUTANTS = 200
@@ -263,7 +265,7 @@ WEIGHTS = (6, 6, 3, 1, 1, 3)
 
 def watch(path: Path, fingerprints: tuple[Fingerprint, ...]) -> None:
     """A capture through the collector and out as JSON. A CaptureError is an answer; AssertionError: a sum is open."""
-    pipeline = Pipeline(CollectorSettings(), fingerprints)
+    pipeline = Pipeline(SETTINGS, fingerprints)
     encode = msgspec.json.Encoder().encode
     try:
         for block in CaptureFile(str(path)).blocks():
