@@ -46,7 +46,7 @@ class Pipeline:
         self._datagrams = tuple(each for each in dissectors if each.read_datagram is not None)
         self._numbers = {each.name: number for number, each in enumerate(dissectors, 1)}
         self._own = OwnNetworks(settings.networks)
-        self._views: dict[int, FlowView] = {}
+        self._viewed: tuple[int, FlowView] | None = None
         self._last_ns = 0
         self._report = Reporter(settings, self.inventory, self.names, self._own, tuple(self._numbers), concerns)
 
@@ -59,7 +59,7 @@ class Pipeline:
             if len(batch):
                 self._finish_ended(found)
                 self._read(batch, rows, found)
-                self._views.clear()
+                self._viewed = None
                 self._last_ns = int(batch.time_ns[-1])
                 self._say_opened(found)
         self._count(found)
@@ -185,18 +185,17 @@ class Pipeline:
         else:
             turned = fact.backward and (fact.tls is not None or fact.url is not None)
         if turned and not reader.turned:
-            reader.turned = True
-            self._views.pop(row, None)
+            reader.turned, self._viewed = True, None
         observation = self._report.fact(self._view(row, reader, values), reader, fact, at_ns, place)
         if observation is not None:
             found.append(observation)
 
     def _view(self, row: int, reader: Reader, values: FlowValues) -> FlowView:
-        """The flow in words, kept for this batch only: kept for good, it would be most of what a flow costs."""
-        view = self._views.get(row)
-        if view is None:
-            began = reader.began ^ reader.turned
-            view = self._views[row] = FlowView((began, *values[1:]), self.inventory)
+        """The flow in words; only the last is kept: kept with its flow, it would be most of what a flow costs."""
+        if self._viewed is not None and self._viewed[0] == row:
+            return self._viewed[1]
+        view = FlowView((reader.began ^ reader.turned, *values[1:]), self.inventory)
+        self._viewed = row, view
         return view
 
     def _break(
@@ -214,7 +213,7 @@ class Pipeline:
                 if isinstance(reader, StreamReader) and reader.holds:
                     self._finish_stream(reader, group.columns, place, found)
             self._report.ended(group, found)
-        self._views.clear()
+        self._viewed = None
 
     def _finish_stream(
         self, reader: StreamReader, columns: dict[str, Ints], place: int, found: list[Observation]

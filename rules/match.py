@@ -211,7 +211,8 @@ class RuleSet:
 
     def _is_nobodys(self, name: str) -> bool:
         """Whether no fact and no resemblance can be below the last two labels of a name; remembered: names repeat."""
-        zone = name[name.rfind(".", 0, max(name.rfind("."), 0)) + 1 :]
+        last = name.rfind(".")
+        zone = name[name.rfind(".", 0, last) + 1 :] if last > 0 else name
         known = self._nobodys.get(zone)
         if known is None:
             if len(self._nobodys) >= MAX_ZONES:
