@@ -145,7 +145,7 @@ class Pipeline:
     def _settle(self, row: int, reader: Reader) -> None:
         """After a packet: remember the protocol, and stop reading what is of no more use."""
         wants = reader.wants
-        if reader.noted and wants[FROM_CLIENT] and wants[FROM_SERVER]:
+        if reader.noted and not reader.turned and wants[FROM_CLIENT] and wants[FROM_SERVER]:
             return
         if reader.protocol is not None and not reader.noted:
             reader.noted = True

@@ -149,6 +149,19 @@ def test_a_wrong_guess_of_who_began_is_turned_by_what_the_bytes_say(watch: Watch
         assert each.network.direction == "outbound"
 
 
+def test_a_flow_is_turned_also_when_its_request_ends_in_a_later_segment(watch: Watch) -> None:
+    # The request line says HTTP at once; who asks is told only by the whole head.
+    talk = Talk((CAMERA, 8_000, SERVER, 50_000), handshake=False)
+    line = GET.index(b"\n") + 1
+    talk.send(1, b"")
+    talk.send(0, GET[:line])
+    talk.send(0, GET[line:])
+    talk.send(1, RESPONSE)
+    found = watch(talk.packets)
+    assert of(found, "http") and of(found, "flow")
+    assert {(each.source.ip, each.source.port) for each in found} == {(CAMERA, 8_000)}
+
+
 def test_a_dns_answer_seen_first_is_from_the_server(watch: Watch) -> None:
     [_, reply] = look_up("a.example", [SERVER], port=53)
     [dns_answer, *_] = of(watch([reply]), "dns")
