@@ -10,7 +10,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from collector.packets import HEAD_BYTES, Block, Bytes, Ints
+from collector.packets import HEAD_BYTES, Block, Bytes, Ints, pick
 
 MAX_CAPTURED_BYTES = 262_144
 """The longest packet that a record may hold (libpcap's MAXIMUM_SNAPLEN); a greater length is a broken record."""
@@ -115,13 +115,6 @@ class PcapWalk:
         head = np.ndarray((len(offsets), HEAD_BYTES), np.uint8, heads)
         block = Block(window.array, offsets + self.header, captured, wire, times, self.link_type, head)
         return Step([block], at, problem)
-
-
-def pick(array: Bytes, offsets: Ints, width: int) -> npt.NDArray[np.void]:
-    """The `width` bytes at each offset, an item each: items of one opaque type are copied whole, and fast."""
-    items: npt.NDArray[np.void] = np.ndarray((len(array) - width + 1,), f"V{width}", array.data, 0, (1,))
-    picked: npt.NDArray[np.void] = items[offsets]
-    return picked
 
 
 def too_long(captured: int) -> str:

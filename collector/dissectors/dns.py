@@ -55,7 +55,6 @@ SERVICE_PARAMETERS = {
 OPCODES = frozenset((0, 1, 2, 4, 5, 6))
 
 _HEADER = Struct(">HHHHHH")
-_QUESTION = Struct(">HH")
 _RECORD = Struct(">HHIH")
 _GROUPS = Struct(">8H")
 _ZEROS = re.compile(r"(?<![0-9a-f])0(?::0)+")
