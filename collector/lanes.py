@@ -14,7 +14,7 @@ import numpy as np
 
 from collector.packets import Bytes, Ints, pick
 
-LANE_BYTES = 1 << 15
+LANE_BYTES = 1 << 16
 MAX_SEARCH_BYTES = 1 << 12
 MIN_LANES = 16
 """Fewer lanes are walked one by one: a step of them all costs as much as so many single ones."""
