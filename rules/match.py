@@ -33,6 +33,7 @@ NAME_LOOKUP: Final = "name_lookup"
 FIRMWARE_DOWNLOAD: Final = "firmware_download"
 MAX_DATASETS: Final = 256
 MAX_ZONES: Final = 65_536
+MAX_NAMES: Final = 16_384
 NETWORK: Final = "network"
 # Names that are asked of the neighbours (RFC 6762, RFC 4795, NetBIOS), or that stand for an address, are nobody's.
 LOCAL_DATASETS: Final = frozenset(DATASET_PREFIX + name for name in ("mdns", "llmnr", "nbns"))
@@ -102,6 +103,7 @@ class RuleSet:
         self._pairs = tuple((detection, Finding(detection, digest)) for detection in self.detections)
         self._plans: dict[str, Plan] = {}
         self._nobodys: dict[str, bool] = {}
+        self._matches: dict[str, EndpointMatch | None] = {}
 
     def prepare(self) -> None:
         """Do now what the first observation would have to wait for."""
@@ -237,7 +239,7 @@ class RuleSet:
             return None, None, None
         if direction == INBOUND:
             name, url = None, None
-        match = self.endpoints.match_name(name) if name else None
+        match = self._match_name(name) if name else None
         step = None
         if url is not None:
             step = self._firmware_step(direction, url, agent, name)
@@ -246,6 +248,16 @@ class RuleSet:
         if match is None and self.endpoints.has_networks:
             match = self.endpoints.match_address(peer())
         return name, match, step
+
+    def _match_name(self, name: str) -> EndpointMatch | None:
+        """As `EndpointIndex.match_name`; remembered, because devices call the same few names."""
+        known = self._matches.get(name, self)
+        if known is not self:
+            return known  # type: ignore[return-value]
+        if len(self._matches) >= MAX_NAMES:
+            self._matches.clear()
+        match = self._matches[name] = self.endpoints.match_name(name)
+        return match
 
     def _firmware_step(
         self, direction: str | None, url: Url, agent: str | None, name: str | None
