@@ -2,6 +2,7 @@
 
 import hashlib
 import string
+from collections.abc import Callable
 from typing import Final
 
 from collector.observation import Observation
@@ -26,7 +27,7 @@ from rules.detection import Detection
 from rules.sentence import WORDS, our_side, their_side, write_reason
 from rules.sighting import Contact, Sighting
 
-_ID_DIGITS: Final = 32
+ID_DIGITS: Final = 32
 _FORMATTER: Final = string.Formatter()
 
 
@@ -38,10 +39,7 @@ class Finding:
     def __init__(self, detection: Detection, ruleset: str) -> None:
         self._detection = detection
         self.level, self.tells_steps = detection.level, detection.steps
-        self._parts = [
-            (text, WORDS[word] if word is not None else None)
-            for text, word, _, _ in _FORMATTER.parse(detection.message)
-        ]
+        self._parts = [(text, WORDS.get(word or "")) for text, word, _, _ in _FORMATTER.parse(detection.message)]
         self._rule = RuleReference(
             id=detection.id,
             name=detection.title,
@@ -84,7 +82,12 @@ class Finding:
         device = observation.device.id if observation.device else _unnamed_device(observation)
         fold = self._detection.fold
         text = "\0".join((self._detection.id, device, fold, fold_key(seen, fold), str(window)))
-        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_ID_DIGITS]
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:ID_DIGITS]
+
+
+def fill(template: str, word: Callable[[str], str]) -> str:
+    """A message with its words filled in."""
+    return "".join(text + word(name) if name is not None else text for text, name, _, _ in _FORMATTER.parse(template))
 
 
 def fold_key(seen: Sighting, fold: str) -> str:

@@ -4,11 +4,13 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from rules.detection import Detection, read_detections
+from rules.correlation import Correlation, link
+from rules.detection import Detection
 from rules.endpoints import EndpointIndex
 from rules.errors import RuleError, RuleErrors
 from rules.factbook import SHIPPED, Facts, read_facts
 from rules.match import RuleSet
+from rules.rulebook import read_rulebook
 
 SHIPPED_DETECTIONS = Path(__file__).parent / "detections"
 
@@ -31,17 +33,36 @@ def load_rules(folders: Sequence[Path] = ()) -> RuleSet:
     except RuleErrors as wrong:
         errors += wrong.errors
     detections: dict[str, Detection] = {}
+    correlations: dict[str, Correlation] = {}
     for folder in detection_folders:
         try:
-            detections |= {detection.id: detection for detection in read_detections(folder)}
+            book = read_rulebook(folder)
         except RuleErrors as wrong:
             errors += wrong.errors
+        else:
+            detections |= {detection.id: detection for detection in book.detections}
+            correlations |= {correlation.head.id: correlation for correlation in book.correlations}
     if not detections and not errors:
         errors.append(RuleError(detection_folders[0], "", "holds no detections (**/*.yml); nothing would be found"))
+    linked = [] if errors else _link(correlations, detections, errors)
     if errors or facts is None or endpoints is None:
         raise RuleErrors(errors)
     in_order = sorted(detections.values(), key=lambda detection: detection.id)
-    return RuleSet(facts, endpoints, in_order, _digest(facts, in_order))
+    heads = [correlation.head for correlation in linked]
+    return RuleSet(facts, endpoints, in_order, _digest(facts, (*in_order, *heads)), linked)
+
+
+def _link(
+    correlations: dict[str, Correlation], detections: dict[str, Detection], errors: list[RuleError]
+) -> list[Correlation]:
+    """The correlations in order of id, each with the detections behind its rules; what is wrong goes to `errors`."""
+    linked = []
+    for _, correlation in sorted(correlations.items()):
+        try:
+            linked.append(link(correlation, detections.values()))
+        except RuleErrors as wrong:
+            errors += wrong.errors
+    return linked
 
 
 def index_endpoints(facts: Facts) -> EndpointIndex:

@@ -17,6 +17,8 @@ import msgspec
 
 from collector.observation import DATASET_PREFIX, Observation, Url
 from rules.alert import Alert, ListingBasis, Lookalike
+from rules.correlate import Occurrence
+from rules.correlation import Correlation
 from rules.detection import Detection
 from rules.endpoints import CUSTOMER_ROLE, EndpointIndex, EndpointMatch, normalise_name
 from rules.fact import AsNumber, Entity
@@ -39,15 +41,36 @@ LOCAL_SUFFIXES: Final = (".arpa", ".local")
 _DNS: Final = DATASET_PREFIX + "dns"
 _AS_NUMBER = re.compile(r"(?:AS)?(\d{1,10})", re.IGNORECASE)
 
-Pair = tuple[Detection, Finding]
+
+class _Feed(NamedTuple):
+    """A detection as one of a correlation's rules: the `number`th."""
+
+    correlation: Correlation
+    finding: Finding
+    number: int
+
+
+class _Question(NamedTuple):
+    """A detection to be asked, and what follows when it fires: an alert, unless it only feeds, and what it feeds."""
+
+    detection: Detection
+    finding: Finding | None
+    feeds: tuple[_Feed, ...]
 
 
 class _Plan(NamedTuple):
     """The detections that a dataset's observations are asked of: by what the facts said of the observation."""
 
-    contact: tuple[Pair, ...]
-    lookalike: tuple[Pair, ...]
-    neither: tuple[Pair, ...]
+    contact: tuple[_Question, ...]
+    lookalike: tuple[_Question, ...]
+    neither: tuple[_Question, ...]
+
+
+class Judgement(NamedTuple):
+    """What the rules say of one observation: the detections that fired, and what they feed to correlations."""
+
+    hits: list["Hit"]
+    occurrences: list[Occurrence]
 
 
 class Hit:
@@ -100,15 +123,22 @@ class Lookup(msgspec.Struct, omit_defaults=True, kw_only=True):
 
 
 class RuleSet:
-    """All facts and detections, ready to match. `digest` is the SHA-256 over all of them."""
+    """All facts, detections and linked correlations, ready to match. `digest` is the SHA-256 over all of them."""
 
-    def __init__(self, facts: Facts, endpoints: EndpointIndex, detections: Sequence[Detection], digest: str) -> None:
+    def __init__(
+        self,
+        facts: Facts,
+        endpoints: EndpointIndex,
+        detections: Sequence[Detection],
+        digest: str,
+        correlations: Sequence[Correlation] = (),
+    ) -> None:
         self.facts, self.endpoints, self.digest = facts, endpoints, digest
-        self.detections = tuple(detections)
+        self.detections, self.correlations = tuple(detections), tuple(correlations)
         self._firmware = FirmwareIndex(facts.endpoints)
         self._lookalikes = Lookalikes(facts.endpoints, facts.entities)
         self._standings = Standings(facts.entities, facts.programmes)
-        self._pairs = tuple((detection, Finding(detection, digest)) for detection in self.detections)
+        self._questions = self._ask()
         self._plans: dict[str, _Plan] = {}
         self._nobodys: dict[str, bool] = {}
 
@@ -122,22 +152,35 @@ class RuleSet:
 
     def hits(self, observation: Observation, on: datetime.date | None = None) -> list[Hit]:
         """As `match`, with each alert still to be made: one that only counts need not be."""
+        return self.judge(observation, on).hits
+
+    def judge(self, observation: Observation, on: datetime.date | None = None) -> Judgement:
+        """As `hits`, with what is fed to the correlations; counting that is for whoever keeps the windows."""
         dataset = observation.event.dataset
         plan = self._plans.get(dataset) or self._plan(dataset)
         name, contact = self._look(observation)
         if contact is not None:
-            pairs = plan.neither if contact.endpoint.confidence == "background" else plan.contact
+            questions = plan.neither if contact.endpoint.confidence == "background" else plan.contact
             lookalike = None
         else:
             lookalike = self._resembles(name) if name else None
-            pairs = plan.lookalike if lookalike else plan.neither
-        if not pairs:
-            return []
+            questions = plan.lookalike if lookalike else plan.neither
+        found = Judgement([], [])
+        if not questions:
+            return found
         seen = Sighting(observation, name, contact, None, lookalike)
         if contact is not None:
             day = on or observation.timestamp.astimezone(datetime.UTC).date()
             seen.standing = self._standings.on(contact.endpoint.entity, day)
-        return [Hit(finding, seen) for detection, finding in pairs if detection.fires(seen)]
+        for detection, finding, feeds in questions:
+            if detection.fires(seen):
+                if finding is not None:
+                    found.hits.append(Hit(finding, seen))
+                for correlation, total, number in feeds:
+                    group = correlation.group(number, seen)
+                    if group is not None:
+                        found.occurrences.append(Occurrence(correlation, total, number, seen, group))
+        return found
 
     def contact(self, observation: Observation) -> Contact | None:
         """The company's endpoint that the observation touched: by name first, then by a network fact."""
@@ -171,11 +214,26 @@ class RuleSet:
             answer.listings = self._standings.on(entity, on or datetime.date.max).listings
         return answer
 
+    def _ask(self) -> tuple[_Question, ...]:
+        """Each detection once: those that make alerts, then those that only feed a correlation."""
+        feeds: dict[str, list[_Feed]] = {}
+        asked = {detection.id: detection for detection in self.detections}
+        for correlation in self.correlations:
+            finding = Finding(correlation.head, self.digest)
+            for number, detection in enumerate(correlation.feeds):
+                asked.setdefault(detection.id, detection)
+                feeds.setdefault(detection.id, []).append(_Feed(correlation, finding, number))
+        alone = {detection.id for detection in self.detections}
+        return tuple(
+            _Question(each, Finding(each, self.digest) if name in alone else None, tuple(feeds.get(name, ())))
+            for name, each in asked.items()
+        )
+
     def _plan(self, dataset: str) -> _Plan:
         service = dataset.removeprefix(DATASET_PREFIX)
-        asked = [pair for pair in self._pairs if pair[0].service in (None, service)]
+        asked = [each for each in self._questions if each.detection.service in (None, service)]
         plan = _Plan(*(
-            tuple(pair for pair in asked if pair[0].category in (None, category))
+            tuple(each for each in asked if each.detection.category in (None, category))
             for category in ("contact", "lookalike", None)
         ))  # fmt: skip
         if len(self._plans) < MAX_DATASETS:

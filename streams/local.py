@@ -17,8 +17,10 @@ from collector.observation import Observation
 from collector.packets import Block
 from collector.pipeline import Pipeline
 from rules.alert import Alert
-from rules.match import RuleSet
+from rules.correlate import CorrelationHit
+from rules.match import Hit, RuleSet
 from streams.geo import GeoFiles
+from streams.processors.correlate import Correlate
 from streams.processors.enrich import enrich
 from streams.processors.fold import Fold
 from streams.settings import Settings
@@ -83,7 +85,7 @@ class LocalWatch:
         self.rules, self.on, self.observations = rules, on, observations
         # Where nobody takes every observation, only those that a detection may ask about need be made.
         self.pipeline = Pipeline(settings.collector, read_fingerprints(), None if observations else rules.concerns)
-        self.fold = Fold()
+        self.fold, self.correlate = Fold(), Correlate()
         self.geo = GeoFiles(settings.geo.asn, settings.geo.country)
         self.run = Run(self.pipeline.ledger)
 
@@ -115,12 +117,14 @@ class LocalWatch:
         return self.run
 
     def _take(self, found: list[Observation], alerts: Sequence[Output]) -> None:
-        run, hits, on = self.run, self.rules.hits, self.on
+        run, judge, on = self.run, self.rules.judge, self.on
         if self.geo.present:
             found = [enrich(observation, self.geo.look_up) for observation in found]
         news: list[Alert] = []
         for observation in found:
-            for hit in hits(observation, on):
+            fired, occurrences = judge(observation, on)
+            hits: list[Hit | CorrelationHit] = [*fired, *self.correlate.add(occurrences)]
+            for hit in hits:
                 run.matched += 1
                 if not self.fold.counts(hit):
                     added = self.fold.add(hit.alert())

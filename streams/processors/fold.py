@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from rules.alert import LEVELS, MAX_RELATED, WINDOW_SECONDS, Alert, AlertDetail, Related, Step
+from rules.correlate import CorrelationHit
 from rules.match import Hit
 
 MAX_FINDINGS = 100_000
@@ -73,7 +74,7 @@ class Fold:
         self._told[key] = merged.lenswatch.count
         return [*news, merged]
 
-    def counts(self, hit: Hit) -> bool:
+    def counts(self, hit: Hit | CorrelationHit) -> bool:
         """Whether a hit is no more than one more of an open finding. Then it is counted, and no alert need be made."""
         known = self._open.get(hit.id)
         if known is None or hit.observation.timestamp.timestamp() >= self._sweep_at:
@@ -155,7 +156,7 @@ class Repeats:
         return msgspec.structs.replace(alert, lenswatch=detail)
 
 
-def related_has(related: Related, hit: Hit) -> bool:
+def related_has(related: Related, hit: Hit | CorrelationHit) -> bool:
     """Whether a finding already names every address and name of a hit, or has no room for more."""
     observation, hosts = hit.observation, related.hosts or ()
     if len(related.ip) < MAX_RELATED:

@@ -11,7 +11,11 @@ VOCABULARY = ("collector.observation", "collector.errors")
 DOORS = {
     "collector": ("collector",),
     "rules": ("rules", *VOCABULARY),
-    "streams": ("streams", "rules.alert", "rules.load", "rules.match", "rules.errors", "rules.check", *VOCABULARY),
+    "streams": (
+        "streams",
+        *(f"rules.{door}" for door in ("alert", "load", "match", "errors", "check", "correlate", "pack")),
+        *VOCABULARY,
+    ),
 }
 # The wiring joins the floors, so it may go through more doors than the rest of its package.
 WIRING = ("streams.local", "streams.cli", "streams.demo", "streams.settings", "streams.doctor")
