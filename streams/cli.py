@@ -26,6 +26,7 @@ from rules.alert import LEVELS, Alert
 from rules.cli import app as rules_app
 from rules.cli import read_day
 from rules.load import load_rules
+from streams.geo_cli import app as geo_app
 from streams.local import LocalWatch, Output, Run, open_source
 from streams.screen import fill, in_order, print_alerts, printable, screen_width, story, story_text, summary_lines
 from streams.settings import Settings, load_settings, state_folder
@@ -40,6 +41,7 @@ app = typer.Typer(
 alerts_app = typer.Typer(rich_markup_mode=None, help="The alerts so far: list them, show one.")
 app.add_typer(rules_app, name="rules")
 app.add_typer(alerts_app, name="alerts")
+app.add_typer(geo_app, name="geo")
 
 DEMO = Path(__file__).parent / "demo" / "office.pcap"
 GC_THRESHOLDS = (2_000_000, 10, 10)

@@ -37,7 +37,8 @@ class Output(Protocol):
 @dataclasses.dataclass(slots=True)
 class Run:
     """What one run came to. `alerts` holds the last revision of each finding; `matched` = `told` + `folded`, or the
-    ledger is open."""
+    ledger is open. `geo`: addresses of which something is not known, and files taken or refused; `uncounted`: what
+    correlations let go, by reason."""
 
     ledger: Ledger
     problems: list[str] = dataclasses.field(default_factory=list)
@@ -49,6 +50,8 @@ class Run:
     devices: int = 0
     seconds: float = 0.0
     interrupted: bool = False
+    geo: Counter[str] = dataclasses.field(default_factory=Counter)
+    uncounted: Counter[str] = dataclasses.field(default_factory=Counter)
 
     def by_level(self) -> Counter[str]:
         """Findings by level."""
@@ -87,7 +90,7 @@ class LocalWatch:
         self.pipeline = Pipeline(settings.collector, read_fingerprints(), None if observations else rules.concerns)
         self.fold, self.correlate = Fold(), Correlate()
         self.geo = GeoFiles(settings.geo.asn, settings.geo.country)
-        self.run = Run(self.pipeline.ledger)
+        self.run = Run(self.pipeline.ledger, geo=self.geo.counts, uncounted=self.correlate.counts)
 
     def watch(
         self,
@@ -118,8 +121,10 @@ class LocalWatch:
 
     def _take(self, found: list[Observation], alerts: Sequence[Output]) -> None:
         run, judge, on = self.run, self.rules.judge, self.on
-        if self.geo.present:
-            found = [enrich(observation, self.geo.look_up) for observation in found]
+        problem = self.geo.refresh()
+        if problem is not None:
+            run.problems.append(problem)
+        found = [enrich(observation, self.geo.look_up) for observation in found]
         news: list[Alert] = []
         for observation in found:
             fired, occurrences = judge(observation, on)

@@ -247,6 +247,10 @@ def summary_lines(run: Run) -> list[str]:
     counts = ledger.seen().most_common()
     told = ", ".join(f"{count:,} {dataset.removeprefix('lenswatch.')}" for dataset, count in counts)
     lines.append(f"observations  {sum(ledger.seen().values()):,}{f' ({told})' if told else ''}")
+    for words, counted in (("geo", run.geo), ("not counted", run.uncounted)):
+        told = ", ".join(f"{count:,} {reason.replace('_', ' ')}" for reason, count in sorted(counted.items()) if count)
+        if told:
+            lines.append(f"{words:<13} {told}")
     levels = run.by_level()
     told = ", ".join(f"{levels[level]:,} {level}" for level in COLOURS if levels[level])
     lines.append(f"alerts        {len(run.alerts):,}{f' ({told})' if told else ''}")
