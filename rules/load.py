@@ -1,6 +1,7 @@
 """Folders of facts and detections → RuleSet. Everything that is wrong is said at once, with file and place."""
 
 import hashlib
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,16 +11,18 @@ from rules.endpoints import EndpointIndex
 from rules.errors import RuleError, RuleErrors
 from rules.factbook import SHIPPED, Facts, read_facts
 from rules.match import RuleSet
+from rules.pack import unpack
 from rules.rulebook import read_rulebook
 
 SHIPPED_DETECTIONS = Path(__file__).parent / "detections"
 
 
-def load_rules(folders: Sequence[Path] = ()) -> RuleSet:
+def load_rules(folders: Sequence[Path] = (), shipped: bool = True) -> RuleSet:
     """The shipped facts and detections, then those of each folder (`facts/**/*.toml`, `detections/**/*.yml`), which
-    add, and override by id. Raises RuleErrors with all that is wrong; no detections at all is wrong."""
+    add, and override by id. Raises RuleErrors with all that is wrong; no detections at all is wrong. Without `shipped`
+    the first folder is what the others add to."""
     errors: list[RuleError] = []
-    fact_folders, detection_folders = [SHIPPED], [SHIPPED_DETECTIONS]
+    fact_folders, detection_folders = ([SHIPPED], [SHIPPED_DETECTIONS]) if shipped else ([], [])
     for folder in folders:
         inner = [folder / "facts", folder / "detections"]
         if not any(place.is_dir() for place in inner):
@@ -43,7 +46,13 @@ def load_rules(folders: Sequence[Path] = ()) -> RuleSet:
             detections |= {detection.id: detection for detection in book.detections}
             correlations |= {correlation.head.id: correlation for correlation in book.correlations}
     if not detections and not errors:
-        errors.append(RuleError(detection_folders[0], "", "holds no detections (**/*.yml); nothing would be found"))
+        errors.append(
+            RuleError(
+                (*detection_folders, SHIPPED_DETECTIONS)[0],
+                "",
+                "holds no detections (**/*.yml); nothing would be found",
+            )
+        )
     linked = [] if errors else _link(correlations, detections, errors)
     if errors or facts is None or endpoints is None:
         raise RuleErrors(errors)
@@ -63,6 +72,44 @@ def _link(
         except RuleErrors as wrong:
             errors += wrong.errors
     return linked
+
+
+def collect_files(folders: Sequence[Path] = ()) -> dict[str, bytes]:
+    """All files of the shipped facts and detections, and of the folders', by their names in a pack. Raises RuleErrors
+    that names a file that cannot be read."""
+    layers = [{"facts": SHIPPED, "detections": SHIPPED_DETECTIONS}]
+    layers += [{kind: folder / kind for kind in ("facts", "detections")} for folder in folders]
+    files: dict[str, bytes] = {}
+    for number, layer in enumerate(layers):
+        for kind, folder in layer.items():
+            for path in sorted(folder.rglob("*")):
+                try:
+                    if path.is_file() and "__pycache__" not in path.parts:
+                        files[f"{number}/{kind}/{path.relative_to(folder).as_posix()}"] = path.read_bytes()
+                except OSError as error:
+                    raise RuleErrors([RuleError(path, "", f"cannot be read: {error.strerror or error}")]) from error
+    return files
+
+
+def load_pack(content: bytes) -> RuleSet:
+    """The rules of a pack, whole or not at all. Raises PackError, or RuleErrors with all that is wrong."""
+    files = unpack(content)
+    with tempfile.TemporaryDirectory(prefix="lenswatch-rules-") as name:
+        base = Path(name)
+        for place, inner in files.items():
+            path = base / place
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(inner)
+        layers = sorted({place.partition("/")[0] for place in files}, key=int)
+        try:
+            return load_rules([base / layer for layer in layers], shipped=False)
+        except RuleErrors as wrong:
+            raise RuleErrors([_in_pack(base, error) for error in wrong.errors]) from wrong
+
+
+def _in_pack(base: Path, error: RuleError) -> RuleError:
+    path = error.path.relative_to(base) if error.path.is_relative_to(base) else error.path
+    return RuleError(path, error.place, error.reason)
 
 
 def index_endpoints(facts: Facts) -> EndpointIndex:
