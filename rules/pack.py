@@ -8,7 +8,9 @@ it, because a zip file with a broken directory may still be one, of fewer files.
 
 import hashlib
 import io
+import lzma
 import re
+import struct
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -24,6 +26,11 @@ MAX_UNPACKED_BYTES: Final = 256 << 20
 MAX_NAME_LENGTH: Final = 512
 # The first time that a zip file can say, so that the same files give the same bytes.
 _TIME: Final = (1980, 1, 1, 0, 0, 0)
+# All that zipfile is known to raise at bytes that only resemble a zip file.
+BROKEN: Final = (
+    zipfile.BadZipFile, zlib.error, struct.error, lzma.LZMAError, EOFError, OSError, NotImplementedError, RuntimeError,
+    ValueError, KeyError, IndexError, OverflowError,
+)  # fmt: skip
 _NAME: Final = re.compile(r"\d{1,3}/(facts|detections)(/[^/\\:\x00-\x1f\x7f]+)+")
 
 
@@ -77,7 +84,7 @@ def unpack(content: bytes) -> dict[str, bytes]:
             for entry in entries:
                 files[entry.filename] = _read(archive, entry, min(room, MAX_FILE_BYTES))
                 room -= len(files[entry.filename])
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
+    except BROKEN as error:
         raise PackError(f"no pack that can be read: {error}") from error
     if digest_of(files).encode() != digest:
         raise PackError("its files are not those that it was made of: broken on the way; publish it again")
