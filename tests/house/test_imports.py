@@ -7,7 +7,7 @@ import pytest
 
 from tests.house.tree import PACKAGES, ROOT, imported, is_at_or_below, modules, obey, parse, plant, python_files
 
-VOCABULARY = ("collector.observation", "collector.errors")
+VOCABULARY = ("collector.observation", "collector.errors", "collector.record", "collector.kafka_settings")
 DOORS = {
     "collector": ("collector",),
     "rules": ("rules", *VOCABULARY),
