@@ -1,0 +1,126 @@
+"""The rules' journey: a pack is put on a compacted topic of one partition, and every worker takes the newest.
+
+A record's value is the pack (`rules.pack`), its headers say `schema` (1), `digest` (of the files) and `ruleset` (the
+digest of the facts and detections as a worker tells it). A pack is taken whole or not at all, and one that is refused
+leaves in force what was.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from collector.errors import LenswatchError
+from collector.kafka_settings import KafkaSettings
+from rules.load import load_pack
+from rules.match import RuleSet
+from rules.pack import MAX_PACK_BYTES, digest_of, unpack
+from streams.connection import client_options, reaching
+from streams.topics import RULES
+
+SCHEMA: Final = b"1"
+KEY: Final = b"rules"
+MAX_RECORD_BYTES: Final = MAX_PACK_BYTES + (64 << 10)
+POLL_MS: Final = 1_000
+
+Take = Callable[[RuleSet], None]
+Refuse = Callable[[str], None]
+
+
+class Published(NamedTuple):
+    """A pack that is on its way: the digest over its files, that of the rules in it, and its place on the topic."""
+
+    digest: str
+    ruleset: str
+    offset: int
+    size_bytes: int
+
+
+async def publish(kafka: KafkaSettings, packed: bytes) -> Published:
+    """Put a pack on the topic, once it is known that it can be loaded. Raises PackError, RuleErrors, or LenswatchError
+    that names the broker."""
+    digest, ruleset = digest_of(unpack(packed)), load_pack(packed).digest
+    headers = [("schema", SCHEMA), ("digest", digest.encode()), ("ruleset", ruleset.encode())]
+    with reaching(kafka):
+        producer = AIOKafkaProducer(
+            **client_options(kafka), acks="all", enable_idempotence=True, max_request_size=MAX_RECORD_BYTES
+        )
+        await producer.start()
+        try:
+            sent = await producer.send_and_wait(RULES, packed, KEY, 0, headers=headers)
+        finally:
+            await producer.stop()
+    return Published(digest, ruleset, sent.offset, len(packed))
+
+
+def load(record: Any) -> RuleSet:
+    """The rules of a record, ready to match. Raises LenswatchError that says what is wrong with it."""
+    headers = dict(record.headers)
+    if headers.get("schema") != SCHEMA:
+        said = (headers.get("schema") or b"")[:20]
+        raise LenswatchError(f"{RULES} at {record.offset}: schema {said!r}; upgrade the worker")
+    try:
+        rules = load_pack(record.value)
+    except LenswatchError as error:
+        first, *rest = str(error).splitlines()
+        more = f" (and {len(rest)} more)" if rest else ""
+        raise LenswatchError(f"{RULES} at {record.offset}: {first}{more}") from error
+    rules.prepare()
+    return rules
+
+
+class RulesTopic:
+    """A reader of the topic, of its own: it joins no group and commits nothing."""
+
+    def __init__(self, kafka: KafkaSettings) -> None:
+        self._kafka = kafka
+        self._place = TopicPartition(RULES, 0)
+        self._consumer = AIOKafkaConsumer(
+            **client_options(kafka),
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            max_partition_fetch_bytes=MAX_RECORD_BYTES,
+        )
+
+    async def __aenter__(self) -> "RulesTopic":
+        with reaching(self._kafka):
+            await self._consumer.start()
+            self._consumer.assign([self._place])
+            await self._consumer.seek_to_beginning(self._place)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._consumer.stop()
+
+    async def current(self) -> Any | None:
+        """The newest pack's record that is there now, or None. Raises LenswatchError."""
+        newest = None
+        with reaching(self._kafka):
+            end = (await self._consumer.end_offsets([self._place]))[self._place]
+            while await self._consumer.position(self._place) < end:
+                newest = await self._next() or newest
+        return newest
+
+    async def follow(self, take: Take, refuse: Refuse) -> None:
+        """Hand on the rules of each pack that comes, for as long as the task runs; refused ones in a line."""
+        while True:
+            record = await self._next()
+            if record is not None:
+                await hand_on(record, take, refuse)
+
+    async def _next(self) -> Any | None:
+        """The newest of the records that have come, or None after a second."""
+        found = await self._consumer.getmany(self._place, timeout_ms=POLL_MS)
+        packs = [each for each in found.get(self._place, ()) if each.key == KEY and each.value]
+        return packs[-1] if packs else None
+
+
+async def hand_on(record: Any, take: Take, refuse: Refuse, load: Callable[[Any], RuleSet] = load) -> None:
+    """Load the rules of a record beside the work, and take them; or refuse them and say why."""
+    try:
+        rules = await asyncio.to_thread(load, record)
+    except LenswatchError as error:
+        refuse(str(error))
+    else:
+        take(rules)
