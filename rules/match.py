@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from collector.observation import DATASET_PREFIX, Observation, Url
-from rules.alert import Alert, ListingBasis, Lookalike, Verdict
+from rules.alert import Alert, ListingBasis, Lookalike, MilitaryBasis, Verdict
 from rules.court import Court
 from rules.detection import Detection
 from rules.endpoints import CUSTOMER_ROLE, EndpointIndex, EndpointMatch, normalise_name
@@ -159,6 +159,10 @@ class RuleSet:
     def contact(self, observation: Observation) -> Contact | None:
         """The company's endpoint that the observation touched: by name first, then by a network fact."""
         return self._look(observation)[1]
+
+    def military_link(self, entity: str, on: datetime.date) -> MilitaryBasis | None:
+        """The official finding of a day or before that ties a company to armed forces."""
+        return self._standings.on(entity, on).military_link
 
     def judged(self, observation: Observation, on: datetime.date | None = None) -> tuple[list[Verdict], str | None]:
         """What an observation means for this organisation, whether a detection asks for it or not: the verdicts, and

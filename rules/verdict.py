@@ -12,13 +12,17 @@ from typing import Final, NamedTuple
 import msgspec
 
 from rules.alert import OwnershipLink, Verdict
+from rules.fact import ACTIVITIES as ACTIVITIES
 from rules.fact import OUTCOMES, Act, Entity, Listing, Programme, Reach
+from rules.fact import USE_CLASSES as USE_CLASSES
 from rules.factbook import Facts
 from rules.listing import applies
 from rules.ownership import SURE, Ownership
 
 # A look-up, a time server and a name server of the company are evidence of use and nothing more.
 EVIDENCE_ONLY: Final = frozenset({"name_lookup", "time_sync", "ddns"})
+# The device itself is the matter, and who made it.
+MADE_ACTIVITIES: Final = frozenset({"device_present", "new_device"})
 EVIDENCE_WORDS: Final = "It is evidence that a device uses {company}, and nothing more."
 MADE, OPERATES, HOSTS, CARRIES = "made", "operates", "hosts", "carries"
 NAMING: Final = {
@@ -316,6 +320,11 @@ LISTED: Final = frozenset(
      "other_list"}
 )  # fmt: skip
 UNREACHED: Final = frozenset({"not_found", "not_checked"})
+
+
+def telling_first(verdict: Verdict) -> tuple[bool, int]:
+    """The order in which activities tell: acts before what is evidence only, the strongest first."""
+    return verdict.activity in EVIDENCE_ONLY, rank(verdict.outcome)
 
 
 def rank(outcome: str) -> int:

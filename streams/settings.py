@@ -11,8 +11,8 @@ from rules.court import Organisation, Site, UseClass
 
 
 class RulesSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`[rules]`: further folders of facts and detections, as --rules adds them; who we are (`profiles`, and `use_class`:
-    what the cameras are for), at some `sites` another; and the files of our waivers."""
+    """`[rules]`: further folders of facts and detections, as --rules adds them; who we are (`profiles`), and what the
+    cameras are for (`use_class`), at some `sites` another; and the files of our waivers."""
 
     folders: tuple[Path, ...] = ()
     profiles: tuple[str, ...] = ()
