@@ -18,6 +18,7 @@ import msgspec
 from collector.observation import Observation
 from rules.alert import WINDOW_SECONDS, Alert, CorrelationBasis
 from rules.correlation import Correlation
+from rules.court import Court
 from rules.finding import ID_DIGITS, Finding, fill
 from rules.sentence import WORDS
 from rules.sighting import Sighting
@@ -63,12 +64,18 @@ class Tally(NamedTuple):
 class Occurrence:
     """A rule that a correlation names fired. Counting it is the state's part (`count`)."""
 
-    __slots__ = ("_feed", "_finding", "correlation", "device", "group", "seen")
+    __slots__ = ("_court", "_feed", "_finding", "correlation", "device", "group", "seen")
 
     def __init__(
-        self, correlation: Correlation, finding: Finding, feed: int, seen: Sighting, group: tuple[str, ...]
+        self,
+        correlation: Correlation,
+        finding: Finding,
+        feed: int,
+        seen: Sighting,
+        group: tuple[str, ...],
+        court: Court,
     ) -> None:
-        self.correlation, self.seen, self.group = correlation, seen, group
+        self.correlation, self.seen, self.group, self._court = correlation, seen, group, court
         self.device = seen.observation.device.id if seen.observation.device else ""
         self._finding, self._feed = finding, feed
 
@@ -97,16 +104,16 @@ class Occurrence:
         return [self._hit(tally) for tally in fulfilled(window, grain, at, correlation)], changed
 
     def _hit(self, tally: Tally) -> "CorrelationHit":
-        return CorrelationHit(self, self._finding, tally)
+        return CorrelationHit(self, self._finding, tally, self._court)
 
 
 class CorrelationHit:
     """A correlation was fulfilled: as `rules.match.Hit`, and like it an alert only when one is asked for."""
 
-    __slots__ = ("_finding", "_occurrence", "_tally", "id", "seen")
+    __slots__ = ("_court", "_finding", "_occurrence", "_tally", "id", "seen")
 
-    def __init__(self, occurrence: Occurrence, finding: Finding, tally: Tally) -> None:
-        self._occurrence, self._finding, self._tally = occurrence, finding, tally
+    def __init__(self, occurrence: Occurrence, finding: Finding, tally: Tally, court: Court) -> None:
+        self._occurrence, self._finding, self._tally, self._court = occurrence, finding, tally, court
         self.seen = occurrence.seen
         day = int(tally.at.timestamp() // WINDOW_SECONDS)
         text = "\0".join((occurrence.correlation.head.id, *occurrence.group, str(day)))
@@ -116,6 +123,16 @@ class CorrelationHit:
     def observation(self) -> Observation:
         """The observation that came in last."""
         return self.seen.observation
+
+    @property
+    def device(self) -> str:
+        """The id of the device whose finding it is."""
+        return self._occurrence.device
+
+    @property
+    def waiver(self) -> str | None:
+        """None: what a waiver covers was not counted."""
+        return None
 
     @property
     def level(self) -> str:
@@ -147,6 +164,7 @@ class CorrelationHit:
             rules=[feed.title for feed in correlation.feeds],
             values=values[:MAX_TOLD_VALUES] if correlation.kind == "value_count" else None,
         )
+        self._court.verdicts(self.seen)
         alert = self._finding.alert(self.seen, self.id)
         detail = msgspec.structs.replace(
             alert.lenswatch,

@@ -1,26 +1,39 @@
 """Folders of facts and detections → RuleSet. Everything that is wrong is said at once, with file and place."""
 
+import datetime
 import hashlib
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from rules.correlation import Correlation, link
+from rules.court import ANYBODY, Court, Organisation
 from rules.detection import Detection
 from rules.endpoints import EndpointIndex
-from rules.errors import RuleError, RuleErrors
+from rules.errors import RuleError, RuleErrors, known_word
 from rules.factbook import SHIPPED, Facts, read_facts
+from rules.knowledge import known_at
 from rules.match import RuleSet
 from rules.pack import unpack
 from rules.rulebook import read_rulebook
+from rules.scenario import assume
+from rules.verdict import Judge
+from rules.waivers import read_waivers
 
 SHIPPED_DETECTIONS = Path(__file__).parent / "detections"
 
 
-def load_rules(folders: Sequence[Path] = (), shipped: bool = True) -> RuleSet:
+def load_rules(
+    folders: Sequence[Path] = (),
+    organisation: Organisation = ANYBODY,
+    waivers: Sequence[Path] = (),
+    known: datetime.date | None = None,
+    shipped: bool = True,
+) -> RuleSet:
     """The shipped facts and detections, then those of each folder (`facts/**/*.toml`, `detections/**/*.yml`), which
-    add, and override by id. Raises RuleErrors with all that is wrong; no detections at all is wrong. Without `shipped`
-    the first folder is what the others add to."""
+    add, and override by id; who we are, and the files of our waivers. `known`: with the law as it could be known on
+    that day. Raises RuleErrors with all that is wrong; no detections at all is wrong. Raises SettingsError for a
+    profile that there is not. Without `shipped` the first folder is what the others add to."""
     errors: list[RuleError] = []
     fact_folders, detection_folders = ([SHIPPED], [SHIPPED_DETECTIONS]) if shipped else ([], [])
     for folder in folders:
@@ -58,7 +71,12 @@ def load_rules(folders: Sequence[Path] = (), shipped: bool = True) -> RuleSet:
         raise RuleErrors(errors)
     in_order = sorted(detections.values(), key=lambda detection: detection.id)
     heads = [correlation.head for correlation in linked]
-    return RuleSet(facts, endpoints, in_order, _digest(facts, (*in_order, *heads)), linked)
+    organisation.check(facts)
+    exceptions = read_waivers(waivers, facts)
+    if known is not None:
+        facts = known_at(facts, known)
+    court = Court(Judge(facts), organisation, exceptions)
+    return RuleSet(facts, endpoints, in_order, _digest(facts, (*in_order, *heads)), court, linked)
 
 
 def _link(
@@ -72,6 +90,17 @@ def _link(
         except RuleErrors as wrong:
             errors += wrong.errors
     return linked
+
+
+def under_scenario(rules: RuleSet, id: str, begins: datetime.date) -> RuleSet:
+    """The same rules over the facts and waivers as a scenario changes them from a day on. Raises LenswatchError that
+    lists the scenarios where there is none of this id."""
+    scenario = rules.facts.scenarios[known_word(id, rules.facts.scenarios, "scenario")]
+    facts = assume(rules.facts, scenario, begins)
+    court = Court(Judge(facts), rules.court.organisation, rules.court.waivers.ended(scenario.waivers_ended, begins))
+    heads = [correlation.head for correlation in rules.correlations]
+    digest = _digest(facts, (*rules.detections, *heads))
+    return RuleSet(facts, rules.endpoints, rules.detections, digest, court, rules.correlations)
 
 
 def collect_files(folders: Sequence[Path] = ()) -> dict[str, bytes]:
@@ -91,8 +120,9 @@ def collect_files(folders: Sequence[Path] = ()) -> dict[str, bytes]:
     return files
 
 
-def load_pack(content: bytes) -> RuleSet:
-    """The rules of a pack, whole or not at all. Raises PackError, or RuleErrors with all that is wrong."""
+def load_pack(content: bytes, organisation: Organisation = ANYBODY, waivers: Sequence[Path] = ()) -> RuleSet:
+    """The rules of a pack, whole or not at all, for who we are here, with our waivers. Raises PackError, or RuleErrors
+    with all that is wrong, and as `load_rules`."""
     files = unpack(content)
     with tempfile.TemporaryDirectory(prefix="lenswatch-rules-") as name:
         base = Path(name)
@@ -102,7 +132,7 @@ def load_pack(content: bytes) -> RuleSet:
             path.write_bytes(inner)
         layers = sorted({place.partition("/")[0] for place in files}, key=int)
         try:
-            return load_rules([base / layer for layer in layers], shipped=False)
+            return load_rules([base / layer for layer in layers], organisation, waivers, shipped=False)
         except RuleErrors as wrong:
             raise RuleErrors([_in_pack(base, error) for error in wrong.errors]) from wrong
 

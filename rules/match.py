@@ -10,15 +10,16 @@ fetched is said only where a path or a file name says so.
 
 import datetime
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
 
 from collector.observation import DATASET_PREFIX, Observation, Url
-from rules.alert import Alert, ListingBasis, Lookalike
+from rules.alert import Alert, ListingBasis, Lookalike, MilitaryBasis, Verdict
 from rules.correlate import Occurrence
 from rules.correlation import Correlation
+from rules.court import Court
 from rules.detection import Detection
 from rules.endpoints import CUSTOMER_ROLE, EndpointIndex, EndpointMatch, normalise_name
 from rules.fact import AsNumber, Entity
@@ -29,6 +30,7 @@ from rules.listing import Standings
 from rules.lookalike import Lookalikes
 from rules.sentence import INBOUND, their_side
 from rules.sighting import Contact, Sighting
+from rules.verdict import Judge
 
 NAME_LOOKUP: Final = "name_lookup"
 FIRMWARE_DOWNLOAD: Final = "firmware_download"
@@ -76,10 +78,10 @@ class Judgement(NamedTuple):
 class Hit:
     """A detection fired on a sighting. `id` is the finding's; the whole document is made only when it is asked for."""
 
-    __slots__ = ("_finding", "id", "seen")
+    __slots__ = ("_court", "_finding", "id", "seen")
 
-    def __init__(self, finding: Finding, seen: Sighting) -> None:
-        self._finding, self.seen = finding, seen
+    def __init__(self, finding: Finding, seen: Sighting, court: Court) -> None:
+        self._finding, self.seen, self._court = finding, seen, court
         self.id = finding.id_of(seen)
 
     @property
@@ -103,8 +105,14 @@ class Hit:
         """What the contact is evidence of."""
         return self.seen.contact.activity if self.seen.contact is not None else None
 
+    @property
+    def waiver(self) -> str | None:
+        """The id of the waiver under which this is counted and not told, if any."""
+        return self._court.waiver(self.seen)
+
     def alert(self) -> Alert:
-        """The alert, revision 1."""
+        """The alert, revision 1, with what it means for this organisation."""
+        self._court.verdicts(self.seen)
         return self._finding.alert(self.seen, self.id)
 
 
@@ -131,10 +139,12 @@ class RuleSet:
         endpoints: EndpointIndex,
         detections: Sequence[Detection],
         digest: str,
+        court: Court | None = None,
         correlations: Sequence[Correlation] = (),
     ) -> None:
         self.facts, self.endpoints, self.digest = facts, endpoints, digest
         self.detections, self.correlations = tuple(detections), tuple(correlations)
+        self.court = court or Court(Judge(facts))
         self._firmware = FirmwareIndex(facts.endpoints)
         self._lookalikes = Lookalikes(facts.endpoints, facts.entities)
         self._standings = Standings(facts.entities, facts.programmes)
@@ -147,8 +157,9 @@ class RuleSet:
         self._lookalikes.prepare()
 
     def match(self, observation: Observation, on: datetime.date | None = None) -> list[Alert]:
-        """The alerts of one observation. `on`: the day whose listings count; by default the packet's day (UTC)."""
-        return [hit.alert() for hit in self.hits(observation, on)]
+        """The alerts of one observation that no waiver covers. `on`: the day whose listings count; by default the
+        packet's day (UTC)."""
+        return [hit.alert() for hit in self.hits(observation, on) if hit.waiver is None]
 
     def hits(self, observation: Observation, on: datetime.date | None = None) -> list[Hit]:
         """As `match`, with each alert still to be made: one that only counts need not be."""
@@ -168,23 +179,38 @@ class RuleSet:
         found = Judgement([], [])
         if not questions:
             return found
-        seen = Sighting(observation, name, contact, None, lookalike)
+        seen = Sighting(observation, name, contact, None, lookalike, on)
         if contact is not None:
-            day = on or observation.timestamp.astimezone(datetime.UTC).date()
-            seen.standing = self._standings.on(contact.endpoint.entity, day)
+            seen.day = on or observation.timestamp.astimezone(datetime.UTC).date()
+            seen.standing = self._standings.on(contact.endpoint.entity, seen.day)
         for detection, finding, feeds in questions:
             if detection.fires(seen):
                 if finding is not None:
-                    found.hits.append(Hit(finding, seen))
-                for correlation, total, number in feeds:
-                    group = correlation.group(number, seen)
-                    if group is not None:
-                        found.occurrences.append(Occurrence(correlation, total, number, seen, group))
+                    found.hits.append(Hit(finding, seen, self.court))
+                # What a waiver covers feeds nothing: it is not for the last to come in to decide.
+                if feeds and self.court.waiver(seen) is None:
+                    found.occurrences.extend(self._occurrences(feeds, seen))
         return found
+
+    def _occurrences(self, feeds: tuple[_Feed, ...], seen: Sighting) -> Iterator[Occurrence]:
+        for correlation, finding, number in feeds:
+            group = correlation.group(number, seen)
+            if group is not None:
+                yield Occurrence(correlation, finding, number, seen, group, self.court)
 
     def contact(self, observation: Observation) -> Contact | None:
         """The company's endpoint that the observation touched: by name first, then by a network fact."""
         return self._look(observation)[1]
+
+    def military_link(self, entity: str, on: datetime.date) -> MilitaryBasis | None:
+        """The official finding of a day or before that ties a company to armed forces."""
+        return self._standings.on(entity, on).military_link
+
+    def judged(self, observation: Observation, on: datetime.date | None = None) -> tuple[list[Verdict], str | None]:
+        """What an observation means for this organisation, whether a detection asks for it or not: the verdicts, and
+        the id of the waiver that covers it, if any."""
+        seen = Sighting(observation, None, self.contact(observation), day=on)
+        return self.court.verdicts(seen), self.court.waiver(seen)
 
     def lookup(self, text: str, on: datetime.date | None = None) -> Lookup:
         """Everything known of a name, an address or an AS number. `on`: the day whose listings count; by default

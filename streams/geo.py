@@ -26,7 +26,7 @@ class GeoFiles:
     """
 
     def __init__(self, asn: Path | None, country: Path | None) -> None:
-        self._paths = (asn or OPERATORS, country)
+        self._paths = (asn, country)
         self._stamps = tuple(map(stamp, self._paths))
         self._asn, self._country = map(open_database, self._paths)
         self.missing = tuple(name for name, path in (("asn", asn), ("country", country)) if path is None)
@@ -50,6 +50,9 @@ class GeoFiles:
 
     def _look_up(self, address: str) -> AddressFacts:
         system = geo = None
+        if self._asn is None:
+            # Only now: most runs over a capture ask for nothing.
+            self._asn = open_database(OPERATORS)
         found = ask(self._asn, address)
         if isinstance(found, dict) and isinstance(found.get("autonomous_system_number"), int):
             name = found.get("autonomous_system_organization")

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from rules.load import collect_files
+from collector.errors import LenswatchError
+from rules.load import collect_files, load_rules
 from rules.pack import pack
 from streams.kafka_cli import Config, Servers, kafka_settings
 
@@ -24,18 +25,17 @@ def publish(
 ) -> None:
     """Send the facts and detections, those that are shipped and your own, to every worker; each takes them whole or
     not at all."""
-    from rules.load import load_pack
     from streams.rules_topic import publish as send
 
     settings = kafka_settings(config, kafka)
-    packed = pack(collect_files((*settings.rules.folders, *folders)))
+    every = (*settings.rules.folders, *folders)
+    # Here wrong files are named by where they lie; of the pack it would be by where they lie in it.
+    digest = load_rules(every).digest
+    packed = pack(collect_files(every))
     if out is not None:
-        digest = load_pack(packed).digest
         try:
             out.write_bytes(packed)
         except OSError as error:
-            from collector.errors import LenswatchError
-
             raise LenswatchError(f"{out}: cannot be written: {error.strerror}") from error
         typer.echo(f"{out}: {len(packed):,} bytes, rules {digest}")
         return

@@ -44,7 +44,8 @@ class Span(NamedTuple):
 
 
 class Replay(msgspec.Struct):
-    """What a replay came to. `unreadable` by reason; `alerts` counts findings by level, `revisions` what was written."""
+    """What a replay came to. `unreadable` is by reason, `alerts` counts findings by level, `revisions` what was
+    written."""
 
     run: str
     ruleset: str
@@ -131,7 +132,8 @@ async def find_places(consumer: Any, topic: str, span: Span) -> Places:
     consumer.assign(partitions)
     begins = await consumer.beginning_offsets(partitions)
     ends = await consumer.end_offsets(partitions)
-    firsts, lasts = (await _at_time(consumer, partitions, at) for at in (span.since, span.until))
+    firsts = await _at_time(consumer, partitions, span.since)
+    lasts = await _at_time(consumer, partitions, span.until)
     found = {}
     for each in partitions:
         begin = begins[each] if span.since is None else firsts.get(each, ends[each])

@@ -24,6 +24,7 @@ KEY: Final = b"rules"
 MAX_RECORD_BYTES: Final = MAX_PACK_BYTES + (64 << 10)
 POLL_MS: Final = 1_000
 
+ReadPack = Callable[[bytes], RuleSet]
 Take = Callable[[RuleSet], None]
 Refuse = Callable[[str], None]
 
@@ -54,14 +55,14 @@ async def publish(kafka: KafkaSettings, packed: bytes) -> Published:
     return Published(digest, ruleset, sent.offset, len(packed))
 
 
-def load(record: Any) -> RuleSet:
+def load(record: Any, read: ReadPack = load_pack) -> RuleSet:
     """The rules of a record, ready to match. Raises LenswatchError that says what is wrong with it."""
     headers = dict(record.headers)
     if headers.get("schema") != SCHEMA:
         said = (headers.get("schema") or b"")[:20]
         raise LenswatchError(f"{RULES} at {record.offset}: schema {said!r}; upgrade the worker")
     try:
-        rules = load_pack(record.value)
+        rules = read(record.value)
     except LenswatchError as error:
         first, *rest = str(error).splitlines()
         more = f" (and {len(rest)} more)" if rest else ""
@@ -73,8 +74,8 @@ def load(record: Any) -> RuleSet:
 class RulesTopic:
     """A reader of the topic, of its own: it joins no group and commits nothing."""
 
-    def __init__(self, kafka: KafkaSettings) -> None:
-        self._kafka = kafka
+    def __init__(self, kafka: KafkaSettings, read: ReadPack = load_pack) -> None:
+        self._kafka, self._read = kafka, read
         self._place = TopicPartition(RULES, 0)
         self._consumer = AIOKafkaConsumer(
             **client_options(kafka),
@@ -107,7 +108,7 @@ class RulesTopic:
         while True:
             record = await self._next()
             if record is not None:
-                await hand_on(record, take, refuse)
+                await hand_on(record, take, refuse, self._read)
 
     async def _next(self) -> Any | None:
         """The newest of the records that have come, or None after a second."""
@@ -116,10 +117,10 @@ class RulesTopic:
         return packs[-1] if packs else None
 
 
-async def hand_on(record: Any, take: Take, refuse: Refuse, load: Callable[[Any], RuleSet] = load) -> None:
+async def hand_on(record: Any, take: Take, refuse: Refuse, read: ReadPack = load_pack) -> None:
     """Load the rules of a record beside the work, and take them; or refuse them and say why."""
     try:
-        rules = await asyncio.to_thread(load, record)
+        rules = await asyncio.to_thread(load, record, read)
     except LenswatchError as error:
         refuse(str(error))
     else:

@@ -14,11 +14,20 @@ DOORS = {
     "streams": (
         "streams",
         *(f"rules.{door}" for door in ("alert", "load", "match", "errors", "check", "correlate", "pack")),
+        *(f"rules.{door}" for door in ("verdict", "court", "waivers")),
         *VOCABULARY,
     ),
 }
 # The wiring joins the floors, so it may go through more doors than the rest of its package.
-WIRING = ("streams.local", "streams.cli", "streams.demo", "streams.settings", "streams.doctor")
+WIRING = (
+    "streams.local",
+    "streams.cli",
+    "streams.demo",
+    "streams.settings",
+    "streams.doctor",
+    "streams.verdict",
+    "streams.whatif",
+)
 WIRING_DOORS = (
     "collector.pipeline",
     "collector.capture",

@@ -103,7 +103,9 @@ def test_answers_in_a_list_are_checked_too() -> None:
 def test_a_series_that_fails_says_how(ruleset: RuleSet, case: SeriesCase, reason: str) -> None:
     correlation = dataclasses.replace(link(build(MANY), ()), cases=(case,))
     head = dataclasses.replace(correlation.head, example=CAMERA)
-    rules = RuleSet(ruleset.facts, ruleset.endpoints, (), "d", [dataclasses.replace(correlation, head=head)])
+    rules = RuleSet(
+        ruleset.facts, ruleset.endpoints, (), "d", correlations=[dataclasses.replace(correlation, head=head)]
+    )
     (result,) = run_cases(rules)
     assert result.reason is not None and result.reason.startswith(reason)
 
@@ -112,7 +114,7 @@ def test_a_series_is_repeated_with_new_ids_unless_it_says_one(ruleset: RuleSet) 
     text = MANY.replace("value_count", "event_count").replace("field: destination.domain, ", "")
     correlation = link(build(text), ())
     correlation = dataclasses.replace(correlation, head=dataclasses.replace(correlation.head, example=CAMERA))
-    rules = RuleSet(ruleset.facts, ruleset.endpoints, (), "d", [correlation])
+    rules = RuleSet(ruleset.facts, ruleset.endpoints, (), "d", correlations=[correlation])
     change = {"destination.domain": "a.acme.example"}
     assert len(run_series(rules, correlation, SeriesCase("", True, (change,), repeat=3))) == 1
     assert run_series(rules, correlation, SeriesCase("", True, ({**change, "event.id": "same"},), repeat=3)) == []

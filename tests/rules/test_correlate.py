@@ -31,7 +31,7 @@ def rules(kind: str = "value_count", least: int = 3, timespan: str = "1h") -> Ru
     text = MANY.replace("gte: 3", f"gte: {least}").replace("timespan: 1h", f"timespan: {timespan}")
     if kind == "event_count":
         text = text.replace("value_count", kind).replace("field: destination.domain, ", "")
-    return RuleSet(FACTS, INDEX, (), "d", [link(build(text), ())])
+    return RuleSet(FACTS, INDEX, (), "d", correlations=[link(build(text), ())])
 
 
 def seen(after: float, name: str = "a", event: str | None = None, device: str = "site/1") -> Observation:
@@ -198,7 +198,7 @@ def test_a_group_remembers_no_more_than_its_cap_and_counts_what_it_forgets() -> 
 
 def test_a_device_has_no_more_than_so_many_groups_and_the_stillest_goes() -> None:
     text = MANY.replace("lenswatch.entity.id]", "destination.ip]")
-    ruleset = RuleSet(FACTS, INDEX, (), "d", [link(build(text), ())])
+    ruleset = RuleSet(FACTS, INDEX, (), "d", correlations=[link(build(text), ())])
     counts, windows = Counter[str](), Windows()
     for number in range(MAX_WINDOWS + 3):
         observation = seen(number)
@@ -228,7 +228,7 @@ def test_a_changed_rule_counts_from_the_beginning() -> None:
 
 def test_a_rule_in_a_file_of_its_own_alerts_and_feeds(ruleset: RuleSet, observe: Callable[..., Observation]) -> None:
     alone = build(MANY.partition("---")[0].replace("[called]", f"[{ruleset.detections[0].id}]"))
-    both = RuleSet(FACTS, INDEX, ruleset.detections, "d", [link(alone, ruleset.detections)])
+    both = RuleSet(FACTS, INDEX, ruleset.detections, "d", correlations=[link(alone, ruleset.detections)])
     found = both.judge(observe({"destination.domain": "cloud.acme.example"}))
     assert len(found.hits) == len(found.occurrences) == 1
     only = rules().judge(observe({"destination.domain": "cloud.acme.example"}))

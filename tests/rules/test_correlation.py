@@ -85,7 +85,7 @@ def test_an_alias_names_each_rules_own_field(ruleset: RuleSet, observe: Callable
         "  timespan: 1h\n", "  timespan: 1h\n  aliases: {peer: {called: destination.ip}}\n"
     )
     correlation = link(build(text), ())
-    rules = RuleSet(ruleset.facts, ruleset.endpoints, (), "d", [correlation])
+    rules = RuleSet(ruleset.facts, ruleset.endpoints, (), "d", correlations=[correlation])
     (occurrence,) = rules.judge(observe({"destination.domain": "cloud.acme.example"})).occurrences
     assert occurrence.group == ("site/00:00:5e:00:53:11", "192.0.2.80")
 

@@ -42,7 +42,7 @@ def test_records_of_another_make_say_nothing(tmp_path: Path, write_geo_file: Wri
 
 def test_without_files_there_is_nothing_to_ask() -> None:
     geo = GeoFiles(None, None)
-    assert geo.missing == ("asn", "country") and geo.look_up("192.0.2.1") == (None, None)
+    assert geo.missing == ("asn", "country") and geo.refresh() is None and geo.look_up("192.0.2.1") == (None, None)
     geo.look_up("192.0.2.1")
     assert geo.counts == {NO_NUMBER: 1, NO_COUNTRY: 1}
 

@@ -19,7 +19,7 @@ def test_wrong_rules_are_said_and_nothing_is_written(tmp_path: Path) -> None:
     own.parent.mkdir(parents=True)
     own.write_text("x: 1\n", "utf-8")
     ran = run("rules", "publish", "--rules", tmp_path / "own", "--out", tmp_path / "rules.zip", state=tmp_path)
-    assert ran.code == 1 and "1/detections/x.yml: x: no such key in a rule" in ran.err
+    assert ran.code == 1 and f"{own}: x: no such key in a rule" in ran.err
     assert not (tmp_path / "rules.zip").exists()
 
 
