@@ -127,7 +127,7 @@ class Court:
             )
         if not self.waivers:
             return found
-        covering = [waiver for waiver in self._covering(seen) if waiver.programmes]
+        covering = self._covering(seen)
         return [_waived(verdict, covering) for verdict in found]
 
     def _maker(self, seen: Sighting) -> str | None:
@@ -144,7 +144,7 @@ def _telling(verdicts: tuple[Verdict, ...], least: int = CONTEXT + 1) -> list[Ve
 
 def _waived(verdict: Verdict, waivers: list[Waiver]) -> Verdict:
     for waiver in waivers:
-        if verdict.programme in waiver.programmes:
+        if not waiver.programmes or verdict.programme in waiver.programmes:
             return msgspec.structs.replace(verdict, waiver=waiver.id)
     return verdict
 

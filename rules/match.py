@@ -206,11 +206,10 @@ class RuleSet:
         """The official finding of a day or before that ties a company to armed forces."""
         return self._standings.on(entity, on).military_link
 
-    def judged(self, observation: Observation, on: datetime.date | None = None) -> tuple[list[Verdict], str | None]:
-        """What an observation means for this organisation, whether a detection asks for it or not: the verdicts, and
-        the id of the waiver that covers it, if any."""
-        seen = Sighting(observation, None, self.contact(observation), day=on)
-        return self.court.verdicts(seen), self.court.waiver(seen)
+    def judged(self, observation: Observation, on: datetime.date | None = None) -> list[Verdict]:
+        """What an observation means for this organisation, whether a detection asks for it or not; what a waiver covers
+        is marked with its id."""
+        return self.court.verdicts(Sighting(observation, None, self.contact(observation), day=on))
 
     def lookup(self, text: str, on: datetime.date | None = None) -> Lookup:
         """Everything known of a name, an address or an AS number. `on`: the day whose listings count; by default
