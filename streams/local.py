@@ -19,7 +19,7 @@ from collector.pipeline import Pipeline
 from rules.alert import Alert
 from rules.match import RuleSet
 from streams.geo import GeoFiles
-from streams.processors.enrich import enrich
+from streams.processors.detect import enriched, judge
 from streams.processors.fold import Fold
 from streams.settings import Settings
 
@@ -115,21 +115,14 @@ class LocalWatch:
         return self.run
 
     def _take(self, found: list[Observation], alerts: Sequence[Output]) -> None:
-        run, hits, on = self.run, self.rules.hits, self.on
-        if self.geo.present:
-            found = [enrich(observation, self.geo.look_up) for observation in found]
-        news: list[Alert] = []
-        for observation in found:
-            for hit in hits(observation, on):
-                run.matched += 1
-                if not self.fold.counts(hit):
-                    added = self.fold.add(hit.alert())
-                    run.told += sum(each.event.id == hit.id for each in added)
-                    news += added
-        run.observations += len(found)
+        found = enriched(found, self.geo.look_up if self.geo.present else None)
+        judged = judge(found, self.rules, lambda _: self.fold, self.on)
+        self.run.matched += judged.matched
+        self.run.told += judged.told
+        self.run.observations += len(found)
         for output in self.observations:
             output.write(found)
-        self._tell(news, alerts)
+        self._tell(judged.news, alerts)
 
     def _tell(self, news: list[Alert], alerts: Sequence[Output]) -> None:
         for alert in news:

@@ -1,0 +1,185 @@
+"""One worker: started, kept, reloaded and drained. Signals, the watchdog and the gauges; what is done with a record is
+in `app`."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
+
+from collector.errors import LenswatchError
+from rules.match import RuleSet
+from streams.app import Centre, make_app
+from streams.connection import consuming, reaching
+from streams.geo import GeoFiles
+from streams.metrics import Meters, serve
+from streams.settings import Settings, state_folder
+from streams.sinks.sink import Sink
+from streams.topics import RULES, faults, find_topics, wanted_topics
+from streams.watchdog import DOWN_SECONDS, down_by, go_down, watch
+
+ROUND_SECONDS: Final = 1.0
+LAG_SECONDS: Final = 5.0
+DRAIN_SECONDS: Final = 60.0
+
+LoadRules = Callable[[], RuleSet]
+
+
+def run_worker(settings: Settings, load: LoadRules, sinks: Sequence[Sink]) -> None:
+    """Run until SIGTERM or SIGINT has drained the worker. Raises LenswatchError when it cannot begin, or ended by
+    itself."""
+    logging.basicConfig(level=logging.ERROR, format="lenswatch: %(name)s: %(message)s", stream=sys.stderr)
+    rules = load()
+    rules.prepare()
+    asyncio.run(Worker(settings, load, rules, sinks).run())
+
+
+class Worker:
+    """The life of one worker in its event loop."""
+
+    def __init__(self, settings: Settings, load: LoadRules, rules: RuleSet, sinks: Sequence[Sink]) -> None:
+        self.settings, self._load, self._rules, self._sinks = settings, load, rules, sinks
+        self.meters = Meters()
+        self._ended = asyncio.Event()
+        self._reloading: asyncio.Task[None] | None = None
+
+    async def run(self) -> None:
+        """See `run_worker`."""
+        settings, worker = self.settings, self.settings.worker
+        await self._check_topics()
+        geo = GeoFiles(settings.geo.asn, settings.geo.country)
+        app = make_app(settings.kafka, worker, make_folder(state_folder(settings.store) / "worker"))
+        look_up = geo.look_up if geo.present else None
+        self.centre = centre = Centre(app, settings.kafka, worker, self._rules, self._sinks, self.meters, look_up)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._ended.set)
+        loop.add_signal_handler(signal.SIGHUP, self.reload)
+        with contextlib.ExitStack() as stack:
+            if worker.metrics_port:
+                server = serve(worker.metrics_host, worker.metrics_port, self.meters.registry, lambda: centre.is_ready)
+                stack.callback(server.shutdown)
+            watch(centre.progress, worker.stall_seconds)
+            await self._live(centre)
+
+    async def _check_topics(self) -> None:
+        wanted = [topic for topic in wanted_topics(self.settings.kafka, self.settings.worker) if topic.name != RULES]
+        wrong = faults(wanted, await find_topics(self.settings.kafka, wanted))
+        if wrong:
+            raise LenswatchError("\n".join(wrong))
+
+    async def _live(self, centre: Centre) -> None:
+        """Start, keep the gauges and ticks going, and end: in good order when asked to, at once when the app fails."""
+        tasks = [asyncio.create_task(each) for each in (self._rounds(centre), self._lags(centre), self._ended.wait())]
+        started = asyncio.create_task(self._start(centre))
+        stopped = asyncio.create_task(centre.app.wait_until_stopped())
+        try:
+            await asyncio.wait({started, tasks[2]}, return_when=asyncio.FIRST_COMPLETED)
+            if started.done():
+                await started
+                await asyncio.wait({stopped, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+            for task in tasks[:2]:
+                if task.done():
+                    await task
+            if not self._ended.is_set():
+                go_down(f"the stream has ended by itself: {centre.app.crash_reason!r}")
+            timer = down_by(DRAIN_SECONDS, "draining took too long")
+            await centre.drain()
+            timer.cancel()
+        finally:
+            for task in (*tasks, started, stopped):
+                task.cancel()
+
+    async def _start(self, centre: Centre) -> None:
+        with reaching(self.settings.kafka):
+            await centre.app.start()
+
+    async def _rounds(self, centre: Centre) -> None:
+        while True:
+            await asyncio.sleep(ROUND_SECONDS)
+            centre.progress.beat = time.monotonic()
+            if centre.app.crash_reason is not None:
+                down_by(DOWN_SECONDS, f"the stream has failed: {centre.app.crash_reason!r}")
+            if not centre.stopping:
+                centre.measure(time.time())
+                await centre.tick(time.time())
+
+    async def _lags(self, centre: Centre) -> None:
+        """Ask the broker, over a connection of its own, how many records wait."""
+        async with consuming(self.settings.kafka) as consumer:
+            while True:
+                await asyncio.sleep(LAG_SECONDS)
+                total = await self._lag(centre, consumer)
+                centre.progress.lags(total, time.monotonic())
+
+    async def _lag(self, centre: Centre, consumer: Any) -> int | None:
+        """How many records of the worker's partitions wait; None when the broker does not say."""
+        total = 0
+        topics = (centre.observations_topic, self.settings.worker.alerts_topic)
+        places = [TopicPartition(topic, number) for topic in topics for number in centre.assigned()]
+        try:
+            ends = await asyncio.wait_for(consumer.end_offsets(places), LAG_SECONDS) if places else {}
+        except (KafkaError, OSError, TimeoutError):
+            return None
+        self.meters.lag.clear()
+        for place, end in ends.items():
+            lag = max(0, end - centre.position(place.topic, place.partition))
+            total += lag
+            self.meters.lag.labels(place.topic, str(place.partition)).set(lag)
+        return total
+
+    def reload(self) -> None:
+        """Read the rules again, beside the work; a reading that is under way goes on."""
+        if self._reloading is None or self._reloading.done():
+            self._reloading = asyncio.create_task(self._reload())
+
+    async def _reload(self) -> None:
+        try:
+            rules = await asyncio.to_thread(self._load)
+            await asyncio.to_thread(rules.prepare)
+        except LenswatchError as error:
+            self.meters.reloads.labels("refused").inc()
+            first, *rest = str(error).splitlines()
+            more = f" (and {len(rest)} more)" if rest else ""
+            say(f"the rules stay as they were: {first}{more}")
+            return
+        self.centre.rules = rules
+        self.meters.reloads.labels("taken").inc()
+        self.meters.set_rules(rules.digest)
+        say(f"rules {rules.digest[:12]} are in force")
+
+
+def make_folder(folder: Path) -> Path:
+    """The folder, made where it was missing. Raises LenswatchError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LenswatchError(f"{folder}: cannot be made: {error.strerror}; name another at [store] folder") from error
+    return folder
+
+
+def say(words: str) -> None:
+    """A line for the person on standard error."""
+    sys.stderr.write(f"lenswatch: {words}\n")
+    sys.stderr.flush()
+
+
+def alert_sink(name: str | None) -> list[Sink]:
+    """The sinks that the command line names. Raises LenswatchError."""
+    from streams.sinks.jsonl import AlertLines
+
+    return [] if name is None else [AlertLines(name)]
+
+
+def rules_loader(settings: Settings, folders: Sequence[Path]) -> LoadRules:
+    """What reads the rules, at the start and again when asked."""
+    from rules.load import load_rules
+
+    return lambda: load_rules((*settings.rules.folders, *folders))
