@@ -35,7 +35,8 @@ DEVICE: Final = "device.id"
 TALLY_WORDS: Final = frozenset(("count", "values", "timespan"))
 MAX_LEAST: Final = 250
 MAX_RULES: Final = 16
-MAX_TIMESPAN_SECONDS: Final = 7 * 24 * 60 * 60
+# A device of which nothing was heard for three days may be forgotten.
+MAX_TIMESPAN_SECONDS: Final = 3 * 24 * 60 * 60
 _HEAD: Final = tuple(key for key in HEAD if key not in ("logsource", "detection"))
 _KEYS: Final = frozenset(
     (*_HEAD, "correlation", "name", "status", "license", "author", "references", "date", "modified", "falsepositives",
@@ -196,7 +197,7 @@ def _faults(rule: Any) -> Iterable[tuple[str, str]]:
     elif not all(isinstance(each.reference, str) for each in rule.rules):
         yield "rules", "holds something that is no id and no name"
     if rule.timespan.seconds > MAX_TIMESPAN_SECONDS:
-        yield "timespan", "is longer than 7d; memory is kept for no longer"
+        yield "timespan", "is longer than 3d; memory is kept for no longer"
     if not hasattr(condition, "op"):
         yield "condition", "is an expression; for temporal leave it out: all of the rules must fire"
     elif condition.op.name not in ("GTE", "GT"):

@@ -83,7 +83,7 @@ class Finding:
         """The id of everything that is the same finding: rule, device, what the rule folds by, window."""
         observation = seen.observation
         window = int(observation.timestamp.timestamp() // WINDOW_SECONDS)
-        device = observation.device.id if observation.device else _unnamed_device(observation)
+        device = device_of(observation)
         fold = self._detection.fold
         text = "\0".join((self._detection.id, device, fold, fold_key(seen, fold), str(window)))
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:ID_DIGITS]
@@ -109,7 +109,10 @@ def fold_key(seen: Sighting, fold: str) -> str:
     return seen.name or their_side(seen.observation).ip
 
 
-def _unnamed_device(observation: Observation) -> str:
+def device_of(observation: Observation) -> str:
+    """The id of the device that an observation is about: its own, else site and address of our side."""
+    if observation.device is not None:
+        return observation.device.id
     site = observation.lenswatch.site if observation.lenswatch else None
     return f"{site or observation.observer.name}/{our_side(observation).ip}"
 

@@ -24,7 +24,7 @@ from rules.detection import Detection
 from rules.endpoints import CUSTOMER_ROLE, EndpointIndex, EndpointMatch, normalise_name
 from rules.fact import AsNumber, Entity
 from rules.factbook import Facts
-from rules.finding import Finding
+from rules.finding import Finding, device_of
 from rules.firmware import FIRMWARE_ROLE, FirmwareIndex, FirmwareStep
 from rules.listing import Standings
 from rules.lookalike import Lookalikes
@@ -88,6 +88,11 @@ class Hit:
     def observation(self) -> Observation:
         """What was seen."""
         return self.seen.observation
+
+    @property
+    def device(self) -> str:
+        """The id of the device whose finding it is."""
+        return device_of(self.seen.observation)
 
     @property
     def level(self) -> str:

@@ -17,11 +17,10 @@ from collector.observation import Observation
 from collector.packets import Block
 from collector.pipeline import Pipeline
 from rules.alert import Alert
-from rules.correlate import CorrelationHit
-from rules.match import Hit, RuleSet
+from rules.match import RuleSet
 from streams.geo import GeoFiles
 from streams.processors.correlate import Correlate
-from streams.processors.enrich import enrich
+from streams.processors.detect import Memory, enriched, judge
 from streams.processors.fold import Fold
 from streams.settings import Settings
 
@@ -90,9 +89,9 @@ class LocalWatch:
         self.rules, self.on, self.observations = rules, on, observations
         # Where nobody takes every observation, only those that a detection may ask about need be made.
         self.pipeline = Pipeline(settings.collector, read_fingerprints(), None if observations else rules.concerns)
-        self.fold, self.correlate = Fold(), Correlate()
+        self.memory = Memory(Fold(), Correlate())
         self.geo = GeoFiles(settings.geo.asn, settings.geo.country)
-        self.run = Run(self.pipeline.ledger, geo=self.geo.counts, uncounted=self.correlate.counts)
+        self.run = Run(self.pipeline.ledger, geo=self.geo.counts, uncounted=self.memory.correlate.counts)
 
     def watch(
         self,
@@ -115,35 +114,25 @@ class LocalWatch:
         except KeyboardInterrupt:
             self.run.interrupted = True
         self._take(self.pipeline.finish(), alerts)
-        self._tell(self.fold.finish(), alerts)
-        self.run.folded = self.fold.folded
+        self._tell(self.memory.fold.finish(), alerts)
+        self.run.folded = self.memory.fold.folded
         self.run.devices = len(self.pipeline.inventory)
         self.run.seconds = time.perf_counter() - began
         return self.run
 
     def _take(self, found: list[Observation], alerts: Sequence[Output]) -> None:
-        run, judge, on = self.run, self.rules.judge, self.on
         problem = self.geo.refresh()
         if problem is not None:
-            run.problems.append(problem)
-        found = [enrich(observation, self.geo.look_up) for observation in found]
-        news: list[Alert] = []
-        for observation in found:
-            fired, occurrences = judge(observation, on)
-            hits: list[Hit | CorrelationHit] = [*fired, *self.correlate.add(occurrences)]
-            for hit in hits:
-                run.matched += 1
-                waiver = hit.waiver
-                if waiver is not None:
-                    run.waived[waiver] += 1
-                elif not self.fold.counts(hit):
-                    added = self.fold.add(hit.alert())
-                    run.told += sum(each.event.id == hit.id for each in added)
-                    news += added
-        run.observations += len(found)
+            self.run.problems.append(problem)
+        found = enriched(found, self.geo.look_up)
+        judged = judge(found, self.rules, lambda _: self.memory, self.on)
+        self.run.matched += judged.matched
+        self.run.told += judged.told
+        self.run.waived += judged.waived
+        self.run.observations += len(found)
         for output in self.observations:
             output.write(found)
-        self._tell(news, alerts)
+        self._tell(judged.news, alerts)
 
     def _tell(self, news: list[Alert], alerts: Sequence[Output]) -> None:
         for alert in news:

@@ -39,5 +39,5 @@ def publish(
             raise LenswatchError(f"{out}: cannot be written: {error.strerror}") from error
         typer.echo(f"{out}: {len(packed):,} bytes, rules {digest}")
         return
-    sent = asyncio.run(send(settings.kafka, packed))
+    sent = asyncio.run(send(settings.kafka, settings.worker.rules_topic, packed))
     typer.echo(f"published rules {sent.ruleset}\n{sent.size_bytes:,} bytes, files {sent.digest}, offset {sent.offset}")

@@ -14,18 +14,19 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer, TopicPartition
 
 from collector.errors import LenswatchError, SettingsError
 from collector.kafka_settings import KafkaSettings
 from rules.alert import Alert
 from rules.match import RuleSet
 from streams import codec
-from streams.connection import client_options, reaching
+from streams.connection import client_options, consuming, reaching
+from streams.geo import GeoFiles
 from streams.processors.detect import LookUp, enriched
 from streams.processors.partition import Partition
+from streams.settings import Settings
 from streams.sinks.sink import Sink
-from streams.topics import REPLAY
 
 EARLIEST: Final = "earliest"
 POLL_MS: Final = 1_000
@@ -49,6 +50,7 @@ class Replay(msgspec.Struct):
 
     run: str
     ruleset: str
+    topic: str
     records: int = 0
     observations: int = 0
     revisions: int = 0
@@ -62,7 +64,7 @@ class Replay(msgspec.Struct):
         bad = f", {self.unreadable.total():,} unreadable" if self.unreadable else ""
         return (
             f"replay {self.run}: {self.records:,} records{bad}, {self.observations:,} observations; findings: {told}; "
-            f"{self.revisions:,} revisions on {REPLAY}; rules {self.ruleset[:12]}"
+            f"{self.revisions:,} revisions on {self.topic}; rules {self.ruleset[:12]}"
         )
 
 
@@ -84,37 +86,30 @@ def read_time(text: str, now: datetime.datetime, option: str) -> datetime.dateti
 
 async def replay(
     kafka: KafkaSettings,
+    topic: str,
     rules: RuleSet,
     span: Span,
     sinks: Sequence[Sink] = (),
     look_up: LookUp | None = None,
     settle_seconds: float = 30.0,
 ) -> Replay:
-    """Run the records of a span through the rules. Raises LenswatchError."""
-    done = Replay(uuid.uuid4().hex[:12], rules.digest)
-    options = client_options(kafka)
+    """Run the observations' records of a span through the rules, and put what they find on `topic`. Raises
+    LenswatchError."""
+    done = Replay(uuid.uuid4().hex[:12], rules.digest, topic)
     with reaching(kafka):
-        consumer = AIOKafkaConsumer(
-            **options, enable_auto_commit=False, auto_offset_reset="earliest", max_partition_fetch_bytes=MAX_FETCH_BYTES
-        )
         producer = AIOKafkaProducer(
-            **options, acks="all", enable_idempotence=True, linger_ms=20, compression_type="zstd",
+            **client_options(kafka), acks="all", enable_idempotence=True, linger_ms=20, compression_type="zstd",
             max_request_size=codec.MAX_VALUE_BYTES,
         )  # fmt: skip
-        await consumer.start()
+        await producer.start()
         try:
-            await producer.start()
-            try:
+            run = Run(rules, look_up, settle_seconds, Out(producer, sinks, done), done)
+            async with consuming(kafka, max_partition_fetch_bytes=MAX_FETCH_BYTES) as consumer:
                 places = await find_places(consumer, kafka.observations_topic, span)
-                out = _Out(producer, sinks, done)
-                run = _Run(rules, look_up, settle_seconds, out, done)
                 await read_through(consumer, places, run.take)
-                await run.finish()
-                await producer.flush()
-            finally:
-                await producer.stop()
+            await run.finish()
         finally:
-            await consumer.stop()
+            await producer.stop()
     return done
 
 
@@ -178,7 +173,27 @@ async def read_through(consumer: Any, places: Places, take: Callable[[Any], Any]
             raise LenswatchError(f"the broker gave nothing for {STALL_SECONDS:.0f} s; the replay is not whole")
 
 
-class _Out:
+def run_replay(settings: Settings, rules: RuleSet, since: str, until: str | None, sinks: Sequence[Sink] = ()) -> str:
+    """A replay from the command line: what it came to, in a line. Raises SettingsError, LenswatchError."""
+    now = datetime.datetime.now(datetime.UTC)
+    span = Span(read_time(since, now, "--replay"), None if until is None else read_time(until, now, "--until"))
+    rules.prepare()
+    geo = GeoFiles(settings.geo.asn, settings.geo.country)
+    worker = settings.worker
+
+    async def whole() -> Replay:
+        try:
+            return await replay(
+                settings.kafka, worker.replay_topic, rules, span, sinks, geo.look_up, worker.settle_seconds
+            )
+        finally:
+            for sink in sinks:
+                await sink.close()
+
+    return asyncio.run(whole()).words()
+
+
+class Out:
     """Where the findings go."""
 
     def __init__(self, producer: Any, sinks: Sequence[Sink], done: Replay) -> None:
@@ -190,7 +205,7 @@ class _Out:
         """Put news on the replay topic and into the sinks."""
         sent = [
             await self._producer.send(
-                REPLAY, codec.write_alert(alert), alert.event.id.encode(), partition, headers=self._headers
+                self._done.topic, codec.write_alert(alert), alert.event.id.encode(), partition, headers=self._headers
             )
             for alert in news
         ]
@@ -203,10 +218,10 @@ class _Out:
             await sink.deliver(news)
 
 
-class _Run:
+class Run:
     """The partitions of a replay, their tables in memory."""
 
-    def __init__(self, rules: RuleSet, look_up: LookUp | None, settle_seconds: float, out: _Out, done: Replay) -> None:
+    def __init__(self, rules: RuleSet, look_up: LookUp | None, settle_seconds: float, out: Out, done: Replay) -> None:
         self._rules, self._look_up, self._settle_seconds = rules, look_up, settle_seconds
         self._out, self._done = out, done
         self._tables: dict[int, dict[str, bytes]] = {}

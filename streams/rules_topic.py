@@ -6,18 +6,19 @@ leaves in force what was.
 """
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Final, NamedTuple
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
 
 from collector.errors import LenswatchError
 from collector.kafka_settings import KafkaSettings
 from rules.load import load_pack
 from rules.match import RuleSet
 from rules.pack import MAX_PACK_BYTES, digest_of, unpack
-from streams.connection import client_options, reaching
-from streams.topics import RULES
+from streams.connection import client_options, consuming, reaching
 
 SCHEMA: Final = b"1"
 KEY: Final = b"rules"
@@ -38,7 +39,7 @@ class Published(NamedTuple):
     size_bytes: int
 
 
-async def publish(kafka: KafkaSettings, packed: bytes) -> Published:
+async def publish(kafka: KafkaSettings, topic: str, packed: bytes) -> Published:
     """Put a pack on the topic, once it is known that it can be loaded. Raises PackError, RuleErrors, or LenswatchError
     that names the broker."""
     digest, ruleset = digest_of(unpack(packed)), load_pack(packed).digest
@@ -49,7 +50,7 @@ async def publish(kafka: KafkaSettings, packed: bytes) -> Published:
         )
         await producer.start()
         try:
-            sent = await producer.send_and_wait(RULES, packed, KEY, 0, headers=headers)
+            sent = await producer.send_and_wait(topic, packed, KEY, 0, headers=headers)
         finally:
             await producer.stop()
     return Published(digest, ruleset, sent.offset, len(packed))
@@ -60,61 +61,58 @@ def load(record: Any, read: ReadPack = load_pack) -> RuleSet:
     headers = dict(record.headers)
     if headers.get("schema") != SCHEMA:
         said = (headers.get("schema") or b"")[:20]
-        raise LenswatchError(f"{RULES} at {record.offset}: schema {said!r}; upgrade the worker")
+        raise LenswatchError(f"{record.topic} at {record.offset}: schema {said!r}; upgrade the worker")
     try:
         rules = read(record.value)
     except LenswatchError as error:
         first, *rest = str(error).splitlines()
         more = f" (and {len(rest)} more)" if rest else ""
-        raise LenswatchError(f"{RULES} at {record.offset}: {first}{more}") from error
+        raise LenswatchError(f"{record.topic} at {record.offset}: {first}{more}") from error
     rules.prepare()
     return rules
 
 
 class RulesTopic:
-    """A reader of the topic, of its own: it joins no group and commits nothing."""
+    """A reader of the topic, over a consumer of its own that joins no group and commits nothing."""
 
-    def __init__(self, kafka: KafkaSettings, read: ReadPack = load_pack) -> None:
-        self._kafka, self._read = kafka, read
-        self._place = TopicPartition(RULES, 0)
-        self._consumer = AIOKafkaConsumer(
-            **client_options(kafka),
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            max_partition_fetch_bytes=MAX_RECORD_BYTES,
-        )
-
-    async def __aenter__(self) -> "RulesTopic":
-        with reaching(self._kafka):
-            await self._consumer.start()
-            self._consumer.assign([self._place])
-            await self._consumer.seek_to_beginning(self._place)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._consumer.stop()
+    def __init__(self, consumer: Any, topic: str, read: ReadPack = load_pack) -> None:
+        self._consumer, self._read = consumer, read
+        self._place = TopicPartition(topic, 0)
+        consumer.assign([self._place])
 
     async def current(self) -> Any | None:
-        """The newest pack's record that is there now, or None. Raises LenswatchError."""
+        """The newest pack's record that is there now, or None. Raises KafkaError."""
         newest = None
-        with reaching(self._kafka):
-            end = (await self._consumer.end_offsets([self._place]))[self._place]
-            while await self._consumer.position(self._place) < end:
-                newest = await self._next() or newest
+        await self._consumer.seek_to_beginning(self._place)
+        end = (await self._consumer.end_offsets([self._place]))[self._place]
+        while await self._consumer.position(self._place) < end:
+            newest = await self._next() or newest
         return newest
 
     async def follow(self, take: Take, refuse: Refuse) -> None:
         """Hand on the rules of each pack that comes, for as long as the task runs; refused ones in a line."""
         while True:
-            record = await self._next()
+            try:
+                record = await self._next()
+            except KafkaError:
+                # It tries again by itself; that the broker is away is said by others.
+                await asyncio.sleep(POLL_MS / 1000)
+                continue
             if record is not None:
                 await hand_on(record, take, refuse, self._read)
 
     async def _next(self) -> Any | None:
-        """The newest of the records that have come, or None after a second."""
+        """The newest of the packs that have come, or None after a second."""
         found = await self._consumer.getmany(self._place, timeout_ms=POLL_MS)
         packs = [each for each in found.get(self._place, ()) if each.key == KEY and each.value]
         return packs[-1] if packs else None
+
+
+@contextlib.asynccontextmanager
+async def reading_rules(kafka: KafkaSettings, topic: str, read: ReadPack = load_pack) -> AsyncIterator[RulesTopic]:
+    """A reader of the topic for as long as it is needed. Raises LenswatchError."""
+    async with consuming(kafka, max_partition_fetch_bytes=MAX_RECORD_BYTES) as consumer:
+        yield RulesTopic(consumer, topic, read)
 
 
 async def hand_on(record: Any, take: Take, refuse: Refuse, read: ReadPack = load_pack) -> None:

@@ -15,10 +15,15 @@ class Correlate:
     A device whose windows have changed is assigned anew, so that such a mapping notices. `counts` says by reason what
     was let go."""
 
-    def __init__(self, devices: MutableMapping[str, Windows] | None = None, max_devices: int = MAX_DEVICES) -> None:
+    def __init__(
+        self,
+        devices: MutableMapping[str, Windows] | None = None,
+        max_devices: int = MAX_DEVICES,
+        counts: Counter[str] | None = None,
+    ) -> None:
         self.devices: MutableMapping[str, Windows] = {} if devices is None else devices
         self.max_devices = max_devices
-        self.counts: Counter[str] = Counter()
+        self.counts: Counter[str] = Counter() if counts is None else counts
 
     def add(self, occurrences: Iterable[Occurrence]) -> list[CorrelationHit]:
         """Count the occurrences, and say what they fulfil."""

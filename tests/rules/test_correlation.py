@@ -108,7 +108,7 @@ def test_an_alias_names_each_rules_own_field(ruleset: RuleSet, observe: Callable
         ("gte: 3", "gte: 0", "asks for 0; write a whole number from 1 to 250"),
         ("gte: 3", "gte: 1.5", "asks for 1.5"),
         ("gte: 3", "gte: 1000", "asks for 1000"),
-        ("timespan: 1h", "timespan: 8d", "timespan: is longer than 7d"),
+        ("timespan: 1h", "timespan: 8d", "timespan: is longer than 3d"),
         ("timespan: 1h", "timespan: soon", "Timespan 'soon' is invalid"),
         ("  timespan: 1h\n", "", "without timespan"),
         ("[device.id, lenswatch.entity.id]", "[lenswatch.entity.id]", "group-by: must hold device.id"),

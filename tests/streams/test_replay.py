@@ -29,14 +29,16 @@ def test_a_time_is_read_as_people_write_it(text: str, expected: str | None) -> N
     assert found == (None if expected is None else datetime.datetime.fromisoformat(expected))
 
 
-@pytest.mark.parametrize("text", ["", "yesterday", "7", "7y", "2026-13-01", "-7d", "99999w"])
+@pytest.mark.parametrize("text", ["", "yesterday", "7", "7y", "2026-13-01", "-7d"])
 def test_what_is_no_time_is_refused_with_the_options_name(text: str) -> None:
     with pytest.raises(SettingsError, match=r"--until: '.*' is no time; write 2026-11-02T08:00:00Z, 7d or earliest"):
         read_time(text, NOW, "--until")
 
 
 def test_a_replay_says_what_it_came_to() -> None:
-    done = Replay("abc", "d" * 64, records=3, observations=1200, revisions=4, alerts=Counter(high=1, low=2))
+    done = Replay(
+        "abc", "d" * 64, "lenswatch.replay.v1", records=3, observations=1200, revisions=4, alerts=Counter(high=1, low=2)
+    )
     assert done.words() == (
         "replay abc: 3 records, 1,200 observations; findings: 1 high, 2 low; 4 revisions on lenswatch.replay.v1; "
         "rules dddddddddddd"

@@ -18,6 +18,7 @@ class Record(NamedTuple):
     value: bytes
     headers: tuple[tuple[str, bytes], ...] = (("schema", SCHEMA),)
     offset: int = 7
+    topic: str = "lenswatch.rules.v1"
     key: bytes = KEY
 
 
