@@ -10,11 +10,13 @@
   endpoints     names and addresses → company and role    networks      addresses → the longest network
   firmware      paths, files, user agents → step          lookalike     names that resemble a maker's
 
-  detection     Sigma file → Detection                    predicate     its condition → a function; the fields
+  detection     Sigma file → Detection                    correlation   Sigma correlation file → Correlation
+  rulebook      a folder of both                          correlate     windows of packet time: what is fulfilled
+  pack          all files as one archive                  predicate     its condition → a function; the fields
   sighting      what a detection is asked about           finding       what fired → alert, and its id
   sentence      the words of an alert                     alert         the product
   errors        one line for whoever wrote the file
 
-The doors are `rules.alert`, `rules.load`, `rules.match`, `rules.check` and `rules.errors`. To add a detection: one
-file below `detections/<family>/`; the file is the registration.
+The doors are `rules.alert`, `rules.load`, `rules.match`, `rules.correlate`, `rules.check`, `rules.pack` and
+`rules.errors`. To add a detection: one file below `detections/<family>/`; the file is the registration.
 """

@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import string
+from collections.abc import Callable
 from typing import Final
 
 from collector.observation import Observation
@@ -23,12 +24,14 @@ from rules.alert import (
     Step,
     Threat,
 )
+from rules.court import in_words
 from rules.detection import Detection
 from rules.sentence import WORDS, our_side, their_side, write_reason
 from rules.sighting import Contact, Sighting
+from rules.verdict import duties_of, strongest
 
 MAX_IDENTIFIERS: Final = 1 << 14
-_ID_DIGITS: Final = 32
+ID_DIGITS: Final = 32
 _FORMATTER: Final = string.Formatter()
 
 
@@ -40,10 +43,7 @@ class Finding:
     def __init__(self, detection: Detection, ruleset: str) -> None:
         self._detection = detection
         self.level, self.tells_steps = detection.level, detection.steps
-        self._parts = [
-            (text, WORDS[word] if word is not None else None)
-            for text, word, _, _ in _FORMATTER.parse(detection.message)
-        ]
+        self._parts = [(text, WORDS.get(word or "")) for text, word, _, _ in _FORMATTER.parse(detection.message)]
         self._rule = RuleReference(
             id=detection.id,
             name=detection.title,
@@ -77,13 +77,15 @@ class Finding:
         )
 
     def _message(self, seen: Sighting) -> str:
-        return "".join([text + word(seen) if word else text for text, word in self._parts])
+        text = "".join([text + word(seen) if word else text for text, word in self._parts])
+        for_us = in_words(seen.verdicts) if seen.verdicts else ""
+        return f"{text} {for_us}" if for_us else text
 
     def id_of(self, seen: Sighting) -> str:
         """The id of everything that is the same finding: rule, device, what the rule folds by, window."""
         observation = seen.observation
         window = int(observation.timestamp.timestamp() // WINDOW_SECONDS)
-        device = observation.device.id if observation.device else _unnamed_device(observation)
+        device = device_of(observation)
         fold = self._detection.fold
         return _identifier(self._detection.id, device, fold, fold_key(seen, fold), window)
 
@@ -91,7 +93,12 @@ class Finding:
 @functools.lru_cache(MAX_IDENTIFIERS)
 def _identifier(rule: str, device: str, fold: str, key: str, window: int) -> str:
     text = "\0".join((rule, device, fold, key, str(window)))
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_ID_DIGITS]
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:ID_DIGITS]
+
+
+def fill(template: str, word: Callable[[str], str]) -> str:
+    """A message with its words filled in."""
+    return "".join(text + word(name) if name is not None else text for text, name, _, _ in _FORMATTER.parse(template))
 
 
 def fold_key(seen: Sighting, fold: str) -> str:
@@ -109,7 +116,10 @@ def fold_key(seen: Sighting, fold: str) -> str:
     return seen.name or their_side(seen.observation).ip
 
 
-def _unnamed_device(observation: Observation) -> str:
+def device_of(observation: Observation) -> str:
+    """The id of the device that an observation is about: its own, else site and address of our side."""
+    if observation.device is not None:
+        return observation.device.id
     site = observation.lenswatch.site if observation.lenswatch else None
     return f"{site or observation.observer.name}/{our_side(observation).ip}"
 
@@ -140,6 +150,9 @@ def _detail(seen: Sighting, level: str, tells_steps: bool) -> AlertDetail:
         entity=_company(seen, contact) if contact else None,
         endpoint=_endpoint(contact) if contact else None,
         listings=list(seen.standing.listings) or None if seen.standing else None,
+        outcome=strongest(seen.verdicts or ()),
+        duties=duties_of(seen.verdicts or ()) or None,
+        verdicts=seen.verdicts or None,
         lookalike=seen.lookalike,
         steps=_steps(observation, contact) if tells_steps else None,
         device_type=identity.type if identity else None,
@@ -151,7 +164,13 @@ def _detail(seen: Sighting, level: str, tells_steps: bool) -> AlertDetail:
 
 def _company(seen: Sighting, contact: Contact) -> Company:
     listed = seen.standing is not None and seen.standing.listed
-    return Company(id=contact.entity_id, name=contact.company, listed=listed, country=contact.country)
+    return Company(
+        id=contact.entity_id,
+        name=contact.company,
+        listed=listed,
+        country=contact.country,
+        military_link=seen.standing.military_link if seen.standing else None,
+    )
 
 
 def _endpoint(contact: Contact) -> EndpointBasis:

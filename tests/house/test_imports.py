@@ -7,14 +7,27 @@ import pytest
 
 from tests.house.tree import PACKAGES, ROOT, imported, is_at_or_below, modules, obey, parse, plant, python_files
 
-VOCABULARY = ("collector.observation", "collector.errors")
+VOCABULARY = ("collector.observation", "collector.errors", "collector.record", "collector.kafka_settings")
 DOORS = {
     "collector": ("collector",),
     "rules": ("rules", *VOCABULARY),
-    "streams": ("streams", "rules.alert", "rules.load", "rules.match", "rules.errors", "rules.check", *VOCABULARY),
+    "streams": (
+        "streams",
+        *(f"rules.{door}" for door in ("alert", "load", "match", "errors", "check", "correlate", "pack")),
+        *(f"rules.{door}" for door in ("verdict", "court", "waivers")),
+        *VOCABULARY,
+    ),
 }
 # The wiring joins the floors, so it may go through more doors than the rest of its package.
-WIRING = ("streams.local", "streams.cli", "streams.demo", "streams.settings", "streams.doctor")
+WIRING = (
+    "streams.local",
+    "streams.cli",
+    "streams.demo",
+    "streams.settings",
+    "streams.doctor",
+    "streams.verdict",
+    "streams.whatif",
+)
 WIRING_DOORS = (
     "collector.pipeline",
     "collector.capture",
