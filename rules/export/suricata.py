@@ -75,8 +75,11 @@ def _matches(each: Indicator) -> Iterator[tuple[str, str]]:
                 yield f"{protocol} {anywhere}", f"{buffer}; {_host(each, any_case)}"
         case "pattern":
             for protocol, buffer, any_case in BUFFERS:
+                nocase = " nocase;" if any_case else ""
                 for zone in each.hosts:
-                    yield f"{protocol} {anywhere}", f"{buffer}; {_below(zone, any_case)} {_pcre(each.value, 'i')}"
+                    # Without `dotprefix`: the expression is over the bare name.
+                    ending = f'content:"{zone}"; endswith;{nocase}'
+                    yield f"{protocol} {anywhere}", f"{buffer}; {ending} {_pcre(f'^(?:{each.value})$', 'i')}"
         case "network":
             yield f"ip any any -> {each.value} any", ""
         case "path":

@@ -3,6 +3,7 @@
 A Suricata that is installed loads them too; where there is none (Debian 12 has none), the parsers stand for it.
 """
 
+import json
 import logging
 import re
 import shutil
@@ -12,6 +13,11 @@ from pathlib import Path
 
 import pytest
 import suricataparser
+from scapy.layers.dns import DNS, DNSQR
+from scapy.layers.inet import IP, UDP
+from scapy.layers.l2 import Ether
+from scapy.packet import Packet
+from scapy.utils import wrpcap
 
 from rules.export.suricata import EXPORT, FIRST_SID, SIDS, file_pattern
 from rules.indicator import Pack
@@ -54,7 +60,7 @@ def test_a_rule_linter_finds_no_fault(make_pack: Callable[..., Pack]) -> None:
         logging.disable(logging.NOTSET)
 
 
-def test_an_installed_suricata_loads_the_rules(tmp_path: Path, shipped_pack: Pack) -> None:
+def test_an_installed_suricata_loads_every_rule(tmp_path: Path, shipped_pack: Pack) -> None:
     rules = tmp_path / "lenswatch.rules"
     rules.write_text(EXPORT.write(shipped_pack).text, encoding="utf-8")
     assert rules.stat().st_size > 100_000
@@ -63,6 +69,44 @@ def test_an_installed_suricata_loads_the_rules(tmp_path: Path, shipped_pack: Pac
             [suricata, "-T", "-l", str(tmp_path), "-S", str(rules)], capture_output=True, text=True, timeout=120
         )
         assert ran.returncode == 0, ran.stderr
+
+
+def lookups(*names: str) -> list[Packet]:
+    """A look-up of each name, from a port of its own."""
+    return [
+        Ether()
+        / IP(src="10.0.0.11", dst="10.0.0.1")
+        / UDP(sport=40000 + at, dport=53)
+        / DNS(id=at, qd=DNSQR(qname=name))
+        for at, name in enumerate(names)
+    ]
+
+
+def test_an_installed_suricata_alerts_on_what_the_facts_name_and_on_nothing_else(
+    tmp_path: Path, make_pack: Callable[..., Pack]
+) -> None:
+    rules, capture = tmp_path / "lenswatch.rules", tmp_path / "office.pcap"
+    pack = make_pack()
+    rules.write_text(EXPORT.write(pack).text, encoding="utf-8")
+    silent = ("notacme.example", "bad.acme.example", "x.bad.acme.example", "c.zone.acme.example")
+    wrpcap(str(capture), lookups("x.ACME.example", "log.acme.example", "api-eu.acme.example", *silent))
+    if suricata := shutil.which("suricata"):
+        command = [suricata, "-r", str(capture), "-l", str(tmp_path), "-S", str(rules), "-k", "none"]
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        assert ran.returncode == 0, ran.stderr
+        events = map(json.loads, (tmp_path / "eve.json").read_text("utf-8").splitlines())
+        found = {
+            (each["dns"]["query"][0]["rrname"].lower(), each["alert"]["metadata"]["role"][0])
+            for each in events
+            if each["event_type"] == "alert"
+        }
+        assert found == {
+            ("x.acme.example", "cloud"),
+            ("log.acme.example", "cloud"),
+            ("log.acme.example", "telemetry"),
+            ("api-eu.acme.example", "cloud"),
+            ("api-eu.acme.example", "p2p"),
+        }
 
 
 def test_a_name_is_matched_whole_and_a_zone_on_a_label_boundary(make_pack: Callable[..., Pack]) -> None:
