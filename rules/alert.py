@@ -64,13 +64,25 @@ class Related(Fields):
     hosts: list[str] | None = None
 
 
+class MilitaryBasis(Fields):
+    """`lenswatch.entity.military_link.*`: what an official finding says, in its words, with citation and edition."""
+
+    claim: str
+    citation: str
+    source: str
+    grounds: list[str]
+    edition: datetime.date | None = None
+
+
 class Company(Fields):
-    """`lenswatch.entity.*`: the company behind the endpoint. `listed`: a listing was in force on the packet's day."""
+    """`lenswatch.entity.*`: the company behind the endpoint. `listed`: a listing was in force on the packet's day.
+    `military_link` only where an official finding of that day or before names one."""
 
     id: str
     name: str
     listed: bool
     country: str | None = None
+    military_link: MilitaryBasis | None = None
 
 
 class EndpointBasis(Fields):
@@ -96,6 +108,49 @@ class ListingBasis(Fields):
     note: str | None = None
 
 
+class OwnershipLink(Fields):
+    """`lenswatch.verdicts[].ownership[]`: who holds how much of whom; `percent` absent: unknown."""
+
+    holder: str
+    company: str
+    confidence: str
+    sources: list[str]
+    percent: float | None = None
+    as_of: str | None = None
+
+
+class Verdict(Fields):
+    """`lenswatch.verdicts[]`: what one programme says of one activity with one company, for one profile, on a day.
+
+    `outcome` is prohibited, licence_required, reportable, review, context_only, not_restricted or checked_not_listed;
+    `says` why, in a sentence; `duties` are what is asked besides. `citation` is the programme's rule, `listing` that of
+    the company's listing. `since` is the first day of the outcome. `basis` is how the programme reaches the company:
+    named, unit, category, derived, by_rule, statement, ownership, origin, other_list, everybody, unconfirmed, unknown,
+    not_found or not_checked. `profile` absent: the general picture, no profile being set. `list_as_of`: the edition in
+    which the company was not found. `concerns`: the programme is one of the profile's.
+    """
+
+    programme: str
+    programme_name: str
+    outcome: str
+    says: str
+    citation: str
+    sources: list[str]
+    entity: str
+    activity: str
+    relation: str
+    basis: str
+    concerns: bool = True
+    profile: str | None = None
+    since: datetime.date | None = None
+    duties: list[str] | None = None
+    listing: str | None = None
+    list_as_of: str | None = None
+    ownership: list[OwnershipLink] | None = None
+    wind_down_until: datetime.date | None = None
+    waiver: str | None = None
+
+
 class Lookalike(Fields):
     """`lenswatch.lookalike.*`: the known name that `name` resembles; `method` is edit_distance, containment,
     other_suffix or homoglyph."""
@@ -115,7 +170,8 @@ class Step(Fields):
 
 
 class AlertDetail(Fields):
-    """`lenswatch.*` of an alert. `revision` rises with each news of a finding; `evidence` are observation ids."""
+    """`lenswatch.*` of an alert. `revision` rises with each news of a finding; `evidence` are observation ids;
+    `outcome` is the strongest of `verdicts` that is not waived."""
 
     revision: int
     level: str
@@ -129,6 +185,9 @@ class AlertDetail(Fields):
     entity: Company | None = None
     endpoint: EndpointBasis | None = None
     listings: list[ListingBasis] | None = None
+    outcome: str | None = None
+    duties: list[str] | None = None
+    verdicts: list[Verdict] | None = None
     lookalike: Lookalike | None = None
     steps: list[Step] | None = None
     device_type: str | None = None

@@ -90,12 +90,12 @@ def lookup(
     typer.echo(two_columns(lookup_rows(found, titles)))
 
 
-def read_day(text: str) -> datetime.date:
+def read_day(text: str, option: str = "--as-of") -> datetime.date:
     """A day. Raises a usage error that says the form."""
     try:
         return datetime.date.fromisoformat(text)
     except ValueError as error:
-        raise typer.BadParameter(f"{text!r} is no day; write YYYY-MM-DD", param_hint="--as-of") from error
+        raise typer.BadParameter(f"{text!r} is no day; write YYYY-MM-DD", param_hint=option) from error
 
 
 def lookup_rows(found: Lookup, titles: dict[str, str]) -> list[tuple[str, str]]:

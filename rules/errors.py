@@ -4,7 +4,8 @@ LenswatchError
 └── RuleError       a fact or detection that is wrong: file, place, reason and mend
 """
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from collector.errors import LenswatchError
@@ -24,3 +25,12 @@ class RuleErrors(LenswatchError):  # noqa: N818 - it is several
     def __init__(self, errors: Sequence[RuleError]) -> None:
         super().__init__("\n".join(str(error) for error in errors))
         self.errors = tuple(errors)
+
+
+def known_word(word: str, known: Collection[str], kind: str) -> str:
+    """The word, where it is a known one. Raises LenswatchError that names the nearest and lists all."""
+    if word in known:
+        return word
+    near = difflib.get_close_matches(word, known, 1)
+    mean = f"; do you mean {near[0]}?" if near else "."
+    raise LenswatchError(f"{word}: no such {kind}{mean} There are: {', '.join(sorted(known))}")

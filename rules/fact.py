@@ -24,12 +24,22 @@ ListingStatus = Literal[
     "listed", "listed_unit", "removed", "derived", "category", "in_scope_by_rule", "named_in_statement",
     "additional_restriction", "not_listed",
 ]  # fmt: skip
+Outcome = Literal[
+    "prohibited", "licence_required", "reportable", "review", "context_only", "not_restricted", "checked_not_listed"
+]  # fmt: skip
+UseClass = Literal["public_safety", "government_facility", "critical_infrastructure", "other"]
+PeerRelation = Literal["made", "operates", "hosts", "carries"]
+ReachTest = Literal["fifty_percent", "subsidiary_or_affiliate", "control", "origin", "listed_on", "any_maker"]
 MilitaryGrade = Literal["official_finding", "official_finding_on_partner", "official_allegation"]
 MilitaryGround = Literal[
     "pla", "pap", "security_forces", "mss", "miit", "sasac", "sastind", "military_civil_fusion"
 ]  # fmt: skip
 
 ROLES: tuple[str, ...] = get_args(Role)
+ACTIVITIES: tuple[str, ...] = get_args(Activity)
+USE_CLASSES: tuple[str, ...] = get_args(UseClass)
+# The strongest first.
+OUTCOMES: tuple[str, ...] = get_args(Outcome)
 MAX_REGEXES = 500
 
 
@@ -61,17 +71,76 @@ class SourceFile(FactFields, frozen=True):
 
 
 class Edition(FactFields, frozen=True):
-    """`[[editions]]`: one published edition of a list."""
+    """`[[editions]]`: one published edition of a list. `published`: the day of its official text, where that is
+    another. One that is withdrawn never applied."""
 
     date: datetime.date
     sources: tuple[str, ...]
     citation: str | None = None
+    published: datetime.date | None = None
     withdrawn: bool = False
 
 
+class Act(FactFields, frozen=True):
+    """`[[acts]]` of a programme: what it means for some activities. The first row that fits answers, so the particular
+    stands before the general.
+
+    What a row names, it is for; what it leaves out, it does not ask: `activities`, `profiles`, `use_classes` (of the
+    site), `companies` (or companies below one of them), `statuses` of the listing, days (`since`, `until`, both
+    included), `relations` of the peer to the company. `known_since`: the first day on which the row could be known.
+    `says` is the sentence, in which {company} stands for the company; `duties` are what else is asked of the one whom
+    it concerns. `citation` is the rule's; the listing has its own.
+    """
+
+    outcome: Outcome
+    says: str
+    citation: str
+    sources: tuple[str, ...]
+    confidence: Confidence
+    activities: tuple[Activity, ...] = ()
+    profiles: tuple[str, ...] = ()
+    use_classes: tuple[UseClass, ...] = ()
+    companies: tuple[str, ...] = ()
+    statuses: tuple["ListingStatus", ...] = ()
+    relations: tuple[PeerRelation, ...] = ()
+    since: datetime.date | None = None
+    until: datetime.date | None = None
+    known_since: datetime.date | None = None
+    duties: tuple[str, ...] = ()
+
+
+class Reach(FactFields, frozen=True):
+    """`[[reach]]` of a programme: whom it reaches beside those that it names, and from when to when.
+
+    `test` fifty_percent, subsidiary_or_affiliate and control are asked of the ownership graph; origin: a company whose
+    country is one of `countries`; listed_on: whom `programme` lists; any_maker: whoever made the device. `off`: known
+    and not applied, for want of confirmation; `note` says why.
+    """
+
+    test: ReachTest
+    citation: str
+    sources: tuple[str, ...]
+    confidence: Confidence
+    countries: tuple[str, ...] = ()
+    programme: str | None = None
+    since: datetime.date | None = None
+    until: datetime.date | None = None
+    off: bool = False
+    note: str | None = None
+
+
+class ListRead(FactFields, frozen=True):
+    """`[list_read]` of a programme: the edition or day of the list in which companies were looked for (a day, or a
+    month). `whole`: all its names are known here, so that a company without a listing is not on it."""
+
+    as_of: str
+    sources: tuple[str, ...]
+    whole: bool = False
+
+
 class Programme(FactFields, frozen=True):
-    """`programmes/<id>.toml`: one legal programme. `activities` maps an act to its outcome, in words; a programme
-    without them says nothing about what a camera does. `note` says what is uncertain.
+    """`programmes/<id>.toml`: one legal programme. `acts` say what it means for what a camera does, and end in a row
+    for everybody; `reach` whom it reaches beside those it names; `note` says what is uncertain.
     """
 
     id: str
@@ -85,14 +154,21 @@ class Programme(FactFields, frozen=True):
     reaches_affiliates: str | None = None
     url: str | None = None
     exceptions: str | None = None
-    activities: dict[str, str] = {}
     editions: tuple[Edition, ...] = ()
+    list_read: ListRead | None = None
+    reach: tuple[Reach, ...] = ()
+    acts: tuple[Act, ...] = ()
     note: str | None = None
 
 
 class Listing(FactFields, frozen=True):
-    """`[[listings]]`: one company on one programme. `since` is the first day; `until` the last day it applied, when it
-    ended; `editions` are the editions of the list that name it, under `name_on_list` where that is another name.
+    """`[[listings]]`: one company on one programme, dated both ways.
+
+    When true: `since` is the first day on which it took effect, `until` the last on which it applied, when it ended.
+    When known: `published` is the day of the official text (absent: since), `known_since` the day from which it stood
+    among the facts (absent: published), `end_published` the day on which the end could be known (absent: until).
+    `withdrawn`: taken back on that day, as if it had never been. `editions` are the editions of the list that name it,
+    under `name_on_list` where that is another name. `wind_down_until`: the last day of a wind-down licence.
     """
 
     programme: str
@@ -102,6 +178,11 @@ class Listing(FactFields, frozen=True):
     confidence: Confidence
     since: datetime.date | None = None
     until: datetime.date | None = None
+    published: datetime.date | None = None
+    known_since: datetime.date | None = None
+    end_published: datetime.date | None = None
+    withdrawn: datetime.date | None = None
+    wind_down_until: datetime.date | None = None
     editions: tuple[datetime.date, ...] = ()
     name_on_list: str | None = None
     note: str | None = None
@@ -125,14 +206,15 @@ class Share(FactFields, frozen=True):
 class MilitaryLink(FactFields, frozen=True):
     """`[military_link]`: what an official document says of the company, in its words, with its citation.
 
-    `grounds` are the bodies that the words name. It is a link to the People's Liberation Army only when `pla` is one
-    of them: a listing is no ground, and a listing's stated ground may be another.
+    `edition` is the day of the document. `grounds` are the bodies that the words name. It is a link to the People's
+    Liberation Army only when `pla` is one of them: a listing is no ground, and its stated ground may be another.
     """
 
     claim: str
     citation: str
     source: str
     grade: MilitaryGrade
+    edition: datetime.date | None = None
     grounds: tuple[MilitaryGround, ...] = ()
 
 
@@ -140,6 +222,14 @@ class Proceeding(FactFields, frozen=True):
     """`[[proceedings]]`: a lawsuit or report about the company; what a party alleges stays an allegation."""
 
     text: str
+    sources: tuple[str, ...]
+
+
+class Unconfirmed(FactFields, frozen=True):
+    """`[[unconfirmed]]` of a company: what is said of it and a programme, and no source seen confirms."""
+
+    programme: str
+    reason: str
     sources: tuple[str, ...]
 
 
@@ -165,6 +255,7 @@ class Entity(FactFields, frozen=True):
     listings: tuple[Listing, ...] = ()
     proceedings: tuple[Proceeding, ...] = ()
     not_found_on: tuple[str, ...] = ()
+    unconfirmed: tuple[Unconfirmed, ...] = ()
     note: str | None = None
 
 
@@ -308,3 +399,56 @@ class ActivityFile(FactFields, frozen=True):
     """`activities.toml`: the activity that a contact with a role shows; `firmware_download` is a role's second step."""
 
     activities: dict[Literal[Role, "firmware_download"], Activity]
+
+
+class Profile(FactFields, frozen=True):
+    """`profiles/<id>.toml`: a kind of organisation, and the programmes that concern it, the nearest first."""
+
+    id: str
+    name: str
+    programmes: tuple[str, ...]
+    sources: tuple[str, ...]
+    confidence: Confidence
+    note: str | None = None
+
+
+class AssumedListing(FactFields, frozen=True):
+    """`[[listings]]` of a scenario: a company is listed from the scenario's first day on. `wind_down_days`: how long a
+    licence for winding down runs from that day, as in `precedent`."""
+
+    entity: str
+    programme: str
+    wind_down_days: int | None = None
+    precedent: str | None = None
+
+
+class AssumedShare(FactFields, frozen=True):
+    """`[[shares]]` of a scenario: a share moves to this figure on the scenario's first day."""
+
+    entity: str
+    by: str
+    percent: float
+
+
+class AssumedReach(FactFields, frozen=True):
+    """`[[reach]]` of a scenario: a test of a programme that is off applies from the scenario's first day on."""
+
+    programme: str
+    test: ReachTest
+
+
+class Scenario(FactFields, frozen=True):
+    """`scenarios/<id>.toml`: what if the facts changed on a day that the question names. `waivers_ended`: ids of
+    waivers that end the day before; "*" is all. `sources`: of the precedents, and of what makes the question worth
+    asking.
+    """
+
+    id: str
+    name: str
+    sources: tuple[str, ...]
+    confidence: Confidence
+    listings: tuple[AssumedListing, ...] = ()
+    shares: tuple[AssumedShare, ...] = ()
+    reach: tuple[AssumedReach, ...] = ()
+    waivers_ended: tuple[str, ...] = ()
+    note: str | None = None

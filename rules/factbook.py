@@ -28,9 +28,11 @@ from rules.fact import (
     NetworkFile,
     NotEndpointFile,
     NotTheCompany,
+    Profile,
     Programme,
     Relabel,
     RelabelFile,
+    Scenario,
     Source,
     SourceFile,
 )
@@ -46,6 +48,8 @@ KINDS: dict[str, type[msgspec.Struct]] = {
     "networks": NetworkFile,
     "not_endpoints.toml": NotEndpointFile,
     "activities.toml": ActivityFile,
+    "profiles": Profile,
+    "scenarios": Scenario,
 }
 
 Table = TypeVar("Table", bound=msgspec.Struct)
@@ -70,6 +74,8 @@ class Facts:
     not_endpoints: tuple[NotTheCompany, ...]
     activities: dict[str, str]
     digest: str
+    profiles: dict[str, Profile] = dataclasses.field(default_factory=dict)
+    scenarios: dict[str, Scenario] = dataclasses.field(default_factory=dict)
 
 
 def read_facts(folders: Sequence[Path]) -> Facts:
@@ -90,7 +96,9 @@ class _Book:
         self.errors: list[RuleError] = []
         self.parts: list[tuple[Path, str, msgspec.Struct]] = []
         self.digest = hashlib.sha256()
-        self.named: dict[type[msgspec.Struct], set[str]] = {Source: set(), Programme: set(), Entity: set()}
+        self.named: dict[type[msgspec.Struct], set[str]] = {
+            kind: set() for kind in (Source, Programme, Entity, Profile)
+        }
         self.sources_unread = False
         self.sources: dict[str, Source] = {}
         self.programmes: dict[str, Programme] = {}
@@ -103,6 +111,8 @@ class _Book:
         self.as_numbers: dict[int, AsNumber] = {}
         self.not_endpoints: list[NotTheCompany] = []
         self.activities: dict[str, str] = {}
+        self.profiles: dict[str, Profile] = {}
+        self.scenarios: dict[str, Scenario] = {}
 
     def facts(self) -> Facts:
         return Facts(
@@ -116,6 +126,8 @@ class _Book:
             not_endpoints=tuple(self.not_endpoints),
             activities=self.activities,
             digest=self.digest.hexdigest(),
+            profiles=self.profiles,
+            scenarios=self.scenarios,
         )
 
     def _endpoint_files(self) -> dict[str, EndpointFile]:
@@ -139,7 +151,7 @@ class _Book:
 
     def check(self) -> None:
         """The checks across files, once all folders are read."""
-        known = Known(self.named[Source], self.named[Programme], self.named[Entity])
+        known = Known(self.named[Source], self.named[Programme], self.named[Entity], self.named[Profile])
         for path, place, part in self.parts:
             for key, reason in reference_faults(part, known):
                 if not (self.sources_unread and "source" in key):
@@ -246,7 +258,7 @@ class _Book:
         match table:
             case SourceFile():
                 self.sources |= table.sources
-            case Programme() | Entity():
+            case Programme() | Entity() | Profile() | Scenario():
                 self._add_by_id(path, table)
             case RelabelFile():
                 self.relabels |= {relabel.brand.casefold(): relabel for relabel in table.relabel}
@@ -259,13 +271,19 @@ class _Book:
             case ActivityFile():
                 self.activities.update({str(role): activity for role, activity in table.activities.items()})
 
-    def _add_by_id(self, path: Path, table: Programme | Entity) -> None:
+    def _add_by_id(self, path: Path, table: Programme | Entity | Profile | Scenario) -> None:
         if path.stem != table.id:
             self._refuse(path, "id", f"is {table.id!r}, but the file is {path.name}; make them the same")
-        elif isinstance(table, Programme):
-            self.programmes[table.id] = table
-        else:
-            self.entities[table.id] = table
+            return
+        match table:
+            case Programme():
+                self.programmes[table.id] = table
+            case Entity():
+                self.entities[table.id] = table
+            case Profile():
+                self.profiles[table.id] = table
+            case Scenario():
+                self.scenarios[table.id] = table
 
     def _add_endpoints(self, path: Path, table: EndpointFile, parts: Parts) -> None:
         entity = table.entity

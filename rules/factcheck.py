@@ -12,6 +12,10 @@ import msgspec
 
 from rules.fact import (
     ROLES,
+    Act,
+    AssumedListing,
+    AssumedReach,
+    AssumedShare,
     EndpointFile,
     EndpointName,
     Entity,
@@ -20,8 +24,15 @@ from rules.fact import (
     NetworkAddress,
     NetworkFile,
     NotTheCompany,
+    Profile,
+    Programme,
+    Reach,
     Relabel,
+    Scenario,
+    Share,
+    Unconfirmed,
 )
+from rules.ownership import read_day
 
 MAX_NAME_BYTES = 253
 ACTIVITY_KEYS = (*ROLES, "firmware_download")
@@ -39,6 +50,7 @@ class Known:
     sources: Collection[str]
     programmes: Collection[str]
     entities: Collection[str]
+    profiles: Collection[str] = ()
 
 
 def is_host_name(name: str) -> bool:
@@ -65,6 +77,18 @@ def faults(fact: msgspec.Struct) -> Iterator[Fault]:
                 yield "until", f"{fact.until} is before since ({fact.since}); it is the last day of the listing"
             if fact.status == "removed" and fact.until is None:
                 yield "until", "is missing; a removed listing says the last day it applied"
+            if fact.withdrawn and fact.since and fact.withdrawn < fact.since:
+                yield "withdrawn", f"{fact.withdrawn} is before since ({fact.since})"
+        case Share():
+            for key in ("as_of", "until"):
+                yield from _day_faults(key, getattr(fact, key))
+        case Act():
+            yield from _act_faults(fact)
+        case Programme():
+            yield from _programme_faults(fact)
+        case Scenario():
+            if not (fact.listings or fact.shares or fact.reach or fact.waivers_ended):
+                yield "", "changes nothing; name listings, shares, reach or waivers_ended"
         case Entity():
             if fact.parent is not None and not (fact.parent_sources and fact.parent_confidence):
                 yield "parent_sources", "a parent needs parent_sources and parent_confidence"
@@ -83,6 +107,10 @@ def reference_faults(fact: msgspec.Struct, known: Known) -> Iterator[Fault]:
             if isinstance(source, str) and source not in known.sources:
                 yield key, f"no source {source!r}; add it to sources.toml"
     match fact:
+        case Programme():
+            for source in fact.list_read.sources if fact.list_read is not None else ():
+                if source not in known.sources:
+                    yield "list_read.sources", f"no source {source!r}; add it to sources.toml"
         case Listing():
             yield from _unknown("programme", fact.programme, known.programmes, "programmes")
         case Entity():
@@ -100,8 +128,30 @@ def reference_faults(fact: msgspec.Struct, known: Known) -> Iterator[Fault]:
                 yield from _unknown("entity", fact.entity, known.entities, "entities")
         case NotTheCompany():
             yield from _unknown("looks_like", fact.looks_like, known.entities, "entities")
+        case Act():
+            for profile in fact.profiles:
+                yield from _unknown("profiles", profile, known.profiles, "profiles")
+            for company in fact.companies:
+                yield from _unknown("companies", company, known.entities, "entities")
+        case Reach():
+            if fact.test == "listed_on" or fact.programme is not None:
+                yield from _unknown("programme", fact.programme or "", known.programmes, "programmes")
+        case Unconfirmed():
+            yield from _unknown("programme", fact.programme, known.programmes, "programmes")
+        case Profile():
+            for index, programme in enumerate(fact.programmes):
+                yield from _unknown(f"programmes[{index}]", programme, known.programmes, "programmes")
+        case AssumedListing() | AssumedShare() | AssumedReach():
+            yield from _assumption_faults(fact, known)
         case _:
             pass
+
+
+def _assumption_faults(fact: AssumedListing | AssumedShare | AssumedReach, known: Known) -> Iterator[Fault]:
+    if not isinstance(fact, AssumedReach):
+        yield from _unknown("entity", fact.entity, known.entities, "entities")
+    if not isinstance(fact, AssumedShare):
+        yield from _unknown("programme", fact.programme, known.programmes, "programmes")
 
 
 def _unknown(key: str, id: str, known: Collection[str], folder: str) -> Iterator[Fault]:
@@ -115,6 +165,45 @@ def _host_faults(key: str, name: str) -> Iterator[Fault]:
             key,
             f"{name!r} is no host name in its one form; write lower case, A-labels, two labels or more, no last dot",
         )
+
+
+def _day_faults(key: str, text: str | None) -> Iterator[Fault]:
+    try:
+        if text is not None:
+            read_day(text, last=True)
+    except ValueError:
+        yield key, f"{text!r} is no day, month or year; write 2025-09-30, 2025-09 or 2025"
+
+
+def _act_faults(fact: Act) -> Iterator[Fault]:
+    if fact.since and fact.until and fact.until < fact.since:
+        yield "until", f"{fact.until} is before since ({fact.since}); it is the last day"
+    try:
+        fact.says.format(company="")
+    except (KeyError, IndexError, ValueError):
+        yield "says", "has a brace that is not {company}; only the company can be put in"
+
+
+def _programme_faults(fact: Programme) -> Iterator[Fault]:
+    """Rows end in one that fits everybody: no question may fall through."""
+    if fact.list_read is not None and not fact.list_read.sources:
+        yield "list_read.sources", "is empty; a fact names where it was read"
+    if fact.acts:
+        last = fact.acts[-1]
+        asks = (
+            "activities",
+            "profiles",
+            "use_classes",
+            "companies",
+            "statuses",
+            "relations",
+            "since",
+            "until",
+            "known_since",
+        )
+        for key in asks:
+            if getattr(last, key):
+                yield f"acts[{len(fact.acts) - 1}].{key}", "is in the last row, which is for everybody; leave it out"
 
 
 def _pattern_faults(key: str, pattern: str) -> Iterator[Fault]:

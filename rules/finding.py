@@ -22,9 +22,11 @@ from rules.alert import (
     Step,
     Threat,
 )
+from rules.court import in_words
 from rules.detection import Detection
 from rules.sentence import WORDS, our_side, their_side, write_reason
 from rules.sighting import Contact, Sighting
+from rules.verdict import duties_of, strongest
 
 _ID_DIGITS: Final = 32
 _FORMATTER: Final = string.Formatter()
@@ -75,7 +77,9 @@ class Finding:
         )
 
     def _message(self, seen: Sighting) -> str:
-        return "".join([text + word(seen) if word else text for text, word in self._parts])
+        text = "".join([text + word(seen) if word else text for text, word in self._parts])
+        for_us = in_words(seen.verdicts) if seen.verdicts else ""
+        return f"{text} {for_us}" if for_us else text
 
     def id_of(self, seen: Sighting) -> str:
         """The id of everything that is the same finding: rule, device, what the rule folds by, window."""
@@ -133,6 +137,9 @@ def _detail(seen: Sighting, level: str, tells_steps: bool) -> AlertDetail:
         entity=_company(seen, contact) if contact else None,
         endpoint=_endpoint(contact) if contact else None,
         listings=list(seen.standing.listings) or None if seen.standing else None,
+        outcome=strongest(seen.verdicts or ()),
+        duties=duties_of(seen.verdicts or ()) or None,
+        verdicts=seen.verdicts or None,
         lookalike=seen.lookalike,
         steps=_steps(observation, contact) if tells_steps else None,
         device_type=identity.type if identity else None,
@@ -144,7 +151,13 @@ def _detail(seen: Sighting, level: str, tells_steps: bool) -> AlertDetail:
 
 def _company(seen: Sighting, contact: Contact) -> Company:
     listed = seen.standing is not None and seen.standing.listed
-    return Company(id=contact.entity_id, name=contact.company, listed=listed, country=contact.country)
+    return Company(
+        id=contact.entity_id,
+        name=contact.company,
+        listed=listed,
+        country=contact.country,
+        military_link=seen.standing.military_link if seen.standing else None,
+    )
 
 
 def _endpoint(contact: Contact) -> EndpointBasis:

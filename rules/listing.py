@@ -9,10 +9,12 @@ import datetime
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from rules.alert import LISTED_STATUSES, ListingBasis
+from rules.alert import LISTED_STATUSES, ListingBasis, MilitaryBasis
 from rules.fact import Entity, Listing, Programme
 
 MAX_REMEMBERED: Final = 4096
+# The People's Liberation Army, the People's Armed Police, security forces: ownership and industry policy are none.
+ARMED: Final = frozenset({"pla", "pap", "security_forces"})
 
 
 class Standing(NamedTuple):
@@ -21,14 +23,20 @@ class Standing(NamedTuple):
     listed: bool
     programmes: tuple[str, ...]
     listings: tuple[ListingBasis, ...]
+    military_link: MilitaryBasis | None = None
+
+    @property
+    def military_grounds(self) -> list[str] | None:
+        """The armed bodies that an official finding names."""
+        return self.military_link.grounds if self.military_link else None
 
 
 NOTHING_KNOWN: Final = Standing(False, (), ())
 
 
 def applies(listing: Listing, day: datetime.date) -> bool:
-    """Whether a listing is in force on a day."""
-    if listing.status == "not_listed":
+    """Whether a listing is in force on a day; one that was withdrawn is as if it had never been."""
+    if listing.status == "not_listed" or listing.withdrawn is not None:
         return False
     if listing.status == "removed" and (listing.since is None or listing.until is None):
         return False
@@ -40,7 +48,22 @@ def standing(entity: Entity, programmes: dict[str, Programme], day: datetime.dat
     in_force = [listing for listing in entity.listings if applies(listing, day)]
     in_force.sort(key=lambda listing: (listing.status not in LISTED_STATUSES, listing.since or datetime.date.min))
     names = dict.fromkeys(listing.programme for listing in in_force if listing.status in LISTED_STATUSES)
-    return Standing(bool(names), tuple(names), tuple(_basis(listing, programmes) for listing in in_force))
+    bases = tuple(_basis(listing, programmes) for listing in in_force)
+    return Standing(bool(names), tuple(names), bases, military_link(entity, day))
+
+
+def military_link(entity: Entity, day: datetime.date) -> MilitaryBasis | None:
+    """The official finding of that day or before that ties the company to armed forces, in its words. A listing is
+    none, nor is a finding on a partner, an allegation, or a finding whose grounds are others."""
+    link = entity.military_link
+    if link is None or link.grade != "official_finding" or (link.edition is not None and day < link.edition):
+        return None
+    grounds: list[str] = [ground for ground in link.grounds if ground in ARMED]
+    if not grounds:
+        return None
+    return MilitaryBasis(
+        claim=link.claim, citation=link.citation, source=link.source, grounds=grounds, edition=link.edition
+    )
 
 
 def _basis(listing: Listing, programmes: dict[str, Programme]) -> ListingBasis:

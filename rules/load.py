@@ -1,21 +1,34 @@
 """Folders of facts and detections → RuleSet. Everything that is wrong is said at once, with file and place."""
 
+import datetime
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from rules.court import ANYBODY, Court, Organisation
 from rules.detection import Detection, read_detections
 from rules.endpoints import EndpointIndex
-from rules.errors import RuleError, RuleErrors
+from rules.errors import RuleError, RuleErrors, known_word
 from rules.factbook import SHIPPED, Facts, read_facts
+from rules.knowledge import known_at
 from rules.match import RuleSet
+from rules.scenario import assume
+from rules.verdict import Judge
+from rules.waivers import read_waivers
 
 SHIPPED_DETECTIONS = Path(__file__).parent / "detections"
 
 
-def load_rules(folders: Sequence[Path] = ()) -> RuleSet:
+def load_rules(
+    folders: Sequence[Path] = (),
+    organisation: Organisation = ANYBODY,
+    waivers: Sequence[Path] = (),
+    known: datetime.date | None = None,
+) -> RuleSet:
     """The shipped facts and detections, then those of each folder (`facts/**/*.toml`, `detections/**/*.yml`), which
-    add, and override by id. Raises RuleErrors with all that is wrong; no detections at all is wrong."""
+    add, and override by id; who we are, and the files of our waivers. `known`: with the law as it could be known on
+    that day. Raises RuleErrors with all that is wrong; no detections at all is wrong. Raises SettingsError for a
+    profile that there is not."""
     errors: list[RuleError] = []
     fact_folders, detection_folders = [SHIPPED], [SHIPPED_DETECTIONS]
     for folder in folders:
@@ -41,7 +54,21 @@ def load_rules(folders: Sequence[Path] = ()) -> RuleSet:
     if errors or facts is None or endpoints is None:
         raise RuleErrors(errors)
     in_order = sorted(detections.values(), key=lambda detection: detection.id)
-    return RuleSet(facts, endpoints, in_order, _digest(facts, in_order))
+    organisation.check(facts)
+    exceptions = read_waivers(waivers, facts)
+    if known is not None:
+        facts = known_at(facts, known)
+    court = Court(Judge(facts), organisation, exceptions)
+    return RuleSet(facts, endpoints, in_order, _digest(facts, in_order), court)
+
+
+def under_scenario(rules: RuleSet, id: str, begins: datetime.date) -> RuleSet:
+    """The same rules over the facts and waivers as a scenario changes them from a day on. Raises LenswatchError that
+    lists the scenarios where there is none of this id."""
+    scenario = rules.facts.scenarios[known_word(id, rules.facts.scenarios, "scenario")]
+    facts = assume(rules.facts, scenario, begins)
+    court = Court(Judge(facts), rules.court.organisation, rules.court.waivers.ended(scenario.waivers_ended, begins))
+    return RuleSet(facts, rules.endpoints, rules.detections, _digest(facts, rules.detections), court)
 
 
 def index_endpoints(facts: Facts) -> EndpointIndex:

@@ -16,7 +16,8 @@ from typing import Final, NamedTuple
 import msgspec
 
 from collector.observation import DATASET_PREFIX, Observation, Url
-from rules.alert import Alert, ListingBasis, Lookalike
+from rules.alert import Alert, ListingBasis, Lookalike, MilitaryBasis, Verdict
+from rules.court import Court
 from rules.detection import Detection
 from rules.endpoints import CUSTOMER_ROLE, EndpointIndex, EndpointMatch, normalise_name
 from rules.fact import AsNumber, Entity
@@ -27,6 +28,7 @@ from rules.listing import Standings
 from rules.lookalike import Lookalikes
 from rules.sentence import INBOUND, their_side
 from rules.sighting import Contact, Sighting
+from rules.verdict import Judge
 
 NAME_LOOKUP: Final = "name_lookup"
 FIRMWARE_DOWNLOAD: Final = "firmware_download"
@@ -53,10 +55,10 @@ class _Plan(NamedTuple):
 class Hit:
     """A detection fired on a sighting. `id` is the finding's; the whole document is made only when it is asked for."""
 
-    __slots__ = ("_finding", "id", "seen")
+    __slots__ = ("_court", "_finding", "id", "seen")
 
-    def __init__(self, finding: Finding, seen: Sighting) -> None:
-        self._finding, self.seen = finding, seen
+    def __init__(self, finding: Finding, seen: Sighting, court: Court) -> None:
+        self._finding, self.seen, self._court = finding, seen, court
         self.id = finding.id_of(seen)
 
     @property
@@ -80,8 +82,14 @@ class Hit:
         """What the contact is evidence of."""
         return self.seen.contact.activity if self.seen.contact is not None else None
 
+    @property
+    def waiver(self) -> str | None:
+        """The id of the waiver under which this is counted and not told, if any."""
+        return self._court.waiver(self.seen)
+
     def alert(self) -> Alert:
-        """The alert, revision 1."""
+        """The alert, revision 1, with what it means for this organisation."""
+        self._court.verdicts(self.seen)
         return self._finding.alert(self.seen, self.id)
 
 
@@ -102,9 +110,17 @@ class Lookup(msgspec.Struct, omit_defaults=True, kw_only=True):
 class RuleSet:
     """All facts and detections, ready to match. `digest` is the SHA-256 over all of them."""
 
-    def __init__(self, facts: Facts, endpoints: EndpointIndex, detections: Sequence[Detection], digest: str) -> None:
+    def __init__(
+        self,
+        facts: Facts,
+        endpoints: EndpointIndex,
+        detections: Sequence[Detection],
+        digest: str,
+        court: Court | None = None,
+    ) -> None:
         self.facts, self.endpoints, self.digest = facts, endpoints, digest
         self.detections = tuple(detections)
+        self.court = court or Court(Judge(facts))
         self._firmware = FirmwareIndex(facts.endpoints)
         self._lookalikes = Lookalikes(facts.endpoints, facts.entities)
         self._standings = Standings(facts.entities, facts.programmes)
@@ -117,8 +133,9 @@ class RuleSet:
         self._lookalikes.prepare()
 
     def match(self, observation: Observation, on: datetime.date | None = None) -> list[Alert]:
-        """The alerts of one observation. `on`: the day whose listings count; by default the packet's day (UTC)."""
-        return [hit.alert() for hit in self.hits(observation, on)]
+        """The alerts of one observation that no waiver covers. `on`: the day whose listings count; by default the
+        packet's day (UTC)."""
+        return [hit.alert() for hit in self.hits(observation, on) if hit.waiver is None]
 
     def hits(self, observation: Observation, on: datetime.date | None = None) -> list[Hit]:
         """As `match`, with each alert still to be made: one that only counts need not be."""
@@ -133,15 +150,25 @@ class RuleSet:
             pairs = plan.lookalike if lookalike else plan.neither
         if not pairs:
             return []
-        seen = Sighting(observation, name, contact, None, lookalike)
+        seen = Sighting(observation, name, contact, None, lookalike, on)
         if contact is not None:
-            day = on or observation.timestamp.astimezone(datetime.UTC).date()
-            seen.standing = self._standings.on(contact.endpoint.entity, day)
-        return [Hit(finding, seen) for detection, finding in pairs if detection.fires(seen)]
+            seen.day = on or observation.timestamp.astimezone(datetime.UTC).date()
+            seen.standing = self._standings.on(contact.endpoint.entity, seen.day)
+        return [Hit(finding, seen, self.court) for detection, finding in pairs if detection.fires(seen)]
 
     def contact(self, observation: Observation) -> Contact | None:
         """The company's endpoint that the observation touched: by name first, then by a network fact."""
         return self._look(observation)[1]
+
+    def military_link(self, entity: str, on: datetime.date) -> MilitaryBasis | None:
+        """The official finding of a day or before that ties a company to armed forces."""
+        return self._standings.on(entity, on).military_link
+
+    def judged(self, observation: Observation, on: datetime.date | None = None) -> tuple[list[Verdict], str | None]:
+        """What an observation means for this organisation, whether a detection asks for it or not: the verdicts, and
+        the id of the waiver that covers it, if any."""
+        seen = Sighting(observation, None, self.contact(observation), day=on)
+        return self.court.verdicts(seen), self.court.waiver(seen)
 
     def lookup(self, text: str, on: datetime.date | None = None) -> Lookup:
         """Everything known of a name, an address or an AS number. `on`: the day whose listings count; by default

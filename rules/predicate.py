@@ -54,6 +54,7 @@ CONTEXT_FIELDS: Final[dict[str, tuple[str, bool, Reader]]] = {
     "lenswatch.entity.country": ("text", False, lambda seen: seen.contact and seen.contact.country),
     "lenswatch.entity.listed": ("boolean", False, lambda seen: seen.standing and seen.standing.listed),
     "lenswatch.entity.programmes": ("text", True, lambda seen: (seen.standing and seen.standing.programmes) or None),
+    "lenswatch.entity.military_link": ("text", True, lambda seen: seen.standing and seen.standing.military_grounds),
     "lenswatch.role": ("text", False, lambda seen: seen.contact and seen.contact.role),
     "lenswatch.activity": ("text", False, lambda seen: seen.contact and seen.contact.activity),
     "lenswatch.endpoint.confidence": ("text", False, lambda seen: seen.contact and seen.contact.endpoint.confidence),

@@ -1,9 +1,10 @@
 """What a detection is asked about: one observation with what the facts say of it."""
 
 import dataclasses
+import datetime
 
 from collector.observation import Observation
-from rules.alert import Lookalike
+from rules.alert import Lookalike, Verdict
 from rules.endpoints import EndpointMatch
 from rules.fact import Entity
 from rules.listing import Standing
@@ -44,10 +45,12 @@ class Contact:
 @dataclasses.dataclass(slots=True)
 class Sighting:
     """An observation and its context. `standing` is the company's on the packet's day, `name` the name that was asked
-    of the facts, normalised."""
+    of the facts, normalised. `day` is the one whose law counts; `verdicts` are None until they are asked for."""
 
     observation: Observation
     name: str | None = None
     contact: Contact | None = None
     standing: Standing | None = None
     lookalike: Lookalike | None = None
+    day: datetime.date | None = None
+    verdicts: list[Verdict] | None = None

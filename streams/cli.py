@@ -25,11 +25,14 @@ from collector.settings import CollectorSettings
 from rules.alert import LEVELS, Alert
 from rules.cli import app as rules_app
 from rules.cli import read_day
-from rules.load import load_rules
 from streams.local import LocalWatch, Output, Run, open_source
+from streams.ruleset import rules_for
 from streams.screen import fill, in_order, print_alerts, printable, screen_width, story, story_text, summary_lines
 from streams.settings import Settings, load_settings, state_folder
 from streams.store import AlertStore
+from streams.verdict import KnownAt, verdict
+from streams.waivers import list_waivers, warnings
+from streams.whatif import whatif
 
 app = typer.Typer(
     rich_markup_mode=None,
@@ -40,6 +43,9 @@ app = typer.Typer(
 alerts_app = typer.Typer(rich_markup_mode=None, help="The alerts so far: list them, show one.")
 app.add_typer(rules_app, name="rules")
 app.add_typer(alerts_app, name="alerts")
+app.command()(verdict)
+app.command()(whatif)
+app.command("waivers")(list_waivers)
 
 DEMO = Path(__file__).parent / "demo" / "office.pcap"
 GC_THRESHOLDS = (2_000_000, 10, 10)
@@ -104,6 +110,7 @@ def watch(
     as_of: AsOf = None,
     folders: Folders = [],  # noqa: B006
     fail_on: FailOn = None,
+    known_at: KnownAt = None,
 ) -> None:
     """Read captures; find the cameras' calls and say what they mean.
 
@@ -114,7 +121,8 @@ def watch(
     if alerts == "-" and observations == "-":
         raise typer.BadParameter("only one of --alerts and --observations can go to standard output")
     on = None if as_of is None else read_day(as_of)
-    run = run_watch(load_settings(config), sources, alerts, observations, on, folders)
+    known = None if known_at is None else read_day(known_at, "--known-at")
+    run = run_watch(load_settings(config), sources, alerts, observations, on, folders, known)
     finish(run, fail_on)
 
 
@@ -160,13 +168,16 @@ def run_watch(
     observations_to: str | None,
     on: datetime.date | None,
     folders: Sequence[Path],
+    known: datetime.date | None = None,
 ) -> Run:
     """Watch the named sources; write, keep and show what was found."""
     from streams.doctor import keep_last_run
 
     opened = [open_source(name) for name in names]
-    rules = load_rules((*settings.rules.folders, *folders))
+    rules = rules_for(settings, folders, known)
     rules.prepare()
+    for line in warnings(rules.court.waivers, on or datetime.datetime.now(datetime.UTC).date()):
+        say(line)
     folder = state_folder(settings.store)
     with contextlib.ExitStack() as stack:
         store = stack.enter_context(contextlib.closing(AlertStore(folder, settings.store.max_alerts)))
@@ -347,9 +358,9 @@ def explain(
     config: Config = None,
     folders: Folders = [],  # noqa: B006
 ) -> None:
-    """The chain behind an alert: packet, name, endpoint fact, company, listings; each with its sources."""
+    """The chain behind an alert: packet, name, endpoint fact, company, listings, verdicts; each with its sources."""
     alert = find_alert(config, alert_id)
-    rules = load_rules((*load_settings(config).rules.folders, *folders))
+    rules = rules_for(load_settings(config), folders)
     typer.echo(story_text(story(alert, rules.facts.sources)))
     if rules.digest != alert.rule.ruleset:
         say("the facts or rules have changed since this alert; it says what they said then")

@@ -34,8 +34,8 @@ class Output(Protocol):
 
 @dataclasses.dataclass(slots=True)
 class Run:
-    """What one run came to. `alerts` holds the last revision of each finding; `matched` = `told` + `folded`, or the
-    ledger is open."""
+    """What one run came to. `alerts` holds the last revision of each finding; `matched` = `told` + `folded`
+    + `waived` (by the waiver's id), or the ledger is open."""
 
     ledger: Ledger
     problems: list[str] = dataclasses.field(default_factory=list)
@@ -44,6 +44,7 @@ class Run:
     matched: int = 0
     told: int = 0
     folded: int = 0
+    waived: Counter[str] = dataclasses.field(default_factory=Counter)
     devices: int = 0
     seconds: float = 0.0
     interrupted: bool = False
@@ -58,8 +59,9 @@ class Run:
         seen = sum(self.ledger.observations.values())
         if seen != self.observations:
             sums.append(f"rules: {seen} observations made, {self.observations} matched against the rules")
-        if self.matched != self.told + self.folded:
-            sums.append(f"fold: {self.matched} alerts in, {self.told} told and {self.folded} folded")
+        waived = self.waived.total()
+        if self.matched != self.told + self.folded + waived:
+            sums.append(f"fold: {self.matched} alerts in, {self.told} told, {self.folded} folded, {waived} waived")
         return sums
 
 
@@ -122,7 +124,10 @@ class LocalWatch:
         for observation in found:
             for hit in hits(observation, on):
                 run.matched += 1
-                if not self.fold.counts(hit):
+                waiver = hit.waiver
+                if waiver is not None:
+                    run.waived[waiver] += 1
+                elif not self.fold.counts(hit):
                     added = self.fold.add(hit.alert())
                     run.told += sum(each.event.id == hit.id for each in added)
                     news += added

@@ -13,7 +13,7 @@ import textwrap
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
-from rules.alert import LISTED_STATUSES, Alert
+from rules.alert import LISTED_STATUSES, Alert, Verdict
 from streams.local import Run
 
 if TYPE_CHECKING:
@@ -31,6 +31,13 @@ MAX_TABLE_ROWS = 40
 MAX_UNBROKEN_NAME = 40
 ID_DIGITS = 8
 LABEL_WIDTH = 10
+GENERAL = ": no profile says who we are, so this is the general picture; set [rules] profiles"
+RELATIONS = {
+    "made": "made the device",
+    "operates": "operates the service",
+    "hosts": "hosts the peer",
+    "carries": "carries the traffic",
+}
 
 
 def screen_width() -> int:
@@ -93,6 +100,26 @@ def listing_words(alert: Alert) -> str:
         return "no listing known"
     days = [each.since for each in own if each.since is not None]
     return ", ".join(dict.fromkeys(each.programme for each in own)) + (f"\nsince {min(days)}" if days else "")
+
+
+def outcome_words(alert: Alert) -> str:
+    """The strongest outcome, the programme it is of, and whether it is for us or, no profile being set, in general."""
+    detail = alert.lenswatch
+    for verdict in detail.verdicts or ():
+        if verdict.outcome == detail.outcome and verdict.waiver is None:
+            whose = "in general" if verdict.profile is None else "for us"
+            return f"{whose}: {plain(verdict.outcome)} ({verdict.programme})"
+    return ""
+
+
+def plain(word: str) -> str:
+    """An id's words."""
+    return word.replace("_", " ")
+
+
+def law_words(alert: Alert) -> str:
+    """The listings, and below them what they mean for us."""
+    return "\n".join(filter(None, (listing_words(alert), outcome_words(alert))))
 
 
 def step_words(alert: Alert) -> str:
@@ -160,7 +187,7 @@ def narrow_columns(alerts: list[Alert]) -> list[Column]:
         Column("Device", devices, name_width(line for cell in devices for line in cell.split("\n"))),
         Column("Finding", titles),
         Column("Called", called, max(MIN_COLUMN, name_width(printable(peer_words(alert)) for alert in alerts))),
-        Column("Listed on", [listing_words(alert) for alert in alerts]),
+        Column("Listed on", [law_words(alert) for alert in alerts]),
         Column("Times", [f"{alert.lenswatch.count:,}" for alert in alerts], 6, "right"),
         Column("Alert", [alert.event.id[:ID_DIGITS] for alert in alerts], ID_DIGITS),
     ]
@@ -208,7 +235,7 @@ def alert_lines(alert: Alert, width: int) -> str:
 
     detail = alert.lenswatch
     maker, company, steps = maker_words(alert), detail.entity, step_words(alert)
-    listed = listing_words(alert).replace("\n", ", ")
+    listed = law_words(alert).replace("\n", ", ")
     text = [
         f"{alert.rule.name}{f' ({steps})' if steps else ''}",
         f"{device_words(alert)}{f' ({maker})' if maker else ''} → {peer_words(alert)}",
@@ -250,6 +277,12 @@ def summary_lines(run: Run) -> list[str]:
     levels = run.by_level()
     told = ", ".join(f"{levels[level]:,} {level}" for level in COLOURS if levels[level])
     lines.append(f"alerts        {len(run.alerts):,}{f' ({told})' if told else ''}")
+    if run.waived:
+        told = ", ".join(f"{count:,} {id}" for id, count in sorted(run.waived.items()))
+        lines.append(f"waived        {run.waived.total():,} ({told})")
+    verdicts = [verdict for alert in run.alerts.values() for verdict in alert.lenswatch.verdicts or ()]
+    if any(verdict.profile is None for verdict in verdicts):
+        lines.append("verdicts      no profile says who we are, so they give the general picture; set [rules] profiles")
     lines += [f"the ledger is open: {line}" for line in run.open_sums()]
     return lines
 
@@ -278,9 +311,14 @@ def story(alert: Alert, sources: dict[str, Any] | None = None) -> Rows:
     if detail.entity is not None:
         country = f", {detail.entity.country}" if detail.entity.country else ""
         yield "company", f"{detail.entity.name} ({detail.entity.id}{country})"
+        link = detail.entity.military_link
+        if link is not None:
+            yield "finding", f"“{link.claim}”: {link.citation}"
+            yield from source_rows([link.source], sources)
         if not detail.listings:
             yield "listings", "no listing of the company on that day is known here"
     yield from _listing_rows(alert, sources)
+    yield from _verdict_rows(alert, sources)
     yield "", ""
     yield "evidence", "observations " + " ".join(detail.evidence)
 
@@ -330,6 +368,49 @@ def _listing_rows(alert: Alert, sources: dict[str, Any] | None) -> Rows:
         yield "", listing.citation
         yield from [("", listing.note)] if listing.note else []
         yield from source_rows(listing.sources, sources)
+
+
+def _verdict_rows(alert: Alert, sources: dict[str, Any] | None) -> Rows:
+    detail = alert.lenswatch
+    if detail.outcome is not None:
+        yield "", ""
+        yield "outcome", f"{plain(detail.outcome)}{'' if any(map(by_profile, detail.verdicts or ())) else GENERAL}"
+        yield from (("duty", duty) for duty in detail.duties or ())
+    for verdict in detail.verdicts or ():
+        yield "", ""
+        yield "verdict", verdict_heading(verdict)
+        yield from verdict_rows(verdict, sources)
+
+
+def by_profile(verdict: Verdict) -> bool:
+    """Whether a verdict is for somebody in particular."""
+    return verdict.profile is not None
+
+
+def verdict_heading(verdict: Verdict) -> str:
+    """Programme, outcome and for whom."""
+    whose = f" for {verdict.profile}" if verdict.profile else ""
+    since = f" since {verdict.since}" if verdict.since else ""
+    waived = f" (waived by {verdict.waiver})" if verdict.waiver else ""
+    return f"{verdict.programme}: {plain(verdict.outcome)}{whose}{since}{waived}"
+
+
+def verdict_rows(verdict: Verdict, sources: dict[str, Any] | None) -> Rows:
+    """What a verdict rests on: the sentence, the way from company to listing, the citations, the sources."""
+    yield "", verdict.says
+    yield from (("duty", duty) for duty in verdict.duties or ())
+    yield (
+        "rests on",
+        f"{verdict.entity} {RELATIONS[verdict.relation]}, {plain(verdict.activity)}: {plain(verdict.basis)}",
+    )
+    for link in verdict.ownership or ():
+        share = "an unknown share" if link.percent is None else f"{link.percent:g} %"
+        dated = f" as of {link.as_of}" if link.as_of else ""
+        yield "owner", f"{link.holder} has {share} of {link.company}{dated}, confidence {link.confidence}"
+        yield from source_rows(link.sources, sources)
+    yield "citation", verdict.citation
+    yield from [("", f"listing: {verdict.listing}")] if verdict.listing else []
+    yield from source_rows(verdict.sources, sources)
 
 
 def source_rows(ids: Iterable[str], sources: dict[str, Any] | None) -> Rows:

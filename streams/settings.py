@@ -7,12 +7,22 @@ from pathlib import Path
 import msgspec
 
 from collector.settings import CollectorSettings, read_settings
+from rules.court import Organisation, Site, UseClass
 
 
 class RulesSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`[rules]`: further folders of facts and detections, as --rules adds them."""
+    """`[rules]`: further folders of facts and detections, as --rules adds them; who we are (`profiles`), and what the
+    cameras are for (`use_class`), at some `sites` another; and the files of our waivers."""
 
     folders: tuple[Path, ...] = ()
+    profiles: tuple[str, ...] = ()
+    use_class: UseClass | None = None
+    sites: dict[str, Site] = {}
+    waivers: tuple[Path, ...] = ()
+
+    def organisation(self) -> Organisation:
+        """Who we are."""
+        return Organisation(everywhere=Site(profiles=self.profiles, use_class=self.use_class), sites=self.sites)
 
 
 class GeoSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

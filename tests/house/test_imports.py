@@ -11,10 +11,29 @@ VOCABULARY = ("collector.observation", "collector.errors")
 DOORS = {
     "collector": ("collector",),
     "rules": ("rules", *VOCABULARY),
-    "streams": ("streams", "rules.alert", "rules.load", "rules.match", "rules.errors", "rules.check", *VOCABULARY),
+    "streams": (
+        "streams",
+        "rules.alert",
+        "rules.load",
+        "rules.match",
+        "rules.errors",
+        "rules.check",
+        "rules.verdict",
+        "rules.court",
+        "rules.waivers",
+        *VOCABULARY,
+    ),
 }
 # The wiring joins the floors, so it may go through more doors than the rest of its package.
-WIRING = ("streams.local", "streams.cli", "streams.demo", "streams.settings", "streams.doctor")
+WIRING = (
+    "streams.local",
+    "streams.cli",
+    "streams.demo",
+    "streams.settings",
+    "streams.doctor",
+    "streams.verdict",
+    "streams.whatif",
+)
 WIRING_DOORS = (
     "collector.pipeline",
     "collector.capture",

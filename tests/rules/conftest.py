@@ -149,3 +149,9 @@ def observe() -> Callable[..., Observation]:
 def shipped() -> RuleSet:
     """What is shipped."""
     return load_rules()
+
+
+@pytest.fixture(scope="session")
+def shipped_facts(shipped: RuleSet) -> Facts:
+    """The facts that are shipped."""
+    return shipped.facts

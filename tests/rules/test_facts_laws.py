@@ -90,6 +90,7 @@ def test_the_page_lets_nothing_disappear() -> None:
 
 def sources_of(part: msgspec.Struct) -> tuple[str, ...]:
     found = tuple(getattr(part, "sources", ())) + tuple(getattr(part, "parent_sources", ()))
+    found += tuple(getattr(getattr(part, "list_read", None), "sources", ()))
     link = getattr(part, "military_link", None)
     return found if link is None else (*found, link.source)
 
@@ -98,9 +99,15 @@ def parts_of(facts: Facts) -> list[msgspec.Struct]:
     entities, programmes = facts.entities.values(), facts.programmes.values()
     return [
         *entities,
-        *(part for entity in entities for part in (*entity.listings, *entity.ownership, *entity.proceedings)),
+        *(
+            part
+            for entity in entities
+            for part in (*entity.listings, *entity.ownership, *entity.proceedings, *entity.unconfirmed)
+        ),
         *programmes,
-        *(edition for programme in programmes for edition in programme.editions),
+        *(part for programme in programmes for part in (*programme.editions, *programme.reach, *programme.acts)),
+        *facts.profiles.values(),
+        *facts.scenarios.values(),
         *(name for _, name in names_of(facts)),
         *(fact for _, fact in firmware_of(facts)),
         *facts.relabels,

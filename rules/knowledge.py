@@ -1,0 +1,52 @@
+"""What could be known on a day: the facts without what was published later. Pure."""
+
+import dataclasses
+import datetime
+
+import msgspec
+
+from rules.fact import Entity, Listing, Programme
+from rules.factbook import Facts
+from rules.ownership import read_day
+
+
+def known_at(facts: Facts, day: datetime.date) -> Facts:
+    """The facts as they could be known at the end of a day. A listing that was published later is not there, an end or
+    a withdrawal that was published later has not happened, and a share of a later date is not known. What belongs to no
+    list (names, roles, brands) stays: it is asked of the law's knowledge, not of lenswatch's."""
+    return dataclasses.replace(
+        facts,
+        entities={id: _entity(entity, day) for id, entity in facts.entities.items()},
+        programmes={id: _programme(programme, day) for id, programme in facts.programmes.items()},
+        digest=f"{facts.digest}+known-at-{day}",
+    )
+
+
+def _entity(entity: Entity, day: datetime.date) -> Entity:
+    link = entity.military_link
+    if link is not None and link.edition is not None and day < link.edition:
+        link = None
+    listings = tuple(_listing(each, day) for each in entity.listings if first_known(each) <= day)
+    shares = tuple(each for each in entity.ownership if each.as_of is None or read_day(each.as_of, last=False) <= day)
+    return msgspec.structs.replace(entity, military_link=link, listings=listings, ownership=shares)
+
+
+def first_known(listing: Listing) -> datetime.date:
+    """The first day on which a listing could be known."""
+    return listing.known_since or listing.published or listing.since or datetime.date.min
+
+
+def _listing(listing: Listing, day: datetime.date) -> Listing:
+    if listing.withdrawn is not None and day < listing.withdrawn:
+        listing = msgspec.structs.replace(listing, withdrawn=None)
+    ended = listing.end_published or listing.until
+    if ended is not None and day < ended:
+        status = "listed" if listing.status == "removed" else listing.status
+        listing = msgspec.structs.replace(listing, until=None, end_published=None, status=status)
+    return msgspec.structs.replace(listing, editions=tuple(each for each in listing.editions if each <= day))
+
+
+def _programme(programme: Programme, day: datetime.date) -> Programme:
+    acts = tuple(each for each in programme.acts if (each.known_since or each.since or datetime.date.min) <= day)
+    editions = tuple(each for each in programme.editions if (each.published or each.date) <= day)
+    return msgspec.structs.replace(programme, acts=acts, editions=editions)

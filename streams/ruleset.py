@@ -1,0 +1,16 @@
+"""The rules as the settings ask for them: folders, who we are, waivers."""
+
+import datetime
+from collections.abc import Sequence
+from pathlib import Path
+
+from rules.load import load_rules
+from rules.match import RuleSet
+from streams.settings import Settings
+
+
+def rules_for(settings: Settings, folders: Sequence[Path] = (), known: datetime.date | None = None) -> RuleSet:
+    """All rules, those of further folders over those of the settings; `known`: as the law could be known on that day.
+    Raises what `load_rules` raises."""
+    ours = settings.rules
+    return load_rules((*ours.folders, *folders), ours.organisation(), ours.waivers, known)
