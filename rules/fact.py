@@ -188,6 +188,25 @@ class Listing(FactFields, frozen=True):
     note: str | None = None
 
 
+class CompanyListing(Listing, frozen=True, kw_only=True):
+    """`[[listing]]` of `listings/<list>.toml`: a listing of the company `entity`."""
+
+    entity: str
+
+
+class ListingFile(FactFields, frozen=True):
+    """`listings/<list>.toml`: what one edition of an official list says of the companies of `entities/`.
+
+    `programmes`: those whose list was read, whole, as `published` on that day. Each `[[listing]]` takes the place of
+    what the company's own file says of being named on that programme (`edition.py`).
+    """
+
+    published: datetime.date
+    programmes: tuple[str, ...]
+    sources: tuple[str, ...]
+    listing: tuple[CompanyListing, ...] = ()
+
+
 class Share(FactFields, frozen=True):
     """`[[ownership]]`: who (an entity id, or a name) holds how much of a company, as of a day, month or year.
     `percent` absent: unknown.

@@ -25,6 +25,7 @@ from collector.settings import CollectorSettings
 from rules.alert import LEVELS, Alert
 from rules.cli import app as rules_app
 from rules.cli import read_day
+from rules.facts_cli import app as facts_app
 from streams.local import LocalWatch, Output, Run, open_source
 from streams.ruleset import rules_for
 from streams.screen import fill, in_order, print_alerts, printable, screen_width, story, story_text, summary_lines
@@ -42,6 +43,7 @@ app = typer.Typer(
 )
 alerts_app = typer.Typer(rich_markup_mode=None, help="The alerts so far: list them, show one.")
 app.add_typer(rules_app, name="rules")
+app.add_typer(facts_app, name="facts")
 app.add_typer(alerts_app, name="alerts")
 app.command()(verdict)
 app.command()(whatif)

@@ -44,6 +44,7 @@ WIRING_DOORS = (
     "collector.packets",
     "collector.identify",
     "rules.cli",
+    "rules.facts_cli",
 )
 
 
