@@ -78,7 +78,8 @@ def test_a_new_listing_is_known_from_the_day_of_the_list(tmp_path: Path, real: F
 
 
 def test_other_companies_of_the_name_are_kept_as_refused(tmp_path: Path, real: Facts) -> None:
-    rows = whole_csl(real.entities.values()) + [
+    rows = [
+        *whole_csl(real.entities.values()),
         row("DAHUA ELECTRONICS CORPORATION", "DPL", addresses="FLUSHING, NY, US", end_date="2025-11-19"),
         row("REOLINK EZTECH DIGITAL", "EL"),
     ]

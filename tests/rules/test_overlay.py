@@ -18,7 +18,7 @@ LOADED = Loaded(published=day("2026-11-20"), counts={"FCC": 5}, file="fcc.csv", 
 
 @pytest.fixture(scope="module")
 def taken(tmp_path_factory: pytest.TempPathFactory) -> Taken:
-    names = ("hikvision", "dahua", "huawei", "zte", "hytera")
+    names = ("hikvision", "dahua", "huawei", "zte", "hytera", "kaspersky")
     facts = read_facts([SHIPPED])
     rows = "".join(f'"{facts.entities[each].name}"\n' for each in names)
     rows += '"Dahua Electronics Corporation"\n"Zhejiang Uniview Technologies Co., Ltd."\n'
