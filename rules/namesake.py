@@ -15,6 +15,8 @@ from rules.lists.reader import Entry
 
 # Nearness in percent above which a refused name is worth showing.
 MIN_NEARNESS: Final = 88
+# Nearness with legal forms below which a name cannot be that near without them.
+MIN_WORTH: Final = 65
 # An identifier that is all digits and as short as this may be another register's number.
 MAX_AMBIGUOUS_DIGITS: Final = 9
 MAX_CANDIDATES: Final = 5000
@@ -85,6 +87,12 @@ class Namesakes:
             self._by_whole.setdefault(name.whole, []).append(name)
             self._by_core.setdefault(name.core, []).append(name)
         self._cores = [name.core for name in self._names]
+        self._wholes = list(self._by_whole)
+        self._by_first_word: dict[str, list[tuple[list[str], _Name]]] = {}
+        for name in self._names:
+            words = name.core.split()
+            for word in words[:1]:
+                self._by_first_word.setdefault(word, []).append((words, name))
 
     def candidates(self, entry: Entry) -> list[Candidate]:
         """Which of our companies the party may be; at most one of them is accepted."""
@@ -97,12 +105,24 @@ class Namesakes:
         for text in _spellings(entry):
             for name in self._by_whole.get(" ".join(words_of(text)), ()):
                 self._note(found, entry, name, text)
+            if not self._is_worth_reading(words_of(text)):
+                continue
             core = core_of(text)
             for name in self._by_core.get(core, ()):
                 self._note(found, entry, name, text)
             if core:
                 self._note_near(found, core, text)
         return self._judged(entry, found)
+
+    def _is_worth_reading(self, words: Sequence[str]) -> bool:
+        """Whether a name may be, hold or be near one of ours: to take legal forms off every name on a list costs more
+        than all the rest."""
+        from rapidfuzz import fuzz, process
+
+        if any(word in self._by_first_word for word in words):
+            return True
+        text = " ".join(words)
+        return process.extractOne(text, self._wholes, scorer=fuzz.ratio, score_cutoff=MIN_WORTH) is not None
 
     def _identified(self, entry: Entry) -> dict[str, tuple[str, str]]:
         found = {}
@@ -131,11 +151,12 @@ class Namesakes:
         from rapidfuzz import fuzz, process
 
         words = core.split()
-        for name in self._names:
-            ours = name.core.split()
-            if name.entity not in found and ours and ours != words and _is_within(ours, words):
-                extra = " ".join(word for word in words if word not in ours)
-                found[name.entity] = ("part", f"{text!r} holds {name.text!r}, and {extra!r} beside it: another company")
+        for at, word in enumerate(words):
+            for ours, name in self._by_first_word.get(word, ()):
+                if name.entity not in found and ours != words and words[at : at + len(ours)] == ours:
+                    extra = " ".join((*words[:at], *words[at + len(ours) :]))
+                    reason = f"{text!r} holds {name.text!r}, and {extra!r} beside it: another company"
+                    found[name.entity] = ("part", reason)
         near = process.extract(core, self._cores, scorer=fuzz.ratio, score_cutoff=MIN_NEARNESS, limit=3)
         for _, nearness, at in near:
             name = self._names[at]
@@ -176,7 +197,3 @@ def _spellings(entry: Entry) -> Sequence[str]:
 
 def _bare(value: str) -> str:
     return "".join(_WORD.findall(value.upper()))
-
-
-def _is_within(short: list[str], long: list[str]) -> bool:
-    return any(long[at : at + len(short)] == short for at in range(len(long) - len(short) + 1))
