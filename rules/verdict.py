@@ -13,8 +13,9 @@ import msgspec
 
 from rules.alert import OwnershipLink, Verdict
 from rules.fact import ACTIVITIES as ACTIVITIES
-from rules.fact import OUTCOMES, Act, Entity, Listing, Programme, Reach
+from rules.fact import OUTCOMES as OUTCOMES
 from rules.fact import USE_CLASSES as USE_CLASSES
+from rules.fact import Act, Entity, Listing, Programme, Reach
 from rules.factbook import Facts
 from rules.listing import applies
 from rules.ownership import SURE, Ownership
