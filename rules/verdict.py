@@ -78,7 +78,7 @@ class Judge:
 
     def verdicts(self, question: Question) -> tuple[Verdict, ...]:
         """One verdict for each programme that the profiles name, profile by profile; without a profile, for each that
-        reaches the company at all. Remembered."""
+        lists the company or reaches it through its owners. Remembered."""
         known = self._remembered.get(question)
         if known is None:
             if len(self._remembered) >= MAX_REMEMBERED:
@@ -102,7 +102,7 @@ class Judge:
     def _all(self, question: Question) -> list[Verdict]:
         programmes = self.facts.programmes
         if not question.profiles:
-            reached = (id for id in programmes if self.position(question.entity, id, question.day).basis in LISTED)
+            reached = (id for id in programmes if self.position(question.entity, id, question.day).basis in TOLD)
             return [self.judge(question, id, None) for id in reached]
         return [
             self.judge(question, id, profile)
@@ -186,7 +186,8 @@ class Judge:
         )
         strongest = min(more, key=rank)
         held = REVIEW if STRENGTH[strongest] >= STRENGTH[REVIEW] else strongest
-        return held, f"It depends on who you are: {told}; for others: {says}", duties
+        doubt = f"To be looked at, for {place.doubt}. If it does: " if place.doubt else ""
+        return held, f"{doubt}It depends on who you are: {told}; for others: {says}", duties
 
     def _act(self, question: Question, programme: Programme, profile: str | None, place: Position) -> Act | None:
         """The first row that fits."""
@@ -226,7 +227,9 @@ class Judge:
         listings = self._named.get(programme.id, {}).get(entity_id, ())
         in_force = [each for each in listings if each.status in NAMING and applies(each, day)]
         if in_force:
-            return _by_listing(min(in_force, key=_naming_rank))
+            listing = min(in_force, key=_naming_rank)
+            links = self._derivation(entity_id, programme.id, day) if listing.status == "derived" else ()
+            return _by_listing(listing, links)
         warning = None
         for reach in programme.reach:
             if (reach.since is None or reach.since <= day) and (reach.until is None or day <= reach.until):
@@ -259,16 +262,25 @@ class Judge:
             return Position("other_list", since, None, other.links, reach.citation, reach.sources, other.doubt)
         return self._owned(entity_id, entity, programme, reach, day)
 
+    def _derivation(self, entity_id: str, programme: str, day: datetime.date) -> tuple[OwnershipLink, ...]:
+        """The links from a company whose listing is derived to the one that is named."""
+        owners = self._owners(entity_id, programme, day)
+        return self.ownership.subsidiary_or_affiliate(entity_id, owners.keys(), day).links if owners else ()
+
+    def _owners(self, entity_id: str, programme: str, day: datetime.date) -> dict[str, Listing]:
+        """The companies above one that the programme itself lists on a day."""
+        named = self._named.get(programme, {})
+        return {
+            owner: listing
+            for owner in self.ownership.above(entity_id) & named.keys()
+            for listing in named[owner]
+            if listing.status in ("listed", "removed") and applies(listing, day)
+        }
+
     def _owned(
         self, entity_id: str, entity: Entity | None, programme: Programme, reach: Reach, day: datetime.date
     ) -> Position | None:
-        named = self._named.get(programme.id, {})
-        above = self.ownership.above(entity_id) if entity is not None else frozenset()
-        owners: dict[str, Listing] = {}
-        for owner in above & named.keys():
-            for listing in named[owner]:
-                if listing.status in ("listed", "removed") and applies(listing, day):
-                    owners[owner] = listing
+        owners = self._owners(entity_id, programme.id, day) if entity is not None else {}
         if not owners or entity is None:
             return None
         test = getattr(self.ownership, reach.test)
@@ -321,6 +333,7 @@ LISTED: Final = frozenset(
      "other_list"}
 )  # fmt: skip
 UNREACHED: Final = frozenset({"not_found", "not_checked"})
+TOLD: Final = LISTED - {"origin", "other_list", "unconfirmed"}
 
 
 def telling_first(verdict: Verdict) -> tuple[bool, int]:
@@ -372,13 +385,13 @@ def _naming_rank(listing: Listing) -> tuple[bool, bool, datetime.date]:
     return (not own, listing.confidence not in SURE, listing.since or datetime.date.min)
 
 
-def _by_listing(listing: Listing) -> Position:
+def _by_listing(listing: Listing, links: tuple[OwnershipLink, ...]) -> Position:
     doubt = None
     if listing.status == "listed_unit":
         doubt = "a unit of the group is named, and not the group"
     elif listing.confidence not in SURE:
         doubt = f"the listing rests on {'general knowledge' if listing.confidence == 'background' else 'a weak source'}"
-    return Position(NAMING[listing.status], listing.since, listing, (), listing.citation, listing.sources, doubt)
+    return Position(NAMING[listing.status], listing.since, listing, links, listing.citation, listing.sources, doubt)
 
 
 def _other_days(listings: Sequence[Listing], day: datetime.date) -> str:
