@@ -22,6 +22,7 @@ MAX_LOAD_SECONDS = 1.0
 MAX_FIRST_SECONDS = 20e-6
 MAX_AGAIN_SECONDS = 1e-6
 QUESTIONS = 20_000
+REMEMBERED = 5_000
 ROUNDS = 5
 
 
@@ -56,7 +57,7 @@ def first_seconds(judge: Judge) -> float:
 
 def contact_seconds(judge: Judge, again: bool) -> tuple[float, float]:
     """CPU seconds of all verdicts that a contact asks for, and how many those are on average."""
-    asked = [question for question, _, _ in questions(judge, 99)]
+    asked = [question for question, _, _ in questions(judge, 99)][:REMEMBERED]
     told = sum(len(judge.verdicts(question)) for question in asked)
     best = float("inf")
     for _ in range(ROUNDS):

@@ -32,7 +32,8 @@ NAMING: Final = {
 }  # fmt: skip
 STRENGTH: Final = {outcome: len(OUTCOMES) - place for place, outcome in enumerate(OUTCOMES)}
 REVIEW: Final = "review"
-MAX_REMEMBERED: Final = 65_536
+MAX_REMEMBERED: Final = 8_192
+MAX_POSITIONS: Final = 65_536
 
 
 class Position(NamedTuple):
@@ -60,7 +61,8 @@ class Question(NamedTuple):
 
 
 class Judge:
-    """All programmes over all companies. Answers are remembered, at most `MAX_REMEMBERED` of them."""
+    """All programmes over all companies. At most `MAX_REMEMBERED` answers are remembered, and `MAX_POSITIONS` of what they
+    are made of."""
 
     def __init__(self, facts: Facts) -> None:
         self.facts = facts
@@ -194,7 +196,7 @@ class Judge:
         key = (programme.id, question.activity, question.relation, profile, question.use_class)
         rows = self._rows.get(key)
         if rows is None:
-            if len(self._rows) >= MAX_REMEMBERED:
+            if len(self._rows) >= MAX_POSITIONS:
                 self._rows.clear()
             rows = self._rows[key] = tuple(act for act in programme.acts if _asks(act, key))
         day, status = question.day, place.listing.status if place.listing else None
@@ -217,7 +219,7 @@ class Judge:
         key = (entity_id, programme_id, day)
         known = self._positions.get(key)
         if known is None:
-            if len(self._positions) >= MAX_REMEMBERED:
+            if len(self._positions) >= MAX_POSITIONS:
                 self._positions.clear()
             known = self._positions[key] = self._position(entity_id, self.facts.programmes[programme_id], day)
         return known

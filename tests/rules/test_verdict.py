@@ -278,6 +278,7 @@ def test_a_wind_down_says_the_days_that_are_left(facts: Facts) -> None:
 
 def test_answers_are_remembered_and_memory_is_bounded(facts: Facts, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rules.verdict.MAX_REMEMBERED", 8)
+    monkeypatch.setattr("rules.verdict.MAX_POSITIONS", 8)
     judge = Judge(facts)
     question = Question("hikvision", "cloud_relay", DAY, ("us-private",))
     assert judge.verdicts(question) is judge.verdicts(question)
