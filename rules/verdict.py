@@ -61,8 +61,8 @@ class Question(NamedTuple):
 
 
 class Judge:
-    """All programmes over all companies. At most `MAX_REMEMBERED` answers are remembered, and `MAX_POSITIONS` of what they
-    are made of."""
+    """All programmes over all companies. At most `MAX_REMEMBERED` answers are remembered, and `MAX_POSITIONS` of what
+    they are made of."""
 
     def __init__(self, facts: Facts) -> None:
         self.facts = facts
