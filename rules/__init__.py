@@ -10,11 +10,16 @@
   endpoints     names and addresses → company and role    networks      addresses → the longest network
   firmware      paths, files, user agents → step          lookalike     names that resemble a maker's
 
+  verdict       (activity, company, profile, day) → what each programme says
+  ownership     three legal tests on dated shares         court         verdicts and waiver of a sighting
+  knowledge     facts → as they could be known on a day   scenario      facts → as they would be from a day on
+  waivers       exceptions, with scope and end
+
   detection     Sigma file → Detection                    predicate     its condition → a function; the fields
   sighting      what a detection is asked about           finding       what fired → alert, and its id
   sentence      the words of an alert                     alert         the product
   errors        one line for whoever wrote the file
 
-The doors are `rules.alert`, `rules.load`, `rules.match`, `rules.check` and `rules.errors`. To add a detection: one
-file below `detections/<family>/`; the file is the registration.
+The doors are `rules.alert`, `rules.load`, `rules.match`, `rules.check`, `rules.verdict`, `rules.court`, `rules.waivers`
+and `rules.errors`. To add a detection: one file below `detections/<family>/`; the file is the registration.
 """

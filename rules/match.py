@@ -11,7 +11,7 @@ fetched is said only where a path or a file name says so.
 import datetime
 import re
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
@@ -26,6 +26,7 @@ from rules.finding import Finding
 from rules.firmware import FIRMWARE_ROLE, FirmwareIndex, FirmwareStep
 from rules.listing import Standings
 from rules.lookalike import Lookalikes
+from rules.plan import Plan, plan_for
 from rules.sentence import INBOUND, their_side
 from rules.sighting import Contact, Sighting
 from rules.verdict import Judge
@@ -34,22 +35,13 @@ NAME_LOOKUP: Final = "name_lookup"
 FIRMWARE_DOWNLOAD: Final = "firmware_download"
 MAX_DATASETS: Final = 256
 MAX_ZONES: Final = 65_536
+MAX_NAMES: Final = 16_384
 NETWORK: Final = "network"
 # Names that are asked of the neighbours (RFC 6762, RFC 4795, NetBIOS), or that stand for an address, are nobody's.
 LOCAL_DATASETS: Final = frozenset(DATASET_PREFIX + name for name in ("mdns", "llmnr", "nbns"))
 LOCAL_SUFFIXES: Final = (".arpa", ".local")
 _DNS: Final = DATASET_PREFIX + "dns"
 _AS_NUMBER = re.compile(r"(?:AS)?(\d{1,10})", re.IGNORECASE)
-
-Pair = tuple[Detection, Finding]
-
-
-class _Plan(NamedTuple):
-    """The detections that a dataset's observations are asked of: by what the facts said of the observation."""
-
-    contact: tuple[Pair, ...]
-    lookalike: tuple[Pair, ...]
-    neither: tuple[Pair, ...]
 
 
 class Hit:
@@ -125,8 +117,9 @@ class RuleSet:
         self._lookalikes = Lookalikes(facts.endpoints, facts.entities)
         self._standings = Standings(facts.entities, facts.programmes)
         self._pairs = tuple((detection, Finding(detection, digest)) for detection in self.detections)
-        self._plans: dict[str, _Plan] = {}
+        self._plans: dict[str, Plan] = {}
         self._nobodys: dict[str, bool] = {}
+        self._matches: dict[str, EndpointMatch | None] = {}
 
     def prepare(self) -> None:
         """Do now what the first observation would have to wait for."""
@@ -143,18 +136,18 @@ class RuleSet:
         plan = self._plans.get(dataset) or self._plan(dataset)
         name, contact = self._look(observation)
         if contact is not None:
-            pairs = plan.neither if contact.endpoint.confidence == "background" else plan.contact
+            judges = plan.neither if contact.endpoint.confidence == "background" else plan.contact
             lookalike = None
         else:
             lookalike = self._resembles(name) if name else None
-            pairs = plan.lookalike if lookalike else plan.neither
-        if not pairs:
+            judges = plan.lookalike if lookalike else plan.neither
+        if not judges:
             return []
         seen = Sighting(observation, name, contact, None, lookalike, on)
         if contact is not None:
             seen.day = on or observation.timestamp.astimezone(datetime.UTC).date()
             seen.standing = self._standings.on(contact.endpoint.entity, seen.day)
-        return [Hit(finding, seen, self.court) for detection, finding in pairs if detection.fires(seen)]
+        return [Hit(finding, seen, self.court) for finding in judges.firing(seen)]
 
     def contact(self, observation: Observation) -> Contact | None:
         """The company's endpoint that the observation touched: by name first, then by a network fact."""
@@ -164,11 +157,10 @@ class RuleSet:
         """The official finding of a day or before that ties a company to armed forces."""
         return self._standings.on(entity, on).military_link
 
-    def judged(self, observation: Observation, on: datetime.date | None = None) -> tuple[list[Verdict], str | None]:
-        """What an observation means for this organisation, whether a detection asks for it or not: the verdicts, and
-        the id of the waiver that covers it, if any."""
-        seen = Sighting(observation, None, self.contact(observation), day=on)
-        return self.court.verdicts(seen), self.court.waiver(seen)
+    def judged(self, observation: Observation, on: datetime.date | None = None) -> list[Verdict]:
+        """What an observation means for this organisation, whether a detection asks for it or not; what a waiver covers
+        is marked with its id."""
+        return self.court.verdicts(Sighting(observation, None, self.contact(observation), day=on))
 
     def lookup(self, text: str, on: datetime.date | None = None) -> Lookup:
         """Everything known of a name, an address or an AS number. `on`: the day whose listings count; by default
@@ -198,13 +190,8 @@ class RuleSet:
             answer.listings = self._standings.on(entity, on or datetime.date.max).listings
         return answer
 
-    def _plan(self, dataset: str) -> _Plan:
-        service = dataset.removeprefix(DATASET_PREFIX)
-        asked = [pair for pair in self._pairs if pair[0].service in (None, service)]
-        plan = _Plan(*(
-            tuple(pair for pair in asked if pair[0].category in (None, category))
-            for category in ("contact", "lookalike", None)
-        ))  # fmt: skip
+    def _plan(self, dataset: str) -> Plan:
+        plan = plan_for(dataset.removeprefix(DATASET_PREFIX), self._pairs)
         if len(self._plans) < MAX_DATASETS:
             self._plans[dataset] = plan
         return plan
@@ -278,7 +265,7 @@ class RuleSet:
             return None, None, None
         if direction == INBOUND:
             name, url = None, None
-        match = self.endpoints.match_name(name) if name else None
+        match = self._match_name(name) if name else None
         step = None
         if url is not None:
             step = self._firmware_step(direction, url, agent, name)
@@ -287,6 +274,16 @@ class RuleSet:
         if match is None and self.endpoints.has_networks:
             match = self.endpoints.match_address(peer())
         return name, match, step
+
+    def _match_name(self, name: str) -> EndpointMatch | None:
+        """As `EndpointIndex.match_name`; remembered, because devices call the same few names."""
+        known = self._matches.get(name, self)
+        if known is not self:
+            return known  # type: ignore[return-value]
+        if len(self._matches) >= MAX_NAMES:
+            self._matches.clear()
+        match = self._matches[name] = self.endpoints.match_name(name)
+        return match
 
     def _firmware_step(
         self, direction: str | None, url: Url, agent: str | None, name: str | None

@@ -13,8 +13,9 @@ import msgspec
 
 from rules.alert import OwnershipLink, Verdict
 from rules.fact import ACTIVITIES as ACTIVITIES
-from rules.fact import OUTCOMES, Act, Entity, Listing, Programme, Reach
+from rules.fact import OUTCOMES as OUTCOMES
 from rules.fact import USE_CLASSES as USE_CLASSES
+from rules.fact import Act, Entity, Listing, Programme, Reach
 from rules.factbook import Facts
 from rules.listing import applies
 from rules.ownership import SURE, Ownership
@@ -31,7 +32,8 @@ NAMING: Final = {
 }  # fmt: skip
 STRENGTH: Final = {outcome: len(OUTCOMES) - place for place, outcome in enumerate(OUTCOMES)}
 REVIEW: Final = "review"
-MAX_REMEMBERED: Final = 65_536
+MAX_REMEMBERED: Final = 8_192
+MAX_POSITIONS: Final = 65_536
 
 
 class Position(NamedTuple):
@@ -59,7 +61,8 @@ class Question(NamedTuple):
 
 
 class Judge:
-    """All programmes over all companies. Answers are remembered, at most `MAX_REMEMBERED` of them."""
+    """All programmes over all companies. At most `MAX_REMEMBERED` answers are remembered, and `MAX_POSITIONS` of what
+    they are made of."""
 
     def __init__(self, facts: Facts) -> None:
         self.facts = facts
@@ -77,7 +80,7 @@ class Judge:
 
     def verdicts(self, question: Question) -> tuple[Verdict, ...]:
         """One verdict for each programme that the profiles name, profile by profile; without a profile, for each that
-        reaches the company at all. Remembered."""
+        lists the company or reaches it through its owners. Remembered."""
         known = self._remembered.get(question)
         if known is None:
             if len(self._remembered) >= MAX_REMEMBERED:
@@ -101,7 +104,7 @@ class Judge:
     def _all(self, question: Question) -> list[Verdict]:
         programmes = self.facts.programmes
         if not question.profiles:
-            reached = (id for id in programmes if self.position(question.entity, id, question.day).basis in LISTED)
+            reached = (id for id in programmes if self.position(question.entity, id, question.day).basis in TOLD)
             return [self.judge(question, id, None) for id in reached]
         return [
             self.judge(question, id, profile)
@@ -185,14 +188,15 @@ class Judge:
         )
         strongest = min(more, key=rank)
         held = REVIEW if STRENGTH[strongest] >= STRENGTH[REVIEW] else strongest
-        return held, f"It depends on who you are: {told}; for others: {says}", duties
+        doubt = f"To be looked at, for {place.doubt}. If it does: " if place.doubt else ""
+        return held, f"{doubt}It depends on who you are: {told}; for others: {says}", duties
 
     def _act(self, question: Question, programme: Programme, profile: str | None, place: Position) -> Act | None:
         """The first row that fits."""
         key = (programme.id, question.activity, question.relation, profile, question.use_class)
         rows = self._rows.get(key)
         if rows is None:
-            if len(self._rows) >= MAX_REMEMBERED:
+            if len(self._rows) >= MAX_POSITIONS:
                 self._rows.clear()
             rows = self._rows[key] = tuple(act for act in programme.acts if _asks(act, key))
         day, status = question.day, place.listing.status if place.listing else None
@@ -215,7 +219,7 @@ class Judge:
         key = (entity_id, programme_id, day)
         known = self._positions.get(key)
         if known is None:
-            if len(self._positions) >= MAX_REMEMBERED:
+            if len(self._positions) >= MAX_POSITIONS:
                 self._positions.clear()
             known = self._positions[key] = self._position(entity_id, self.facts.programmes[programme_id], day)
         return known
@@ -225,7 +229,9 @@ class Judge:
         listings = self._named.get(programme.id, {}).get(entity_id, ())
         in_force = [each for each in listings if each.status in NAMING and applies(each, day)]
         if in_force:
-            return _by_listing(min(in_force, key=_naming_rank))
+            listing = min(in_force, key=_naming_rank)
+            links = self._derivation(entity_id, programme.id, day) if listing.status == "derived" else ()
+            return _by_listing(listing, links)
         warning = None
         for reach in programme.reach:
             if (reach.since is None or reach.since <= day) and (reach.until is None or day <= reach.until):
@@ -258,16 +264,25 @@ class Judge:
             return Position("other_list", since, None, other.links, reach.citation, reach.sources, other.doubt)
         return self._owned(entity_id, entity, programme, reach, day)
 
+    def _derivation(self, entity_id: str, programme: str, day: datetime.date) -> tuple[OwnershipLink, ...]:
+        """The links from a company whose listing is derived to the one that is named."""
+        owners = self._owners(entity_id, programme, day)
+        return self.ownership.subsidiary_or_affiliate(entity_id, owners.keys(), day).links if owners else ()
+
+    def _owners(self, entity_id: str, programme: str, day: datetime.date) -> dict[str, Listing]:
+        """The companies above one that the programme itself lists on a day."""
+        named = self._named.get(programme, {})
+        return {
+            owner: listing
+            for owner in self.ownership.above(entity_id) & named.keys()
+            for listing in named[owner]
+            if listing.status in ("listed", "removed") and applies(listing, day)
+        }
+
     def _owned(
         self, entity_id: str, entity: Entity | None, programme: Programme, reach: Reach, day: datetime.date
     ) -> Position | None:
-        named = self._named.get(programme.id, {})
-        above = self.ownership.above(entity_id) if entity is not None else frozenset()
-        owners: dict[str, Listing] = {}
-        for owner in above & named.keys():
-            for listing in named[owner]:
-                if listing.status in ("listed", "removed") and applies(listing, day):
-                    owners[owner] = listing
+        owners = self._owners(entity_id, programme.id, day) if entity is not None else {}
         if not owners or entity is None:
             return None
         test = getattr(self.ownership, reach.test)
@@ -320,6 +335,7 @@ LISTED: Final = frozenset(
      "other_list"}
 )  # fmt: skip
 UNREACHED: Final = frozenset({"not_found", "not_checked"})
+TOLD: Final = LISTED - {"origin", "other_list", "unconfirmed"}
 
 
 def telling_first(verdict: Verdict) -> tuple[bool, int]:
@@ -371,13 +387,13 @@ def _naming_rank(listing: Listing) -> tuple[bool, bool, datetime.date]:
     return (not own, listing.confidence not in SURE, listing.since or datetime.date.min)
 
 
-def _by_listing(listing: Listing) -> Position:
+def _by_listing(listing: Listing, links: tuple[OwnershipLink, ...]) -> Position:
     doubt = None
     if listing.status == "listed_unit":
         doubt = "a unit of the group is named, and not the group"
     elif listing.confidence not in SURE:
         doubt = f"the listing rests on {'general knowledge' if listing.confidence == 'background' else 'a weak source'}"
-    return Position(NAMING[listing.status], listing.since, listing, (), listing.citation, listing.sources, doubt)
+    return Position(NAMING[listing.status], listing.since, listing, links, listing.citation, listing.sources, doubt)
 
 
 def _other_days(listings: Sequence[Listing], day: datetime.date) -> str:

@@ -145,13 +145,11 @@ def compare(today: RuleSet, then: RuleSet, contacts: Contacts, day: datetime.dat
     """Every verdict that is another under the scenario, or that a waiver no longer covers; each once a device."""
     found: dict[tuple[object, ...], Change] = {}
     for calls in contacts.calls.values():
-        verdicts, waived_by = today.judged(calls.sample, day)
-        before = {key_of(each): each for each in verdicts}
-        after, then_waived_by = then.judged(calls.sample, day)
-        for verdict in after:
+        before = {key_of(each): each for each in today.judged(calls.sample, day)}
+        for verdict in then.judged(calls.sample, day):
             now = before.get(key_of(verdict)) or asked_alone(today, calls, verdict, day)
-            was = WAIVED if waived_by or now.waiver else now.outcome
-            will = WAIVED if then_waived_by or verdict.waiver else verdict.outcome
+            was = WAIVED if now.waiver else now.outcome
+            will = WAIVED if verdict.waiver else verdict.outcome
             if was != will:
                 key = (calls.device, *key_of(verdict))
                 change = found.setdefault(key, Change(calls, verdict, was, will))

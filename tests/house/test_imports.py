@@ -32,6 +32,7 @@ WIRING = (
     "streams.settings",
     "streams.doctor",
     "streams.verdict",
+    "streams.waivers",
     "streams.whatif",
 )
 WIRING_DOORS = (

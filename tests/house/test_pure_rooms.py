@@ -11,7 +11,20 @@ from tests.house.tree import ROOT, imported, is_at_or_below, obey, parse, plant,
 PURE_FOLDERS = ("collector/dissectors", "streams/processors")
 PURE_FILES = (
     *(f"collector/{name}.py" for name in ("decode", "flows", "reassembly", "cursor", "pipeline", "packets")),
-    *(f"rules/{name}.py" for name in ("match", "predicate", "endpoints", "verdict", "ownership", "alert")),
+    *(
+        f"rules/{name}.py"
+        for name in (
+            "match",
+            "predicate",
+            "endpoints",
+            "verdict",
+            "ownership",
+            "alert",
+            "court",
+            "knowledge",
+            "scenario",
+        )
+    ),
 )
 CLOCKS = ("time", "sched")
 SOCKETS = (

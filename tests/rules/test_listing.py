@@ -3,10 +3,12 @@
 import datetime
 from typing import Any
 
+import msgspec
 import pytest
 
-from rules.fact import Entity, Listing, Programme
-from rules.listing import MAX_REMEMBERED, NOTHING_KNOWN, Standings, applies, in_words, standing
+from rules.fact import Entity, Listing, MilitaryLink, Programme
+from rules.listing import MAX_REMEMBERED, NOTHING_KNOWN, Standings, applies, in_words, military_link, standing
+from rules.match import RuleSet
 
 DAY = datetime.date(2026, 11, 2)
 BEFORE, AFTER = DAY - datetime.timedelta(days=1), DAY + datetime.timedelta(days=1)
@@ -118,3 +120,43 @@ def test_listings_are_said_in_one_clause() -> None:
     assert in_words(unit) == "no listing of the company on that day is known here"
     dated = standing(company(listing(since=DAY)), {}, DAY).listings
     assert in_words(dated) == "the company is listed under p since 2026-11-02"
+
+
+def test_a_listing_that_was_withdrawn_applies_on_no_day() -> None:
+    day = datetime.date(2026, 2, 13)
+    gone = Listing(
+        programme="p1", status="listed", citation="c", sources=("s",), confidence="high", since=day, withdrawn=day
+    )
+    for asked in (day, day + datetime.timedelta(days=9)):
+        assert not applies(gone, asked)
+
+
+def link(**more: object) -> Entity:
+    given = {"claim": "affiliated with the PLA", "citation": "DoD", "source": "s", "grade": "official_finding"} | more
+    finding = msgspec.convert(given, MilitaryLink)
+    return Entity(id="e", name="E", kind="company", sources=("s",), confidence="high", military_link=finding)
+
+
+def test_a_military_link_is_an_official_finding_in_its_words_from_its_day_on() -> None:
+    entity = link(grounds=["sasac", "pla"], edition="2026-06-08")
+    found = military_link(entity, datetime.date(2026, 6, 8))
+    assert found is not None
+    assert (found.claim, found.citation, found.grounds) == ("affiliated with the PLA", "DoD", ["pla"])
+    assert military_link(entity, datetime.date(2026, 6, 7)) is None
+
+
+def test_a_listing_a_partner_an_allegation_and_other_grounds_are_no_military_link() -> None:
+    day = datetime.date(2026, 11, 2)
+    assert military_link(link(grounds=["sasac", "miit", "military_civil_fusion"]), day) is None
+    for grade in ("official_finding_on_partner", "official_allegation"):
+        assert military_link(link(grounds=["pla"], grade=grade), day) is None
+    assert military_link(msgspec.structs.replace(link(), military_link=None), day) is None
+
+
+def test_of_the_shipped_companies_only_those_with_an_armed_ground_have_the_link(shipped: RuleSet) -> None:
+    day = datetime.date(2026, 11, 2)
+    found = {id for id in shipped.facts.entities if shipped.military_link(id, day) is not None}
+    pla = {"cetc", "hikvision", "tencent", "tplink-technologies", "yitu"}
+    assert pla <= found
+    assert found - pla == {"dji", "meiya-pico", "netposa"}
+    assert not found & {"dahua", "huawei", "tiandy", "ezviz"}

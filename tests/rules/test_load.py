@@ -1,14 +1,16 @@
 """Folders become a RuleSet, or are refused with all that is wrong."""
 
+import datetime
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from collector.errors import LenswatchError
 from rules import load
 from rules.errors import RuleErrors
-from rules.load import load_rules
+from rules.load import load_rules, under_scenario
 from rules.match import RuleSet
 
 ENDPOINTS = """
@@ -112,3 +114,24 @@ def test_pysigma_and_the_public_suffix_list_are_not_imported_before_they_are_nee
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_scenario_takes_the_endpoints_and_detections_over_and_has_its_own_digest(shipped: RuleSet) -> None:
+    then = under_scenario(shipped, "hikvision-sdn-45", datetime.date(2026, 11, 2))
+    assert (then.endpoints, then.detections) == (shipped.endpoints, shipped.detections)
+    assert then.digest != shipped.digest
+    with pytest.raises(LenswatchError, match=r"doom: no such scenario.*cetc-sdn-45"):
+        under_scenario(shipped, "doom", datetime.date(2026, 11, 2))
+
+
+def test_what_was_known_on_a_day_has_its_own_digest_and_fewer_listings(shipped: RuleSet) -> None:
+    then = load_rules(known=datetime.date(2020, 1, 1))
+    assert then.digest != shipped.digest
+    assert not any(each.programme == "US-DOD-1260H" for each in then.facts.entities["dahua"].listings)
+
+
+def test_a_wrong_waiver_stops_the_loading(tmp_path: Path) -> None:
+    path = tmp_path / "w.toml"
+    path.write_text("[[waiver]]\nid = 'w'\n")
+    with pytest.raises(RuleErrors, match=r"w\.toml: waiver\[0\]"):
+        load_rules(waivers=[path])

@@ -13,6 +13,9 @@ from sigma.rule import SigmaRule
 from sigma.types import SigmaString
 
 from collector.observation import Observation
+from rules.alert import MilitaryBasis
+from rules.check import read_example
+from rules.listing import Standing
 from rules.predicate import (
     CONTEXT_FIELDS,
     ConditionError,
@@ -38,7 +41,7 @@ def compiled(detection: str | dict[str, Any]) -> Predicate:
     read = yaml.safe_load(detection) if isinstance(detection, str) else detection
     detections = read if "condition" in read else {"selection": read, "condition": "selection"}
     rule = SigmaRule.from_dict({**HEAD, "detection": detections})
-    return compile_condition(rule.detection.parsed_condition[0].parsed)
+    return compile_condition(rule.detection.parsed_condition[0].parsed, set())
 
 
 DNS = {
@@ -177,7 +180,7 @@ def test_a_regular_expression_that_only_pysigma_understands_is_refused() -> None
     condition = type("ConditionFieldEqualsValueExpression", (), {})()
     condition.field, condition.value = "dns.type", type("SigmaRegularExpression", (Broken,), {})()
     with pytest.raises(ConditionError, match="no regular expression"):
-        compile_condition(condition)
+        compile_condition(condition, set())
 
 
 TEXT = st.text(alphabet="aAb*?\\.", max_size=6)
@@ -237,3 +240,13 @@ def test_every_field_can_be_read_of_a_bare_observation(observe: Observe, tmp_pat
     seen = Sighting(observe())
     for field in fields().values():
         field.read(seen)
+
+
+def test_a_detection_can_ask_for_a_military_link() -> None:
+    field = fields()["lenswatch.entity.military_link"]
+    link = MilitaryBasis(claim="c", citation="c", source="s", grounds=["pla"])
+    standing = Standing(True, ("US-DOD-1260H",), (), link)
+    seen = Sighting(read_example({}, {}), standing=standing)
+    assert field.read(seen) == ["pla"]
+    # To be on the 1260H list alone is none.
+    assert not field.read(Sighting(seen.observation, standing=standing._replace(military_link=None)))

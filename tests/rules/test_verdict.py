@@ -19,6 +19,7 @@ from rules.verdict import (
     EVIDENCE_ONLY,
     LISTED,
     MADE_ACTIVITIES,
+    TOLD,
     UNREACHED,
     Judge,
     Question,
@@ -193,7 +194,20 @@ def test_without_a_profile_the_picture_says_on_whom_it_depends(judge: Judge) -> 
 def test_without_a_profile_what_holds_for_everybody_is_said_as_it_is(judge: Judge) -> None:
     assert one(judge, "hikvision", "US-NS-CMIC", "device_present").outcome == "not_restricted"
     told = judge.verdicts(Question("hikvision", "device_present", DAY))
-    assert {judge.position("hikvision", each.programme, DAY).basis for each in told} <= LISTED
+    assert {judge.position("hikvision", each.programme, DAY).basis for each in told} <= TOLD < LISTED
+
+
+def test_a_doubt_is_told_without_a_profile_too(judge: Judge) -> None:
+    said = one(judge, "hikvision", "US-TX-PROHIBITED", "device_present")
+    assert said.outcome == "review" and "generally known; it was not seen" in said.says
+
+
+def test_a_derived_listing_leads_to_the_company_that_is_named(judge: Judge) -> None:
+    said = one(judge, "ezviz", "US-MCCAIN-889", "cloud_relay", "us-federal-contractor")
+    assert [(link.holder, link.company, link.percent) for link in said.ownership or ()] == [
+        ("hikvision", "ezviz", 48.0)
+    ]
+    assert said.listing == "'subsidiary or affiliate' of Hikvision"
 
 
 def test_the_picture_of_a_profile_names_other_listings_beside_it(judge: Judge) -> None:
@@ -264,6 +278,7 @@ def test_a_wind_down_says_the_days_that_are_left(facts: Facts) -> None:
 
 def test_answers_are_remembered_and_memory_is_bounded(facts: Facts, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rules.verdict.MAX_REMEMBERED", 8)
+    monkeypatch.setattr("rules.verdict.MAX_POSITIONS", 8)
     judge = Judge(facts)
     question = Question("hikvision", "cloud_relay", DAY, ("us-private",))
     assert judge.verdicts(question) is judge.verdicts(question)
