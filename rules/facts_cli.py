@@ -72,16 +72,16 @@ def import_list(
             raise typer.BadParameter(told, param_hint="--removed and --same")
     day = None if published is None else published.date()
     consent = Consent(day, frozenset(removed), by_hand, accept_shrink)
-    source_id = f"import-{list_name}"
-    last = overlay.read_loaded(into, list_name)
+    imports = overlay.read_imports(into)
     digest = digest_of(file)
-    taken = take(reader, file, known, source_id, consent, last)
+    taken = take(reader, file, known, consent, imports)
+    last = imports.get(taken.name)
     loaded = Loaded(taken.listings.published, taken.counts, file.name, digest)
     source = Source(
         title=f"{reader.title} of {loaded.published}", kind="copy_of_primary", url=reader.url,
         published=str(loaded.published), seen=f"{file.name}, SHA-256 {digest}",
     )  # fmt: skip
-    overlay.write(into, list_name, source_id, source, loaded, taken)
+    overlay.write(into, source, loaded, taken)
     accepted = [each for each in taken.candidates if each.accepted]
     for name, count in sorted(taken.counts.items()):
         before = f", {last.counts.get(name, 0)} on {last.published}" if last else ""
@@ -94,7 +94,7 @@ def import_list(
             typer.echo(f"{listing.entity}: {listing.programme}: removed, last day {listing.until}")
     told = ", ".join(f"{count} by {by.replace('_', ' ')}" for by, count in sorted(refused.items())) or "none"
     typer.echo(f"{len(taken.listings.listing)} listings written; candidates refused: {told}", err=True)
-    typer.echo(f"review: lenswatch facts diff shipped {into}, and {into / 'review' / f'{list_name}.jsonl'}", err=True)
+    typer.echo(f"review: lenswatch facts diff shipped {into}, and {into / 'review' / f'{taken.name}.jsonl'}", err=True)
 
 
 def find_reader(name: str) -> Reader:

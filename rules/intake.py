@@ -42,17 +42,19 @@ class Consent(NamedTuple):
 
 
 class Taken(NamedTuple):
-    """What came of a list: the overlay's file, how many entries each list had, who was compared and why not taken.
-    `dropped`: candidates beyond the cap, by how they came about."""
+    """What came of a list: the name of its file, the overlay's file, how many entries each list had, who was compared
+    and why not taken. `dropped`: candidates beyond the cap, by how they came about."""
 
+    name: str
     listings: ListingFile
     counts: dict[str, int]
     candidates: tuple[Candidate, ...]
     dropped: dict[str, int]
 
 
-def take(reader: Reader, path: Path, facts: Facts, source: str, consent: Consent, last: Loaded | None = None) -> Taken:
-    """Reads a list and judges it whole. Raises RuleErrors with every reason against it; nothing is written here."""
+def take(reader: Reader, path: Path, facts: Facts, consent: Consent, imports: Mapping[str, Loaded] = {}) -> Taken:
+    """Reads a list and judges it whole; `imports` are the last ones, by file. Raises RuleErrors with every reason
+    against it."""
     tally, found = Tally(), list[Candidate]()
     dropped = collections.Counter[str]()
     namesakes = Namesakes(facts.entities.values())
@@ -62,6 +64,8 @@ def take(reader: Reader, path: Path, facts: Facts, source: str, consent: Consent
                 found.append(candidate)
             else:
                 dropped[candidate.by] += 1
+    name = reader.file_of(tally.counts)
+    source, last = f"import-{name}", imports.get(name)
     published = tally.published or consent.published
     if published is None:
         raise RuleError(path, "", "does not say its day; give it as --published YYYY-MM-DD")
@@ -89,7 +93,7 @@ def take(reader: Reader, path: Path, facts: Facts, source: str, consent: Consent
     file = ListingFile(
         published=published, programmes=tuple(sorted(covered)), sources=(source,), listing=tuple(listings)
     )
-    return Taken(file, dict(tally.counts), tuple(found), dict(dropped))
+    return Taken(name, file, dict(tally.counts), tuple(found), dict(dropped))
 
 
 def _candidates(namesakes: Namesakes, entry: Entry, consent: Consent) -> list[Candidate]:

@@ -1,8 +1,9 @@
 """Whether a party on a list is one of our companies: by identifier, then by whole name, never by a part of it.
 
 Two names are the same when they agree whole, or agree without their legal forms (cleanco knows those) and have two
-words or more. One word alone, a name within a name, a name that is merely near (rapidfuzz says how near): those are
-candidates, kept with the reason for which they were refused, for a person to look at.
+words or more; one word is enough when the facts have the company on that list from that day. Otherwise one word
+alone, a name within a name, a name that is merely near (rapidfuzz says how near): those are candidates, kept with the
+reason for which they were refused, for a person to look at.
 """
 
 import re
@@ -142,9 +143,18 @@ class Namesakes:
         same = name.whole == " ".join(words_of(text))
         if (same and known_form) or len(name.core.split()) > 1 or (same and " " in name.whole):
             found[name.entity] = ("name", f"{text!r} is the company's name {name.text!r}")
+        elif self._is_known_there(name.entity, entry):
+            found[name.entity] = ("name", f"{text!r} is one word, and the facts have the company there since that day")
         elif name.entity not in found:
             reason = f"one word alone ({text!r}) may be another company's; no identifier agrees"
             found[name.entity] = ("one_word", reason)
+
+    def _is_known_there(self, entity: str, entry: Entry) -> bool:
+        """Whether the facts have the company on the same list from the same day."""
+        return entry.since is not None and any(
+            each.programme in entry.programmes and each.status == "listed" and each.since == entry.since
+            for each in self._entities[entity].listings
+        )
 
     def _note_near(self, found: dict[str, tuple[str, str]], core: str, text: str) -> None:
         """A name that holds ours or is held by it, on whole words, and one that is near."""

@@ -21,18 +21,19 @@ from rules.namesake import Candidate
 IMPORTS, SOURCES = "imports.toml", "facts/sources.toml"
 
 
-def read_loaded(folder: Path, list_name: str) -> Loaded | None:
-    """What was last imported of a list into this folder. Raises RuleError."""
-    document = _read(folder / IMPORTS).get(list_name)
+def read_imports(folder: Path) -> dict[str, Loaded]:
+    """What was last imported into this folder, by list. Raises RuleError."""
     try:
-        return None if document is None else msgspec.convert(document, Loaded)
+        return msgspec.convert(_read(folder / IMPORTS), dict[str, Loaded])
     except msgspec.ValidationError as error:
-        raise RuleError(folder / IMPORTS, list_name, f"{error}; remove the table and import again") from error
+        raise RuleError(folder / IMPORTS, "", f"{error}; remove the table and import again") from error
 
 
-def write(folder: Path, list_name: str, source_id: str, source: Source, loaded: Loaded, taken: Taken) -> list[Path]:
+def write(folder: Path, source: Source, loaded: Loaded, taken: Taken) -> list[Path]:
     """Writes what came of a list, each file whole or not at all, the listings last. Raises RuleError."""
-    sources = {"sources": {**_read(folder / SOURCES).get("sources", {}), source_id: _plain(source)}}
+    list_name = taken.name
+    kept = _read(folder / SOURCES).get("sources", {})
+    sources = {"sources": {**kept, **dict.fromkeys(taken.listings.sources, _plain(source))}}
     msgspec.convert(sources, SourceFile)
     imports = {**_read(folder / IMPORTS), list_name: _plain(loaded)}
     files = {

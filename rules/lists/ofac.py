@@ -191,4 +191,5 @@ READER = Reader(
     url="https://sanctionslist.ofac.treas.gov/Home/SdnList",
     programmes={SDN: ("US-OFAC-SDN", "US-GLOMAG"), CMIC: ("US-NS-CMIC",)},
     read=read,
+    files=((SDN, "ofac-sdn"), (CMIC, "ofac-cons")),
 )

@@ -3,7 +3,7 @@
 import collections
 import dataclasses
 import datetime
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -42,8 +42,12 @@ class Tally:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Reader:
-    """A format. `programmes`: those that a list of the file stands for, by the list's name in `Tally.counts`. `whole`:
-    lists that are never empty in a whole file. `read` raises RuleError for a file that is cut off or another format."""
+    """A format.
+
+    `programmes`: those that a list of the file stands for, by the list's name in `Tally.counts`. `whole`: lists that
+    are never empty in a whole file; `files`: where the publisher has several, each by a list in it. `read` raises
+    RuleError for a file that is cut off or another format.
+    """
 
     name: str
     title: str
@@ -51,3 +55,8 @@ class Reader:
     programmes: dict[str, tuple[str, ...]]
     read: Callable[[Path, Tally], Iterator[Entry]]
     whole: tuple[str, ...] = ()
+    files: tuple[tuple[str, str], ...] = ()
+
+    def file_of(self, counts: Mapping[str, int]) -> str:
+        """Which of the publisher's files this is, by the lists in it: each is compared with its own last import."""
+        return next((file for name, file in self.files if counts.get(name)), self.name)

@@ -87,6 +87,22 @@ def test_a_refused_list_is_all_its_reasons_and_leaves_the_folder_as_it_was(
     assert ran.code == 1 and "cut off" in ran.err and len(ran.complaints) == 1
 
 
+def test_both_files_of_ofac_go_into_one_folder(facts: Command, sdn: Path, tmp_path: Path, shipped: RuleSet) -> None:
+    into = tmp_path / "lists"
+    assert facts("import", "ofac", sdn, "--into", into).code == 0
+    parties = [
+        party(each.name.upper(), each.identifiers.get("ofac_uid", f"9{at}"), "CMIC", since=str(listing.since))
+        for at, each in enumerate(shipped.facts.entities.values())
+        for listing in each.listings
+        if listing.programme == "US-NS-CMIC" and listing.status == "listed"
+    ]
+    ran = facts("import", "ofac", ofac_xml(tmp_path / "cons_advanced.xml", parties), "--into", into)
+    assert ran.code == 0, ran.err
+    names = {path.name for path in (into / "facts" / "listings").iterdir()}
+    assert names == {"ofac-sdn.toml", "ofac-cons.toml"}
+    assert run("rules", "check", "--rules", into, state=tmp_path).code == 0
+
+
 def test_a_diff_says_what_changed_and_for_whom(facts: Command, tmp_path: Path, shipped: RuleSet) -> None:
     rows = whole_csl(shipped.facts.entities.values())
     old, new = tmp_path / "old", tmp_path / "new"

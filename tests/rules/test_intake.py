@@ -27,7 +27,7 @@ def real(shipped: RuleSet) -> Facts:
 
 def refusals(reader: Reader, path: Path, facts: Facts, consent: Consent = ON, last: Loaded | None = None) -> list[str]:
     with pytest.raises(LenswatchError) as refused:
-        take(reader, path, facts, "ours", consent, last)
+        take(reader, path, facts, consent, {reader.name: last} if last is not None else {})
     return str(refused.value).splitlines()
 
 
@@ -50,7 +50,7 @@ def table_1260h(path: Path, facts: Facts, *without: str, more: str = "") -> Path
 def test_a_whole_list_confirms_what_the_facts_say_and_adds_its_source(
     tmp_path: Path, real: Facts, make: object
 ) -> None:
-    taken = take(CSL, make(tmp_path / "csl", whole_csl(real.entities.values())), real, "ours", ON)  # type: ignore[operator]
+    taken = take(CSL, make(tmp_path / "csl", whole_csl(real.entities.values())), real, ON)  # type: ignore[operator]
     found = {(each.entity, each.programme): each for each in taken.listings.listing}
     old = next(each for each in real.entities["hikvision"].listings if each.programme == "US-BIS-EL")
     new = found["hikvision", "US-BIS-EL"]
@@ -58,7 +58,7 @@ def test_a_whole_list_confirms_what_the_facts_say_and_adds_its_source(
         old.since,
         old.citation,
         "listed",
-        ("ours", *old.sources),
+        ("import-csl", *old.sources),
     )
     assert not any(each.status == "removed" for each in taken.listings.listing)
     assert taken.listings.programmes == ("US-BIS-EL", "US-GLOMAG", "US-NS-CMIC", "US-OFAC-SDN")
@@ -70,9 +70,9 @@ def test_a_new_listing_is_known_from_the_day_of_the_list(tmp_path: Path, real: F
         party("HANGZHOU HIKVISION DIGITAL TECHNOLOGY CO., LTD.", "60001", since="2026-11-18", tags=("GLOMAG",)),
         party("CEIEC", "60002"), party("INTEGRITY TECHNOLOGY GROUP, INCORPORATED", "60003", since="2025-01-03"),
     ]  # fmt: skip
-    taken = take(OFAC, ofac_xml(tmp_path / "sdn.xml", parties, "2026-11-19"), real, "ours", Consent())
+    taken = take(OFAC, ofac_xml(tmp_path / "sdn.xml", parties, "2026-11-19"), real, Consent())
     [new] = [each for each in taken.listings.listing if (each.entity, each.programme) == ("hikvision", "US-OFAC-SDN")]
-    assert (new.since, new.known_since, new.sources) == (day("2026-11-18"), day("2026-11-19"), ("ours",))
+    assert (new.since, new.known_since, new.sources) == (day("2026-11-18"), day("2026-11-19"), ("import-ofac-sdn",))
     assert new.citation == "Executive Order 14032 (China); GLOMAG; OFAC UID 60001"
     assert ("hikvision", "US-GLOMAG") in {(each.entity, each.programme) for each in taken.listings.listing}
 
@@ -83,7 +83,7 @@ def test_other_companies_of_the_name_are_kept_as_refused(tmp_path: Path, real: F
         row("DAHUA ELECTRONICS CORPORATION", "DPL", addresses="FLUSHING, NY, US", end_date="2025-11-19"),
         row("REOLINK EZTECH DIGITAL", "EL"),
     ]
-    taken = take(CSL, csl_csv(tmp_path / "csl", rows), real, "ours", ON)
+    taken = take(CSL, csl_csv(tmp_path / "csl", rows), real, ON)
     other = [each for each in taken.candidates if each.entry.name == "DAHUA ELECTRONICS CORPORATION"]
     assert [(each.entity, each.accepted, each.by) for each in other] == [("dahua", False, "part")]
     assert not any(each.entity == "zte" and "EZTECH" in each.entry.name for each in taken.candidates)
@@ -99,12 +99,12 @@ def test_a_list_that_shrinks_by_more_than_a_fifth_is_refused_unless_it_is_said_t
     tmp_path: Path, real: Facts
 ) -> None:
     path = csl_csv(tmp_path / "csl", whole_csl(real.entities.values()))
-    now = take(CSL, path, real, "ours", ON).counts
+    now = take(CSL, path, real, ON).counts
     before = loaded(now | {"DPL": 51})
     [line] = refusals(CSL, path, real, last=before)
     assert "DPL: 40 entries, 51 on 2026-11-01: 22% fewer, more than 20%" in line and "--accept-shrink" in line
-    assert take(CSL, path, real, "ours", ON._replace(shrink=True), before).counts == now
-    assert take(CSL, path, real, "ours", ON, loaded(now | {"DPL": 50})).counts == now
+    assert take(CSL, path, real, ON._replace(shrink=True), {"csl": before}).counts == now
+    assert take(CSL, path, real, ON, {"csl": loaded(now | {"DPL": 50})}).counts == now
 
 
 def test_a_list_that_vanished_from_the_file_is_refused(tmp_path: Path, real: Facts) -> None:
@@ -124,7 +124,7 @@ def test_a_list_without_a_company_that_it_must_name_is_refused_with_who_was_near
 def test_a_company_that_is_rightly_off_the_list_is_written_as_removed(tmp_path: Path, real: Facts) -> None:
     rows = [each for each in whole_csl(real.entities.values()) if "TIANDY" not in each["name"]]
     consent = ON._replace(removed=frozenset({"tiandy"}))
-    taken = take(CSL, csl_csv(tmp_path / "csl", rows), real, "ours", consent)
+    taken = take(CSL, csl_csv(tmp_path / "csl", rows), real, consent)
     [gone] = [each for each in taken.listings.listing if each.status == "removed"]
     assert (gone.entity, gone.since, gone.until, gone.end_published) == (
         "tiandy", day("2022-12-16"), day("2026-11-19"), day("2026-11-20"),
@@ -135,7 +135,7 @@ def test_a_party_can_be_said_to_be_a_company_by_hand(tmp_path: Path, real: Facts
     rows = [each for each in whole_csl(real.entities.values()) if "DAHUA" not in each["name"]]
     rows.append(row("DH Renamed Holdings", "EL"))
     consent = ON._replace(same={"DH Renamed Holdings": "dahua"})
-    taken = take(CSL, csl_csv(tmp_path / "csl", rows), real, "ours", consent)
+    taken = take(CSL, csl_csv(tmp_path / "csl", rows), real, consent)
     [found] = [each for each in taken.listings.listing if each.entity == "dahua"]
     assert found.name_on_list == "DH Renamed Holdings"
 
@@ -172,7 +172,7 @@ def test_a_new_edition_keeps_the_first_day_and_adds_itself_and_makes_no_military
     tmp_path: Path, real: Facts
 ) -> None:
     more = '"Zhejiang Uniview Technologies Co., Ltd.",CN\n'
-    taken = take(DOD1260H, table_1260h(tmp_path / "x.csv", real, more=more), real, "ours", ON)
+    taken = take(DOD1260H, table_1260h(tmp_path / "x.csv", real, more=more), real, ON)
     found = {each.entity: each for each in taken.listings.listing}
     assert found["hikvision"].since == day("2021-06-03") and found["hikvision"].editions[-1] == day("2026-11-20")
     assert found["uniview"].since == day("2026-11-20") and found["uniview"].known_since == day("2026-11-20")
@@ -185,10 +185,10 @@ def test_an_earlier_removal_is_not_undone_by_the_next_list(tmp_path: Path, real:
     from rules.edition import apply_editions
 
     path = table_1260h(tmp_path / "x.csv", real, "quectel")
-    first = take(DOD1260H, path, real, "ours", ON._replace(removed=frozenset({"quectel"})))
+    first = take(DOD1260H, path, real, ON._replace(removed=frozenset({"quectel"})))
     entities, programmes = apply_editions(real.entities, real.programmes, [first.listings])
     after = dataclasses.replace(real, entities=entities, programmes=programmes)
-    second = take(DOD1260H, path, after, "ours", Consent(published=day("2026-11-27")))
+    second = take(DOD1260H, path, after, Consent(published=day("2026-11-27")))
     gone = [each for each in second.listings.listing if each.entity == "quectel"]
     assert [(each.status, each.until) for each in gone] == [("removed", day("2026-11-19"))]
 
@@ -204,7 +204,7 @@ def test_taking_the_same_list_twice_says_the_same(tmp_path: Path, real: Facts) -
     path = table(tmp_path / "fcc.csv", text)
 
     def again(facts: Facts) -> Taken:
-        return take(FCC, path, facts, "ours", ON)
+        return take(FCC, path, facts, ON)
 
     first = again(real)
     entities, programmes = apply_editions(real.entities, real.programmes, [first.listings])
@@ -215,5 +215,5 @@ def test_taking_the_same_list_twice_says_the_same(tmp_path: Path, real: Facts) -
 def test_what_ended_before_the_list_s_day_is_no_listing(tmp_path: Path, real: Facts) -> None:
     rows = whole_csl(real.entities.values())
     rows.append(row("HANGZHOU XIONGMAI TECHNOLOGY CO., LTD.", "EL", end_date="2025-11-19"))
-    taken = take(CSL, csl_csv(tmp_path / "csl", rows), real, "ours", ON)
+    taken = take(CSL, csl_csv(tmp_path / "csl", rows), real, ON)
     assert not any(each.entity == "xiongmai" for each in taken.listings.listing)

@@ -1,5 +1,7 @@
 """Who is who: each trap of look-alike names is a case here."""
 
+import datetime
+
 import pytest
 
 from rules.lists.reader import Entry
@@ -90,6 +92,12 @@ def test_an_identifier_goes_before_any_name(namesakes: Namesakes) -> None:
 
 def test_a_short_number_alone_identifies_nobody(namesakes: Namesakes) -> None:
     assert accepted(namesakes.candidates(entry("A Ship", identifiers=("2162198",)))) == set()
+
+
+def test_one_word_is_enough_where_the_facts_have_the_company_on_that_list_from_that_day(namesakes: Namesakes) -> None:
+    assert accepted(namesakes.candidates(entry("Hikvision", since=datetime.date(2019, 10, 9)))) == {"hikvision"}
+    assert accepted(namesakes.candidates(entry("Hikvision", since=datetime.date(2019, 10, 10)))) == set()
+    assert accepted(namesakes.candidates(entry("Hikvision", "US-OFAC-SDN", since=datetime.date(2019, 10, 9)))) == set()
 
 
 def test_the_same_name_in_another_country_is_refused(namesakes: Namesakes) -> None:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from rules import overlay
@@ -23,11 +24,11 @@ def taken(tmp_path_factory: pytest.TempPathFactory) -> Taken:
     rows = "".join(f'"{facts.entities[each].name}"\n' for each in names)
     rows += '"Dahua Electronics Corporation"\n"Zhejiang Uniview Technologies Co., Ltd."\n'
     path = table(tmp_path_factory.mktemp("list") / "fcc.csv", "name\n" + rows)
-    return take(READER, path, facts, "import-fcc", Consent(published=day("2026-11-20")))
+    return take(READER, path, facts, Consent(published=day("2026-11-20")))
 
 
 def write(folder: Path, taken: Taken) -> list[Path]:
-    return overlay.write(folder, "fcc", "import-fcc", SOURCE, LOADED, taken)
+    return overlay.write(folder, SOURCE, LOADED, taken)
 
 
 def test_what_is_written_is_facts_that_load(tmp_path: Path, taken: Taken) -> None:
@@ -40,16 +41,17 @@ def test_what_is_written_is_facts_that_load(tmp_path: Path, taken: Taken) -> Non
 
 
 def test_what_was_loaded_is_read_back(tmp_path: Path, taken: Taken) -> None:
-    assert overlay.read_loaded(tmp_path, "fcc") is None
+    assert overlay.read_imports(tmp_path) == {}
     write(tmp_path, taken)
-    assert overlay.read_loaded(tmp_path, "fcc") == LOADED and overlay.read_loaded(tmp_path, "ofac") is None
+    assert overlay.read_imports(tmp_path) == {"fcc": LOADED}
 
 
 def test_two_lists_share_a_folder(tmp_path: Path, taken: Taken) -> None:
     write(tmp_path, taken)
-    overlay.write(tmp_path, "other", "import-other", SOURCE, LOADED, taken)
+    listings = msgspec.structs.replace(taken.listings, sources=("import-other",), listing=())
+    overlay.write(tmp_path, SOURCE, LOADED, taken._replace(name="other", listings=listings))
     assert {"import-fcc", "import-other"} <= set(read_facts([SHIPPED, tmp_path / "facts"]).sources)
-    assert overlay.read_loaded(tmp_path, "fcc") == overlay.read_loaded(tmp_path, "other") == LOADED
+    assert overlay.read_imports(tmp_path) == {"fcc": LOADED, "other": LOADED}
 
 
 def test_every_candidate_is_kept_with_its_reason(tmp_path: Path, taken: Taken) -> None:
@@ -77,4 +79,4 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path, taken: Take
 def test_a_spoilt_record_of_imports_is_one_line(tmp_path: Path, text: str) -> None:
     (tmp_path / overlay.IMPORTS).write_text(text, "utf-8")
     with pytest.raises(RuleError, match="remove"):
-        overlay.read_loaded(tmp_path, "fcc")
+        overlay.read_imports(tmp_path)
