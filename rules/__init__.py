@@ -15,6 +15,13 @@
   knowledge     facts → as they could be known on a day   scenario      facts → as they would be from a day on
   waivers       exceptions, with scope and end
 
+  lists/        official lists → entries                  typedlist     tables that a person made; table: CSV
+  namesake      is this party one of our companies        intake        a list is taken whole, or refused
+  edition       an edition of a list over the facts       overlay       the folder that imports fill
+  factdiff      what changed, and for whom                facts_cli     `lenswatch facts`
+
+  indicator     facts → what travels, in one order        export/       … as rules of other tools
+
   detection     Sigma file → Detection                    predicate     its condition → a function; the fields
   sighting      what a detection is asked about           finding       what fired → alert, and its id
   sentence      the words of an alert                     alert         the product

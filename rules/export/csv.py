@@ -32,7 +32,7 @@ def write(pack: Pack) -> Written:
 
 def _harmless(field: str) -> str:
     """A spreadsheet takes a field that begins so for a formula."""
-    return f"'{field}" if field[:1] in ("=", "+", "@", "\t", "\r") else field
+    return f"'{field}" if field[:1] in ("=", "+", "-", "@", "\t", "\r") else field
 
 
 EXPORT = Export("csv", "spreadsheets and scripts (RFC 4180)", write)

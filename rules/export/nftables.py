@@ -5,6 +5,7 @@ logged and counted; with `block` the packets are dropped too. Loading the file a
 """
 
 import ipaddress
+import re
 from collections.abc import Iterable, Iterator
 
 from rules.export.export import Export, Written, heading, remark, split
@@ -19,7 +20,7 @@ MAX_COMMENT_BYTES = 127
 
 def set_name(each: Indicator) -> str:
     """The set of a company and role, without its `_v4` or `_v6`."""
-    return f"{each.entity}_{each.role}".replace("-", "_")
+    return re.sub(r"\W", "_", f"{each.entity}_{each.role}", flags=re.ASCII)
 
 
 def write(pack: Pack) -> Written:

@@ -45,7 +45,7 @@ def _message(each: Indicator) -> str:
 
 
 def _quoted(text: str) -> str:
-    return plain(text).replace(";", ",").replace(":", " ")
+    return plain(text).replace(";", " ").replace(":", " ").replace(",", " ")
 
 
 def _reference(each: Indicator) -> str:
@@ -57,7 +57,7 @@ def _reference(each: Indicator) -> str:
 def _about(each: Indicator) -> str:
     """As metadata: the id, the company, the role, the confidence, the first source and the programmes."""
     words = [f"lenswatch_id {each.id}", f"entity {each.entity}", f"role {each.role}"]
-    words += [f"confidence {CONFIDENCE[each.confidence]}", f"source {each.sources[0]}"]
+    words += [f"confidence {CONFIDENCE[each.confidence]}", f"source {_quoted(each.sources[0])}"]
     words += [f"programme {programme}" for programme in each.programmes]
     return f"metadata:{', '.join(words)};"
 

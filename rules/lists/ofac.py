@@ -16,6 +16,7 @@ from rules.errors import RuleError
 from rules.lists.reader import Entry, Reader, Tally
 
 SDN, CMIC, OTHER = "SDN", "CMIC", "other"
+CMIC_LIST: Final = "92052"
 SETS: Final = ("ListValues", "CountryValues", "FeatureTypeValues", "LegalBasisValues")
 RECORDS: Final = frozenset({"Location", "IDRegDocument", "DistinctParty", "ProfileRelationship", "SanctionsEntry"})
 # Features whose text is an identifier; registration documents all are.
@@ -131,7 +132,8 @@ class _Parties:
     def _read_entry(self, element: Element, tally: Tally) -> Iterator[Entry]:
         number, profile = element.get("ID", ""), element.get("ProfileID", "")
         title = self._sets["ListValues"].get(element.get("ListID", ""), "")
-        list_name = SDN if title == "SDN List" else CMIC if "Chinese Military-Industrial" in title else OTHER
+        tags = {(comment.text or "").strip() for comment in _all(element, "Comment")} - {""}
+        list_name = SDN if title == "SDN List" else CMIC if _is_cmic(element, title, tags) else OTHER
         tally.counts[list_name] += 1
         party = self._parties.get(profile)
         if party is None or not party["names"]:
@@ -140,7 +142,6 @@ class _Parties:
             )
         if list_name == OTHER:
             return
-        tags = {(comment.text or "").strip() for comment in _all(element, "Comment")} - {""}
         events = list(_all(element, "EntryEvent"))
         days = [day for event in events if (day := _day(_first(event, "Date"))) is not None]
         bases = {self._sets["LegalBasisValues"].get(event.get("LegalBasisID", ""), "") for event in events}
@@ -161,6 +162,12 @@ class _Parties:
             since=min(days, default=None),
             person=party["person"],
         )
+
+
+def _is_cmic(element: Element, title: str, tags: set[str]) -> bool:
+    """By the list's number or name, or by the programme's tag where the entry stands on the consolidated list."""
+    named = "CMIC" in title or "Chinese Military" in title
+    return named or element.get("ListID") == CMIC_LIST or any(tag.startswith("CMIC") for tag in tags)
 
 
 def _local(element: Element) -> str:

@@ -37,6 +37,11 @@ def test_lists_that_are_no_programme_here_are_counted_only(tmp_path: Path) -> No
     assert [entry.name for entry in entries] == ["C D"] and tally.counts == {"other": 1, "SDN": 1}
 
 
+def test_an_entry_of_the_consolidated_list_is_known_by_its_tag(tmp_path: Path) -> None:
+    [entry], tally = read(ofac_xml(tmp_path / "x.xml", [party("A B", "1", "other", tags=("CMIC-EO13959",))]))
+    assert entry.programmes == ("US-NS-CMIC",) and tally.counts == {"CMIC": 1}
+
+
 def test_the_tag_of_global_magnitsky_is_a_programme_of_its_own(tmp_path: Path) -> None:
     entries, _ = read(
         ofac_xml(tmp_path / "x.xml", [party("A B", "1", tags=("GLOMAG",)), party("C D", "2", tags=("SDGT",))])
