@@ -32,13 +32,20 @@ def apply_editions(
 def with_listing(entity: Entity, said: Listing) -> Entity:
     """The company with a listing by name in the place of those that it had on the programme."""
     plain = Listing(**{field: getattr(said, field) for field in Listing.__struct_fields__})
-    kept = [each for each in entity.listings if each.programme != said.programme or each.status not in BY_NAME]
+    kept = [each for each in entity.listings if each.programme != said.programme or not _gives_way(each, said)]
     gone = said.programme if said.status != "not_listed" else None
     return msgspec.structs.replace(
         entity,
         listings=(*kept, plain),
         not_found_on=tuple(programme for programme in entity.not_found_on if programme != gone),
     )
+
+
+def _gives_way(old: Listing, said: Listing) -> bool:
+    """What was said by name, but for a listing that had ended before this one began: that stays true of its days."""
+    if old.status == "removed" and said.status == "listed" and old.until is not None and said.since is not None:
+        return old.until >= said.since
+    return old.status in BY_NAME
 
 
 def _noted(programme: Programme, edition: ListingFile) -> Programme:

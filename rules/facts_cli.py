@@ -47,6 +47,9 @@ def import_list(
     removed: Annotated[
         list[str], typer.Option(metavar="COMPANY", help="This company is rightly off the list now; may be repeated.")
     ] = [],  # noqa: B006
+    relisted: Annotated[
+        list[str], typer.Option(metavar="COMPANY", help="This company is on the list again; may be repeated.")
+    ] = [],  # noqa: B006
     same: Annotated[
         list[str],
         typer.Option(metavar="COMPANY=NAME", help="The party of this name is this company; may be repeated."),
@@ -66,12 +69,12 @@ def import_list(
     earlier = [into] if (into / "facts").is_dir() else []
     known = read_facts([SHIPPED, *fact_folders([*folders, *earlier])])
     by_hand = {name: company for company, _, name in (each.partition("=") for each in same)}
-    for company in (*removed, *by_hand.values()):
+    for company in (*removed, *relisted, *by_hand.values()):
         if company not in known.entities:
             told = f"{company!r} is no company; they are {', '.join(sorted(known.entities))}"
-            raise typer.BadParameter(told, param_hint="--removed and --same")
+            raise typer.BadParameter(told, param_hint="COMPANY")
     day = None if published is None else published.date()
-    consent = Consent(day, frozenset(removed), by_hand, accept_shrink)
+    consent = Consent(day, frozenset(removed), frozenset(relisted), by_hand, accept_shrink)
     imports = overlay.read_imports(into)
     digest = digest_of(file)
     taken = take(reader, file, known, consent, imports)

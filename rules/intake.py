@@ -12,7 +12,6 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from rules.edition import BY_NAME
 from rules.errors import RuleError, RuleErrors
 from rules.fact import CompanyListing, Entity, Listing, ListingFile
 from rules.factbook import Facts
@@ -32,11 +31,12 @@ class Loaded(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Consent(NamedTuple):
-    """What the person at the keyboard says: the list's day; companies that are rightly off it now; which party (by its
-    name on the list) is which company; that the list may be smaller than the last one."""
+    """What the person at the keyboard says: the list's day; companies that are rightly off it now, or on it again;
+    which party (by its name on the list) is which company; that the list may be smaller than the last one."""
 
     published: datetime.date | None = None
     removed: frozenset[str] = frozenset()
+    relisted: frozenset[str] = frozenset()
     same: Mapping[str, str] = {}
     shrink: bool = False
 
@@ -75,6 +75,7 @@ def take(reader: Reader, path: Path, facts: Facts, consent: Consent, imports: Ma
     errors = [
         *_wrong_day(path, facts, covered, published, tally.published, consent, last),
         *_too_few(path, reader, tally.counts, consent, last),
+        *_back_again(path, facts, listed, published, consent),
         *_without(path, missing, facts.entities, found, consent),
     ]
     if not covered:
@@ -184,6 +185,21 @@ def _too_few(
             yield RuleError(path, name, f"{lost}, more than {MAX_SHRINK:.0%}; {mend}")
 
 
+def _back_again(
+    path: Path, facts: Facts, listed: Mapping[tuple[str, str], Entry], published: datetime.date, consent: Consent
+) -> Iterable[RuleError]:
+    """Companies whose listing had ended: on the list anew, or a row that somebody's copy left open."""
+    for (id, programme), entry in listed.items():
+        entity = facts.entities[id]
+        ended = [each.until for each in entity.listings if each.programme == programme and each.status == "removed"]
+        days = [each for each in ended if each is not None]
+        if not days or id in consent.relisted or _standing(entity, programme, published) is not None:
+            continue
+        if entry.since is None or entry.since <= max(days):
+            told = f"{entry.place} names {entity.name} ({id}), whose listing ended on {max(days)}, with no newer day"
+            yield RuleError(path, programme, f"{told}; is it an old row? Else say --relisted {id}")
+
+
 def _without(
     path: Path,
     missing: Iterable[tuple[str, Listing]],
@@ -206,8 +222,7 @@ def _without(
 
 def _listing(entry: Entry, programme: str, entity: Entity, source: str, published: datetime.date) -> CompanyListing:
     """What the list says, with what the facts already knew of the same listing where the list is silent."""
-    old = next((each for each in entity.listings if each.programme == programme and each.status in BY_NAME), None)
-    known = old if old is not None and old.status == "listed" and old.until is None else None
+    known = _standing(entity, programme, published)
     same = known is not None and (entry.since is None or known.since == entry.since)
     editions = tuple(sorted({*known.editions, published})) if known is not None and known.editions else ()
     notes = [f"the list's words: {entry.reason}"] if entry.reason else []

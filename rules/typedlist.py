@@ -26,6 +26,7 @@ def read_typed(path: Path, tally: Tally, list_name: str, programmes: tuple[str, 
             identifiers=_many(row.get("identifiers", "")),
             countries=_many(row.get("country", "")),
             since=_day(path, place, row.get("since", "")),
+            until=_day(path, place, row.get("until", "")),
             reason=row.get("reason", "").strip() or None,
         )
 

@@ -1,7 +1,7 @@
 """An edition of the Section 1260H list as CSV. The Department publishes it as PDF, so the table is made by whoever
 imports it: one row a company, the edition's day given beside the file.
 
-Columns: `name`; where known `aliases` and `identifiers` (parted by |), `country`, `since`, `citation` and
+Columns: `name`; where known `aliases` and `identifiers` (parted by |), `country`, `since`, `until`, `citation` and
 `reason` (the ground that the Department states). A stated ground is kept as the list's words: it makes no
 military link, which is a fact of its own with a citation of its own.
 """

@@ -1,6 +1,6 @@
 """The FCC Covered List as CSV. The Commission publishes a page, so the table is copied from there, a row a company.
 
-Columns: `name`; where known `aliases` and `identifiers` (parted by |), `country`, `since`, `citation` and
+Columns: `name`; where known `aliases` and `identifiers` (parted by |), `country`, `since`, `until`, `citation` and
 `reason` (the equipment or service that the list names). A row for a category of products names no company: leave it
 out, for a category is a listing of its own kind.
 """

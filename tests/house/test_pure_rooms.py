@@ -23,6 +23,10 @@ PURE_FILES = (
             "court",
             "knowledge",
             "scenario",
+            "edition",
+            "factdiff",
+            "indicator",
+            "namesake",
         )
     ),
 )

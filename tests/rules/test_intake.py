@@ -181,6 +181,36 @@ def test_a_new_edition_keeps_the_first_day_and_adds_itself_and_makes_no_military
     assert real.entities["uniview"].military_link is None
 
 
+def test_an_old_row_that_a_copy_left_open_is_refused_and_a_new_day_is_a_new_listing(
+    tmp_path: Path, real: Facts
+) -> None:
+    from rules.edition import apply_editions
+
+    row = '"Beijing Megvii Technology Co., Ltd.",CN\n'
+    [line] = refusals(DOD1260H, table_1260h(tmp_path / "x.csv", real, more=row), real)
+    assert (
+        "(megvii), whose listing ended on 2025-01-0" in line and "is it an old row? Else say --relisted megvii" in line
+    )
+    consent = ON._replace(relisted=frozenset({"megvii"}))
+    taken = take(DOD1260H, table_1260h(tmp_path / "x.csv", real, more=row), real, consent)
+    entities, programmes = apply_editions(real.entities, real.programmes, [taken.listings])
+    found = [each for each in entities["megvii"].listings if each.programme == "US-DOD-1260H"]
+    assert [(each.status, each.since) for each in found] == [
+        ("removed", day("2024-01-31")), ("listed", day("2026-11-20")),
+    ]  # fmt: skip
+    after = dataclasses.replace(real, entities=entities, programmes=programmes)
+    again = take(DOD1260H, table_1260h(tmp_path / "x.csv", real, more=row), after, ON)
+    assert again.listings == taken.listings
+
+
+def test_a_row_that_had_ended_is_no_listing(tmp_path: Path, real: Facts) -> None:
+    text = table_1260h(tmp_path / "x.csv", real).read_text("utf-8").replace("name,country\n", "name,country,until\n")
+    rows = [f"{line}," if at else line for at, line in enumerate(text.strip().splitlines())]
+    rows.append('"Beijing Megvii Technology Co., Ltd.",CN,2025-01-06')
+    taken = take(DOD1260H, table(tmp_path / "x.csv", "\n".join(rows)), real, ON)
+    assert not any(each.entity == "megvii" for each in taken.listings.listing)
+
+
 def test_an_earlier_removal_is_not_undone_by_the_next_list(tmp_path: Path, real: Facts) -> None:
     from rules.edition import apply_editions
 
