@@ -25,7 +25,7 @@ EVIDENCE_ONLY: Final = frozenset({"name_lookup", "time_sync", "ddns"})
 # The device itself is the matter, and who made it.
 MADE_ACTIVITIES: Final = frozenset({"device_present", "new_device"})
 EVIDENCE_WORDS: Final = "It is evidence that a device uses {company}, and nothing more."
-MADE, OPERATES, HOSTS, CARRIES = "made", "operates", "hosts", "carries"
+MADE, OPERATES, HOSTS = "made", "operates", "hosts"
 NAMING: Final = {
     "listed": "named", "removed": "named", "derived": "derived", "category": "category", "listed_unit": "unit",
     "in_scope_by_rule": "by_rule", "named_in_statement": "statement",
@@ -122,7 +122,7 @@ class Judge:
         outcome, says, citation = "context_only", "", programme.authority
         since, sources = place.since, place.sources
         duties: tuple[str, ...] = ()
-        list_as_of = None
+        list_as_of = wind_down_until = None
         if place.basis in UNREACHED:
             outcome, says, list_as_of = _unreached(place, programme, company)
         else:
@@ -136,10 +136,11 @@ class Judge:
                 says = act.says.format(company=company)
             if activity in EVIDENCE_ONLY:
                 outcome, says, duties = "context_only", EVIDENCE_WORDS.format(company=company), ()
-            outcome, says = self._doubted(outcome, says, place, act)
+            outcome, says, duties = _doubted(outcome, says, duties, place, act)
             if profile is None:
                 outcome, says, duties = self._general(question, programme, place, (outcome, says, duties))
-            says = _wind_down(says, place.listing, day)
+            wind_down_until = place.listing.wind_down_until if place.listing else None
+            says = _wind_down(says, wind_down_until, day)
         return Verdict(
             programme=programme_id,
             programme_name=programme.name,
@@ -157,17 +158,8 @@ class Judge:
             listing=place.citation,
             list_as_of=list_as_of,
             ownership=list(place.links) or None,
-            wind_down_until=place.listing.wind_down_until if place.listing else None,
+            wind_down_until=wind_down_until,
         )
-
-    def _doubted(self, outcome: str, says: str, place: Position, act: Act | None) -> tuple[str, str]:
-        """The outcome held at review where there is a doubt that the programme reaches the company, or in the row."""
-        doubt = place.doubt
-        if doubt is None and act is not None and act.confidence not in SURE:
-            doubt = f"what the rule says rests on a {act.confidence} source"
-        if doubt is None or STRENGTH[outcome] <= STRENGTH[REVIEW]:
-            return outcome, says
-        return REVIEW, f"To be looked at, for {doubt}. If it does: {says}"
 
     def _general(
         self, question: Question, programme: Programme, place: Position, general: tuple[str, str, tuple[str, ...]]
@@ -188,7 +180,7 @@ class Judge:
         )
         strongest = min(more, key=rank)
         held = REVIEW if STRENGTH[strongest] >= STRENGTH[REVIEW] else strongest
-        doubt = f"To be looked at, for {place.doubt}. If it does: " if place.doubt else ""
+        doubt = f"To be looked at, for {place.doubt}. If it holds: " if place.doubt else ""
         return held, f"{doubt}It depends on who you are: {told}; for others: {says}", duties
 
     def _act(self, question: Question, programme: Programme, profile: str | None, place: Position) -> Act | None:
@@ -401,8 +393,21 @@ def _other_days(listings: Sequence[Listing], day: datetime.date) -> str:
     if listing.withdrawn is not None:
         return f"It was named in a list that was withdrawn on {listing.withdrawn} and never applied."
     if listing.since is not None and day < listing.since:
-        return f"On that day it was not listed; it is since {listing.since}."
+        return f"It is since {listing.since}."
     return f"It was listed until {listing.until}." if listing.until else ""
+
+
+def _doubted(
+    outcome: str, says: str, duties: tuple[str, ...], place: Position, act: Act | None
+) -> tuple[str, str, tuple[str, ...]]:
+    """The outcome held at review, and without duties, where it is doubtful that the programme reaches the company, or
+    what its row says."""
+    doubt = place.doubt
+    if doubt is None and act is not None and act.confidence not in SURE:
+        doubt = f"what the rule says rests on a {act.confidence} source"
+    if doubt is None or STRENGTH[outcome] <= STRENGTH[REVIEW]:
+        return outcome, says, duties
+    return REVIEW, f"To be looked at, for {doubt}. If it holds: {says}", ()
 
 
 def _unreached(place: Position, programme: Programme, company: str) -> tuple[str, str, str | None]:
@@ -413,13 +418,14 @@ def _unreached(place: Position, programme: Programme, company: str) -> tuple[str
         return "context_only", words, None
     read = programme.list_read
     as_of = read.as_of if read is not None else None
+    if place.listing is not None:
+        return "checked_not_listed", f"{company} is not listed on that day.{more}", as_of
     when = f" (list of {as_of})" if as_of else ""
     return "checked_not_listed", f"{company} was looked for and is not listed{when}.{more}", as_of
 
 
-def _wind_down(says: str, listing: Listing | None, day: datetime.date) -> str:
+def _wind_down(says: str, last: datetime.date | None, day: datetime.date) -> str:
     """The sentence with what is left of a wind-down licence."""
-    last = listing.wind_down_until if listing is not None else None
     if last is None:
         return says
     left = (last - day).days

@@ -45,9 +45,6 @@ alerts_app = typer.Typer(rich_markup_mode=None, help="The alerts so far: list th
 app.add_typer(rules_app, name="rules")
 app.add_typer(facts_app, name="facts")
 app.add_typer(alerts_app, name="alerts")
-app.command()(verdict)
-app.command()(whatif)
-app.command("waivers")(list_waivers)
 
 DEMO = Path(__file__).parent / "demo" / "office.pcap"
 GC_THRESHOLDS = (2_000_000, 10, 10)
@@ -405,6 +402,11 @@ def doctor(config: Config = None) -> None:
             label = " " * len(label)
     if bad:
         raise typer.Exit(FAILED)
+
+
+app.command()(verdict)
+app.command()(whatif)
+app.command("waivers")(list_waivers)
 
 
 def say(words: object) -> None:

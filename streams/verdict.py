@@ -49,7 +49,10 @@ def verdict(
     folders: Folders = [],  # noqa: B006
     as_json: Annotated[bool, typer.Option("--json", help="JSON instead of words.")] = False,
 ) -> None:
-    """What each legal programme says of a company for us: outcome, since when, citation, source."""
+    """What each legal programme says of a company, for us.
+
+    A row a programme: outcome, since when, the sentence, citation and sources. `--json` for machines.
+    """
     day = datetime.datetime.now(datetime.UTC).date() if on is None else read_day(on, "--on")
     known = None if known_at is None else read_day(known_at, "--known-at")
     settings = load_settings(config)

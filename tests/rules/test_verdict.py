@@ -179,6 +179,11 @@ def test_checked_and_not_listed_says_the_lists_date(judge: Judge) -> None:
     assert (said.outcome, said.list_as_of) == ("checked_not_listed", "2026-06-08") and "2026-06-08" in said.says
 
 
+def test_on_a_day_before_its_listing_a_company_is_not_listed_and_it_says_since_when_it_is(judge: Judge) -> None:
+    said = one(judge, "dahua", "US-DOD-1260H", "device_present", "us-dod-contractor", day=datetime.date(2022, 1, 1))
+    assert said.says == "Dahua is not listed on that day. It is since 2022-10-05."
+
+
 def test_what_nobody_checked_is_not_called_clear(judge: Judge) -> None:
     said = one(judge, "reolink", "US-OFAC-SDN", "device_present", "us-private")
     assert (said.outcome, said.basis) == ("context_only", "not_checked") and "no all-clear" in said.says
@@ -234,6 +239,7 @@ def test_a_doubt_never_makes_an_answer_stronger_than_review(facts: Facts, judge:
                     for profile in facts.profiles:
                         said = one(judge, company, programme, activity, profile)
                         assert rank(said.outcome) >= rank("review"), said
+                        assert said.duties is None or not said.says.startswith("To be looked at"), said
 
 
 def test_a_list_withdrawn_within_the_hour_never_applied_and_can_be_told(facts: Facts) -> None:

@@ -92,6 +92,7 @@ def test_a_scenario_is_asked_from_its_first_day(tmp_path: Path) -> None:
     assert (row["outcome"], row["wind_down_until"]) == ("licence_required", "2027-01-31")
     later = ask(tmp_path, *question, *ON, "--from", "2026-12-01")
     assert outcomes(later)["US-OFAC-SDN"] == "checked_not_listed"
+    assert all("wind_down_until" not in row for row in later["verdicts"])
 
 
 def test_the_day_and_what_was_known_on_it_are_two_questions(tmp_path: Path) -> None:
