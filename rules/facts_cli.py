@@ -4,9 +4,9 @@ import datetime
 import hashlib
 import importlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
@@ -16,6 +16,9 @@ from rules.fact import Source
 from rules.factbook import SHIPPED, Facts, read_facts
 from rules.lists import READERS
 from rules.lists.reader import Reader
+
+if TYPE_CHECKING:
+    from rules.intake import Loaded, Taken
 
 app = typer.Typer(rich_markup_mode=None, help="The facts: official lists in (import), what changed (diff).")
 USAGE = 2
@@ -71,33 +74,37 @@ def import_list(
     by_hand = {name: company for company, _, name in (each.partition("=") for each in same)}
     for company in (*removed, *relisted, *by_hand.values()):
         if company not in known.entities:
-            told = f"{company!r} is no company; they are {', '.join(sorted(known.entities))}"
-            raise typer.BadParameter(told, param_hint="COMPANY")
+            words = f"{company!r} is no company; they are {', '.join(sorted(known.entities))}"
+            raise typer.BadParameter(words, param_hint="COMPANY")
     day = None if published is None else published.date()
     consent = Consent(day, frozenset(removed), frozenset(relisted), by_hand, accept_shrink)
     imports = overlay.read_imports(into)
     digest = digest_of(file)
     taken = take(reader, file, known, consent, imports)
-    last = imports.get(taken.name)
     loaded = Loaded(taken.listings.published, taken.counts, file.name, digest)
     source = Source(
-        title=f"{reader.title} of {loaded.published}", kind="copy_of_primary", url=reader.url,
+        title=f"{reader.title} of {loaded.published}", kind=reader.kind, url=reader.url,
         published=str(loaded.published), seen=f"{file.name}, SHA-256 {digest}",
     )  # fmt: skip
     overlay.write(into, source, loaded, taken)
-    accepted = [each for each in taken.candidates if each.accepted]
-    for name, count in sorted(taken.counts.items()):
-        before = f", {last.counts.get(name, 0)} on {last.published}" if last else ""
-        typer.echo(f"{name}: {count} entries{before}")
-    for each in sorted(accepted, key=lambda each: (each.entity, each.entry.place)):
-        typer.echo(f"{each.entity}: {', '.join(each.entry.programmes)}: {each.reason}")
+    for line in told(taken, imports.get(taken.name)):
+        typer.echo(line)
     refused = Counter(each.by for each in taken.candidates if not each.accepted) + Counter(taken.dropped)
+    reasons = ", ".join(f"{count} by {by.replace('_', ' ')}" for by, count in sorted(refused.items())) or "none"
+    typer.echo(f"{len(taken.listings.listing)} listings written; candidates refused: {reasons}", err=True)
+    typer.echo(f"review: lenswatch facts diff shipped {into}, and {into / 'review' / f'{taken.name}.jsonl'}", err=True)
+
+
+def told(taken: "Taken", last: "Loaded | None") -> Iterator[str]:
+    """What was read and taken, a line each: counts by list, companies, removals."""
+    for name, count in sorted(taken.counts.items()):
+        yield f"{name}: {count} entries{f', {last.counts.get(name, 0)} on {last.published}' if last else ''}"
+    accepted = [each for each in taken.candidates if each.accepted]
+    for each in sorted(accepted, key=lambda each: (each.entity, each.entry.place)):
+        yield f"{each.entity}: {', '.join(each.entry.programmes)}: {each.reason}"
     for listing in taken.listings.listing:
         if listing.status == "removed":
-            typer.echo(f"{listing.entity}: {listing.programme}: removed, last day {listing.until}")
-    told = ", ".join(f"{count} by {by.replace('_', ' ')}" for by, count in sorted(refused.items())) or "none"
-    typer.echo(f"{len(taken.listings.listing)} listings written; candidates refused: {told}", err=True)
-    typer.echo(f"review: lenswatch facts diff shipped {into}, and {into / 'review' / f'{taken.name}.jsonl'}", err=True)
+            yield f"{listing.entity}: {listing.programme}: removed, last day {listing.until}"
 
 
 def find_reader(name: str) -> Reader:

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from rules.errors import RuleError, RuleErrors
-from rules.fact import CompanyListing, Entity, Listing, ListingFile
+from rules.fact import CompanyListing, Confidence, Entity, Listing, ListingFile
 from rules.factbook import Facts
 from rules.lists.reader import Entry, Reader, Tally
 from rules.namesake import MAX_CANDIDATES, Candidate, Namesakes
@@ -84,8 +84,9 @@ def take(reader: Reader, path: Path, facts: Facts, consent: Consent, imports: Ma
         )
     if errors:
         raise RuleErrors(errors)
+    sure: Confidence = "high" if reader.kind == "copy_of_primary" else "medium"
     listings = [
-        _listing(entry, programme, facts.entities[entity], source, published)
+        _listing(entry, programme, facts.entities[entity], source, published, sure)
         for (entity, programme), entry in listed.items()
     ]
     listings += [_removal(entity, old, source, published, reader.title) for entity, old in missing]
@@ -220,7 +221,9 @@ def _without(
             yield RuleError(path, listing.programme, f"{told}; {mend}")
 
 
-def _listing(entry: Entry, programme: str, entity: Entity, source: str, published: datetime.date) -> CompanyListing:
+def _listing(
+    entry: Entry, programme: str, entity: Entity, source: str, published: datetime.date, sure: Confidence
+) -> CompanyListing:
     """What the list says, with what the facts already knew of the same listing where the list is silent."""
     known = _standing(entity, programme, published)
     same = known is not None and (entry.since is None or known.since == entry.since)
@@ -234,7 +237,7 @@ def _listing(entry: Entry, programme: str, entity: Entity, source: str, publishe
         status="listed",
         citation=known.citation if known is not None and same else entry.citation,
         sources=tuple(dict.fromkeys((source, *known.sources))) if known is not None and same else (source,),
-        confidence="high",
+        confidence=known.confidence if known is not None and same and known.confidence == "high" else sure,
         since=known.since if known is not None and same else entry.since or published,
         published=known.published if known is not None and same else None,
         known_since=known.known_since if known is not None and same else published,

@@ -27,4 +27,5 @@ READER = Reader(
     programmes={LIST: ("US-DOD-1260H",)},
     read=read,
     whole=(LIST,),
+    kind="transcription_of_primary",
 )

@@ -26,4 +26,5 @@ READER = Reader(
     programmes={LIST: ("US-FCC",)},
     read=read,
     whole=(LIST,),
+    kind="transcription_of_primary",
 )

@@ -5,6 +5,7 @@ import dataclasses
 import datetime
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -45,8 +46,8 @@ class Reader:
     """A format.
 
     `programmes`: those that a list of the file stands for, by the list's name in `Tally.counts`. `whole`: lists that
-    are never empty in a whole file; `files`: where the publisher has several, each by a list in it. `read` raises
-    RuleError for a file that is cut off or another format.
+    are never empty in a whole file; `files`: where the publisher has several, each by a list in it; `kind` of
+    source. `read` raises RuleError for a file that is cut off or another format.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Reader:
     read: Callable[[Path, Tally], Iterator[Entry]]
     whole: tuple[str, ...] = ()
     files: tuple[tuple[str, str], ...] = ()
+    kind: Literal["copy_of_primary", "transcription_of_primary"] = "copy_of_primary"
 
     def file_of(self, counts: Mapping[str, int]) -> str:
         """Which of the publisher's files this is, by the lists in it: each is compared with its own last import."""

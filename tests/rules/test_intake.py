@@ -178,6 +178,7 @@ def test_a_new_edition_keeps_the_first_day_and_adds_itself_and_makes_no_military
     assert found["uniview"].since == day("2026-11-20") and found["uniview"].known_since == day("2026-11-20")
     assert "megvii" not in found, "it was removed in 2025, and the edition does not name it"
     assert "ezviz" not in found and "cetc-52" not in found
+    assert (found["hikvision"].confidence, found["uniview"].confidence) == ("high", "medium"), "a table made by hand"
     assert real.entities["uniview"].military_link is None
 
 
