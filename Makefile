@@ -1,5 +1,5 @@
 # lenswatch: everything a person or a machine types. `make help` reads the comments after the two hash signs.
-.PHONY: help demo test lint types house rules truth bench soak fuzz clean lock tshark ndpi pytest kafka
+.PHONY: help demo test lint types house rules truth bench soak fuzz clean lock tshark ndpi consumers pytest kafka
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -44,7 +44,7 @@ demo: $(VENV)/.ready tshark  ## Install what is needed, then watch a small recor
 test: lint types rules pytest  ## All that must hold: lint, types, rules, tests (and truth, where LENSWATCH_CAPTURES is set)
 	@if [ -n "$${LENSWATCH_CAPTURES:-}" ]; then $(MAKE) --no-print-directory truth; fi
 
-pytest: $(VENV)/.ready-dev tshark kafka
+pytest: $(VENV)/.ready-dev tshark consumers kafka
 	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
 
 lint: $(VENV)/.ready-dev  ## Style and format (ruff)
@@ -144,3 +144,17 @@ tshark ndpi:
 	echo "make: installing $(package)"; \
 	{ $$as_root apt-get update --quiet --quiet && $$as_root $(APT_INSTALL) $(package) >/dev/null; } || \
 		echo "make: $(package) could not be installed and will be done without" >&2
+
+# What reads the exported rules, for the tests. A Suricata that is there is asked too; installing one would start it.
+consumers:
+	@missing=; \
+	for each in named-checkzone:bind9-utils nft:nftables dnsmasq:dnsmasq-base; do \
+		PATH=$$PATH:/usr/sbin command -v $${each%:*} >/dev/null 2>&1 || missing="$$missing $${each#*:}"; \
+	done; \
+	[ -n "$$missing" ] || exit 0; $(FIND_ROOT); \
+	if [ "$$as_root" = no ]; then \
+		echo "make: the tests of the exports need$$missing: type 'sudo apt-get install$$missing'" >&2; exit 0; \
+	fi; \
+	echo "make: installing$$missing"; \
+	{ $$as_root apt-get update --quiet --quiet && $$as_root $(APT_INSTALL) $$missing >/dev/null; } || \
+		echo "make:$$missing could not be installed" >&2

@@ -10,13 +10,27 @@
   endpoints     names and addresses → company and role    networks      addresses → the longest network
   firmware      paths, files, user agents → step          lookalike     names that resemble a maker's
 
+  verdict       (activity, company, profile, day) → what each programme says
+  ownership     three legal tests on dated shares         court         verdicts and waiver of a sighting
+  knowledge     facts → as they could be known on a day   scenario      facts → as they would be from a day on
+  waivers       exceptions, with scope and end
+
+  lists/        official lists → entries                  typedlist     tables that a person made; table: CSV
+  namesake      is this party one of our companies        intake        a list is taken whole, or refused
+  edition       an edition of a list over the facts       overlay       the folder that imports fill
+  factdiff      what changed, and for whom                facts_cli     `lenswatch facts`
+
+  indicator     facts → what travels, in one order        export/       … as rules of other tools
+
   detection     Sigma file → Detection                    correlation   Sigma correlation file → Correlation
   rulebook      a folder of both                          correlate     windows of packet time: what is fulfilled
   pack          all files as one archive                  predicate     its condition → a function; the fields
+  plan          which detections fire, remembered
   sighting      what a detection is asked about           finding       what fired → alert, and its id
   sentence      the words of an alert                     alert         the product
   errors        one line for whoever wrote the file
 
-The doors are `rules.alert`, `rules.load`, `rules.match`, `rules.correlate`, `rules.check`, `rules.pack` and
-`rules.errors`. To add a detection: one file below `detections/<family>/`; the file is the registration.
+The doors are `rules.alert`, `rules.load`, `rules.match`, `rules.correlate`, `rules.check`, `rules.verdict`,
+`rules.court`, `rules.waivers`, `rules.pack` and `rules.errors`. To add a detection: one file below
+`detections/<family>/`; the file is the registration.
 """

@@ -1,4 +1,4 @@
-"""`lenswatch rules`: check, list, lookup, test. (`explain` needs alerts, and is mounted beside them.)"""
+"""`lenswatch rules`: check, list, lookup, test, export. (`explain` needs alerts, and is mounted beside them.)"""
 
 import datetime
 import os
@@ -11,6 +11,7 @@ import msgspec
 import typer
 
 from rules.check import run_cases
+from rules.export_cli import export
 from rules.load import load_rules
 from rules.match import Lookup
 
@@ -22,6 +23,7 @@ Folders = Annotated[
     typer.Option("--rules", metavar="DIR", help="A folder of your own facts/ and detections/; may be repeated."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of words.")]
+app.command()(export)
 
 
 @app.callback(invoke_without_command=True)

@@ -114,7 +114,8 @@ class Reach(FactFields, frozen=True):
 
     `test` fifty_percent, subsidiary_or_affiliate and control are asked of the ownership graph; origin: a company whose
     country is one of `countries`; listed_on: whom `programme` lists; any_maker: whoever made the device. `off`: known
-    and not applied, for want of confirmation; `note` says why.
+    and not applied, for want of confirmation; `note` says why. `known_since`: the first day on which it could be known
+    (absent: since).
     """
 
     test: ReachTest
@@ -125,6 +126,7 @@ class Reach(FactFields, frozen=True):
     programme: str | None = None
     since: datetime.date | None = None
     until: datetime.date | None = None
+    known_since: datetime.date | None = None
     off: bool = False
     note: str | None = None
 
@@ -186,6 +188,25 @@ class Listing(FactFields, frozen=True):
     editions: tuple[datetime.date, ...] = ()
     name_on_list: str | None = None
     note: str | None = None
+
+
+class CompanyListing(Listing, frozen=True, kw_only=True):
+    """`[[listing]]` of `listings/<list>.toml`: a listing of the company `entity`."""
+
+    entity: str
+
+
+class ListingFile(FactFields, frozen=True):
+    """`listings/<list>.toml`: what one edition of an official list says of the companies of `entities/`.
+
+    `programmes`: those whose list was read, whole, as `published` on that day. Each `[[listing]]` takes the place of
+    what the company's own file says of being named on that programme (`edition.py`).
+    """
+
+    published: datetime.date
+    programmes: tuple[str, ...]
+    sources: tuple[str, ...]
+    listing: tuple[CompanyListing, ...] = ()
 
 
 class Share(FactFields, frozen=True):

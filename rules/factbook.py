@@ -14,6 +14,7 @@ from typing import Any, TypeVar, get_args, get_origin
 
 import msgspec
 
+from rules.edition import apply_editions
 from rules.errors import RuleError, RuleErrors
 from rules.fact import (
     MAX_REGEXES,
@@ -24,6 +25,7 @@ from rules.fact import (
     EndpointName,
     Entity,
     FirmwareFact,
+    ListingFile,
     NetworkAddress,
     NetworkFile,
     NotEndpointFile,
@@ -43,6 +45,7 @@ KINDS: dict[str, type[msgspec.Struct]] = {
     "sources.toml": SourceFile,
     "programmes": Programme,
     "entities": Entity,
+    "listings": ListingFile,
     "relabels.toml": RelabelFile,
     "endpoints": EndpointFile,
     "networks": NetworkFile,
@@ -103,6 +106,7 @@ class _Book:
         self.sources: dict[str, Source] = {}
         self.programmes: dict[str, Programme] = {}
         self.entities: dict[str, Entity] = {}
+        self.editions: list[ListingFile] = []
         self.relabels: dict[str, Relabel] = {}
         self.names: dict[tuple[str, str], tuple[str, EndpointName]] = {}
         self.firmware: dict[tuple[str, str, str], FirmwareFact] = {}
@@ -115,10 +119,11 @@ class _Book:
         self.scenarios: dict[str, Scenario] = {}
 
     def facts(self) -> Facts:
+        entities, programmes = apply_editions(self.entities, self.programmes, self.editions)
         return Facts(
             sources=self.sources,
-            programmes=self.programmes,
-            entities=self.entities,
+            programmes=programmes,
+            entities=entities,
             relabels=tuple(self.relabels.values()),
             endpoints=self._endpoint_files(),
             bulk=tuple((entity, bulk, path) for (entity, path), bulk in self.bulk.items()),
@@ -260,6 +265,8 @@ class _Book:
                 self.sources |= table.sources
             case Programme() | Entity() | Profile() | Scenario():
                 self._add_by_id(path, table)
+            case ListingFile():
+                self.editions.append(table)
             case RelabelFile():
                 self.relabels |= {relabel.brand.casefold(): relabel for relabel in table.relabel}
             case EndpointFile():

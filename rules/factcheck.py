@@ -16,11 +16,13 @@ from rules.fact import (
     AssumedListing,
     AssumedReach,
     AssumedShare,
+    CompanyListing,
     EndpointFile,
     EndpointName,
     Entity,
     FirmwareFact,
     Listing,
+    ListingFile,
     NetworkAddress,
     NetworkFile,
     NotTheCompany,
@@ -111,6 +113,12 @@ def reference_faults(fact: msgspec.Struct, known: Known) -> Iterator[Fault]:
             for source in fact.list_read.sources if fact.list_read is not None else ():
                 if source not in known.sources:
                     yield "list_read.sources", f"no source {source!r}; add it to sources.toml"
+        case CompanyListing():
+            yield from _unknown("programme", fact.programme, known.programmes, "programmes")
+            yield from _unknown("entity", fact.entity, known.entities, "entities")
+        case ListingFile():
+            for index, programme in enumerate(fact.programmes):
+                yield from _unknown(f"programmes[{index}]", programme, known.programmes, "programmes")
         case Listing():
             yield from _unknown("programme", fact.programme, known.programmes, "programmes")
         case Entity():

@@ -25,6 +25,7 @@ from collector.settings import CollectorSettings
 from rules.alert import LEVELS, Alert
 from rules.cli import app as rules_app
 from rules.cli import read_day
+from rules.facts_cli import app as facts_app
 from streams.geo_cli import app as geo_app
 from streams.kafka_cli import Servers, kafka_settings, read_kept_alerts, topics_app, worker
 from streams.local import LocalWatch, Output, Run, open_source
@@ -45,6 +46,7 @@ app = typer.Typer(
 )
 alerts_app = typer.Typer(rich_markup_mode=None, help="The alerts so far: list them, show one.")
 app.add_typer(rules_app, name="rules")
+app.add_typer(facts_app, name="facts")
 app.add_typer(alerts_app, name="alerts")
 app.add_typer(geo_app, name="geo")
 app.command()(verdict)
@@ -421,6 +423,11 @@ def doctor(config: Config = None) -> None:
             label = " " * len(label)
     if bad:
         raise typer.Exit(FAILED)
+
+
+app.command()(verdict)
+app.command()(whatif)
+app.command("waivers")(list_waivers)
 
 
 def say(words: object) -> None:

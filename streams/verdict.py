@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from collector.errors import LenswatchError
+from collector.errors import SettingsError
 from rules.alert import Verdict
 from rules.cli import read_day
 from rules.errors import known_word
@@ -49,7 +49,10 @@ def verdict(
     folders: Folders = [],  # noqa: B006
     as_json: Annotated[bool, typer.Option("--json", help="JSON instead of words.")] = False,
 ) -> None:
-    """What each legal programme says of a company for us: outcome, since when, citation, source."""
+    """What each legal programme says of a company, for us.
+
+    A row a programme: outcome, since when, the sentence, citation and sources. `--json` for machines.
+    """
     day = datetime.datetime.now(datetime.UTC).date() if on is None else read_day(on, "--on")
     known = None if known_at is None else read_day(known_at, "--known-at")
     settings = load_settings(config)
@@ -69,7 +72,7 @@ def verdict(
 
 
 def find_company(rules: RuleSet, text: str) -> str:
-    """The id of a company by id, name, alias or brand. Raises LenswatchError that lists the ids."""
+    """The id of a company by id, name, alias or brand. Raises SettingsError that lists the ids."""
     entities = rules.facts.entities
     if text in entities:
         return text
@@ -80,7 +83,7 @@ def find_company(rules: RuleSet, text: str) -> str:
         if wanted in {name.casefold() for name in (id, entity.name, *entity.aliases, *entity.brands)}
     }
     if len(found) > 1:
-        raise LenswatchError(f"{text}: {' or '.join(sorted(found))}? Give the id")
+        raise SettingsError(f"{text}: {' or '.join(sorted(found))}? Give the id")
     return found.pop() if found else known_word(text, entities, "company")
 
 

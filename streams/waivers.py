@@ -19,7 +19,7 @@ def list_waivers(
     on: Annotated[str | None, typer.Option(metavar="DAY", help="The day to count from; default: today.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON instead of words.")] = False,
 ) -> None:
-    """The waivers: scope, ground, approver, and the days left."""
+    """The exceptions that are made, with the days left."""
     day = datetime.datetime.now(datetime.UTC).date() if on is None else read_day(on, "--on")
     waivers = rules_for(load_settings(config)).court.waivers
     ordered = sorted(waivers.all, key=lambda waiver: (waiver.until, waiver.id))

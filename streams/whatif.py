@@ -75,9 +75,17 @@ class Contacts:
                 self.let_go += 1
                 return
             calls = self.calls[key] = Calls(observation, *key, at, at)
+        if maker_of(calls.sample) is None:
+            # Who made the device is often learned after its first calls.
+            calls.sample = observation
         calls.count += 1
         calls.first, calls.last = min(calls.first, at), max(calls.last, at)
         self.devices.add(device)
+
+
+def maker_of(observation: Observation) -> str | None:
+    """The maker of the device, where it is known."""
+    return observation.device.manufacturer if observation.device is not None else None
 
 
 @dataclasses.dataclass(slots=True)
@@ -105,7 +113,11 @@ def whatif(
     folders: Folders = [],  # noqa: B006
     as_json: Annotated[bool, typer.Option("--json", help="JSON instead of words.")] = False,
 ) -> None:
-    """Run recorded traffic under today's facts and a scenario's; say which devices, calls and verdicts change."""
+    """What a change of the law would change in recorded traffic.
+
+    The traffic is judged under today's facts and the scenario's: devices, calls, updates and verdicts that change, and
+    the days left.
+    """
     settings = load_settings(config)
     if profile:
         ours = msgspec.structs.replace(settings.rules, profiles=tuple(profile), sites={})
@@ -211,10 +223,9 @@ def change_order(change: Change) -> tuple[int, str, str, str]:
 def change_document(change: Change) -> dict[str, Any]:
     """One change as JSON."""
     calls, verdict = change.calls, change.verdict
-    device = calls.sample.device
     return {
         "device": calls.device,
-        "manufacturer": device.manufacturer if device else None,
+        "manufacturer": maker_of(calls.sample),
         "company": verdict.entity,
         "relation": verdict.relation,
         "activity": verdict.activity,

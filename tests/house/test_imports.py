@@ -26,6 +26,7 @@ WIRING = (
     "streams.settings",
     "streams.doctor",
     "streams.verdict",
+    "streams.waivers",
     "streams.whatif",
 )
 WIRING_DOORS = (
@@ -38,6 +39,7 @@ WIRING_DOORS = (
     "collector.packets",
     "collector.identify",
     "rules.cli",
+    "rules.facts_cli",
 )
 
 

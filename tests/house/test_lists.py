@@ -15,6 +15,7 @@ LISTS = {
     "collector/publish": "PUBLISHERS",
     "collector/sensors": "SENSORS",
     "rules/export": "EXPORTS",
+    "rules/lists": "READERS",
     "streams/sinks": "SINKS",
 }
 

@@ -13,7 +13,23 @@ PURE_FILES = (
     *(f"collector/{name}.py" for name in ("decode", "flows", "reassembly", "cursor", "pipeline", "packets")),
     *(
         f"rules/{name}.py"
-        for name in ("match", "predicate", "endpoints", "verdict", "ownership", "alert", "correlate", "pack")
+        for name in (
+            "match",
+            "predicate",
+            "endpoints",
+            "verdict",
+            "ownership",
+            "alert",
+            "correlate",
+            "court",
+            "pack",
+            "knowledge",
+            "scenario",
+            "edition",
+            "factdiff",
+            "indicator",
+            "namesake",
+        )
     ),
 )
 CLOCKS = ("time", "sched")

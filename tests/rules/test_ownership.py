@@ -4,6 +4,8 @@ import datetime
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rules.fact import Entity, Share
 from rules.factbook import SHIPPED, read_facts
@@ -144,3 +146,67 @@ def test_a_day_a_month_and_a_year_have_first_and_last_days(text: str, first: str
 def test_what_is_no_day_is_refused(text: str) -> None:
     with pytest.raises(ValueError):
         read_day(text, last=True)
+
+
+NAMES = "abcdef"
+
+
+@st.composite
+def holdings(draw: st.DrawFn) -> dict[tuple[str, str], int]:
+    """Shares of earlier companies in later ones, so that there is no circle; of one company no more than all."""
+    found: dict[tuple[str, str], int] = {}
+    for place, owned in enumerate(NAMES[1:], 1):
+        left = 100
+        for holder in NAMES[:place]:
+            percent = draw(st.integers(0, left))
+            if percent:
+                found[holder, owned] = percent
+                left -= percent
+    return found
+
+
+def graph_of(shares: dict[tuple[str, str], int], hidden: tuple[str, str] | None = None) -> Ownership:
+    return graph(*(
+        company(
+            owned,
+            *(
+                share(holder, None if (holder, owned) == hidden else percent)
+                for (holder, of), percent in shares.items()
+                if of == owned
+            ),
+        )
+        for owned in NAMES
+    ))  # fmt: skip
+
+
+def by_hand(shares: dict[tuple[str, str], int], owners: set[str]) -> set[str]:
+    """All that is held by half, found by adding until nothing is added."""
+    held = set(owners)
+    while True:
+        more = {name for name in NAMES if sum(shares.get((holder, name), 0) for holder in held) >= 50} - held
+        if not more:
+            return held
+        held |= more
+
+
+@given(holdings(), st.sets(st.sampled_from(NAMES), min_size=1, max_size=3))
+def test_where_every_share_is_known_half_is_what_adding_up_says(
+    shares: dict[tuple[str, str], int], owners: set[str]
+) -> None:
+    held, ours = by_hand(shares, owners), graph_of(shares)
+    for name in NAMES:
+        assert ours.fifty_percent(name, owners, DAY).certainty == ("yes" if name in held else "no")
+
+
+@given(holdings(), st.sets(st.sampled_from(NAMES), min_size=1, max_size=3), st.data())
+def test_a_share_that_is_hidden_never_turns_an_answer_into_its_opposite(
+    shares: dict[tuple[str, str], int], owners: set[str], data: st.DataObject
+) -> None:
+    if not shares:
+        return
+    held = by_hand(shares, owners)
+    hidden = data.draw(st.sampled_from(sorted(shares)))
+    ours = graph_of(shares, hidden)
+    for name in NAMES:
+        answer = ours.fifty_percent(name, owners, DAY).certainty
+        assert answer in ("unknown", "yes" if name in held else "no"), (name, hidden)

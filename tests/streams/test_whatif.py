@@ -5,14 +5,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from rules.load import load_rules, under_scenario
 from streams.settings import Settings
-from streams.whatif import Contacts, compare, read_contacts, recorded_last
+from streams.whatif import Contacts, compare, maker_of, read_contacts, recorded_last
 from tests.streams.command import OFFICE, run
 
-EXPECTED = json.loads((OFFICE.parent / "office.expected.json").read_text("utf-8"))
 DAY = datetime.date(2026, 11, 2)
 
 
@@ -106,7 +106,7 @@ def test_the_answer_in_words_groups_devices_by_change(tmp_path: Path) -> None:
 
 def test_unknown_scenarios_and_missing_captures_are_one_line(tmp_path: Path) -> None:
     ran = run("whatif", "doom", OFFICE, state=tmp_path)
-    assert ran.code == 1 and len(ran.complaints) == 1 and "hikvision-sdn-45" in ran.err
+    assert ran.code == 2 and len(ran.complaints) == 1 and "hikvision-sdn-45" in ran.err
     ran = run("whatif", "cetc-sdn-45", tmp_path / "none.pcap", state=tmp_path)
     assert ran.code == 1 and len(ran.complaints) == 1 and "none.pcap" in ran.err
 
@@ -116,6 +116,18 @@ def test_a_broken_capture_is_told_and_what_was_read_is_kept(tmp_path: Path) -> N
     cut.write_bytes(OFFICE.read_bytes()[:-5])
     ran = run("whatif", "hikvision-sdn-45", cut, "--json", state=tmp_path)
     assert ran.code == 1 and "cut.pcap" in ran.err and json.loads(ran.out)["changes"]
+
+
+def test_a_maker_that_is_learned_later_counts_for_the_device() -> None:
+    rules = load_rules()
+    contacts, _ = read_contacts(Settings(), rules, [str(OFFICE)])
+    known = next(calls.sample for calls in contacts.calls.values() if maker_of(calls.sample) == "hikvision")
+    assert known.device is not None
+    unknown = msgspec.structs.replace(known, device=msgspec.structs.replace(known.device, manufacturer=None))
+    fresh = Contacts(rules)
+    fresh.write([unknown, known, unknown])
+    (calls,) = fresh.calls.values()
+    assert maker_of(calls.sample) == "hikvision" and calls.count == 3
 
 
 def test_the_memory_of_contacts_is_bounded_and_what_is_let_go_is_counted() -> None:
