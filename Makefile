@@ -1,5 +1,5 @@
 # lenswatch: everything a person or a machine types. `make help` reads the comments after the two hash signs.
-.PHONY: help demo test lint types house rules truth bench soak fuzz clean lock tshark ndpi pytest
+.PHONY: help demo test lint types house rules truth bench soak fuzz clean lock tshark ndpi pytest kafka
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -44,7 +44,7 @@ demo: $(VENV)/.ready tshark  ## Install what is needed, then watch a small recor
 test: lint types rules pytest  ## All that must hold: lint, types, rules, tests (and truth, where LENSWATCH_CAPTURES is set)
 	@if [ -n "$${LENSWATCH_CAPTURES:-}" ]; then $(MAKE) --no-print-directory truth; fi
 
-pytest: $(VENV)/.ready-dev tshark
+pytest: $(VENV)/.ready-dev tshark kafka
 	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
 
 lint: $(VENV)/.ready-dev  ## Style and format (ruff)
@@ -83,6 +83,27 @@ lock: $(VENV)/.ready-dev  ## Write both lock files from pyproject.toml (newer ve
 clean:  ## Remove the virtual environment, caches and build output
 	rm -rf $(VENV) build dist out ./*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The broker that the system tests start; the jars stay where they are until the pom changes.
+KAFKA_LIBS := out/kafka/libs
+KAFKA_POM := deploy/native/kafka/pom.xml
+MAVEN_COPY := org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies
+
+kafka:  ## Fetch Apache Kafka's jars (Maven), for the tests that start a real broker
+	@if [ -n "$${LENSWATCH_KAFKA_LIBS:-}" ] || [ $(KAFKA_LIBS)/.ready -nt $(KAFKA_POM) ]; then exit 0; fi; $(FIND_ROOT); \
+	if ! command -v java >/dev/null 2>&1 || ! command -v mvn >/dev/null 2>&1; then \
+		if [ "$$as_root" = no ]; then \
+			echo "make: Kafka needs Java 17 and Maven: type 'sudo apt-get install openjdk-17-jre-headless maven'; done without" >&2; \
+			exit 0; \
+		fi; \
+		echo "make: installing openjdk-17-jre-headless and maven"; \
+		$$as_root apt-get update --quiet --quiet && \
+			$$as_root $(APT_INSTALL) openjdk-17-jre-headless maven >/dev/null || exit 1; \
+	fi; \
+	echo "make: fetching Apache Kafka (about 45 MB, once)"; \
+	rm -rf $(KAFKA_LIBS) && \
+		mvn -B -q -f $(KAFKA_POM) $(MAVEN_COPY) -DincludeScope=runtime -DoutputDirectory="$(CURDIR)/$(KAFKA_LIBS)" && \
+		touch $(KAFKA_LIBS)/.ready
 
 # A stamp is newer than its lock when the environment holds what the lock says.
 $(VENV)/.ready: requirements.lock pyproject.toml | $(BIN)/pip

@@ -51,6 +51,7 @@ def read_settings(kind: type[Settings], path: Path | None, environment: Mapping[
             raise SettingsError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
     origin = str(path) if path is not None else "settings"
     check(kind, tables, origin)
+    alone: dict[str, dict[str, dict[str, object]]] = {}
     for section in msgspec.structs.fields(kind):
         check_variables(section, environment)
         for field in msgspec.structs.fields(section.type):
@@ -61,8 +62,22 @@ def read_settings(kind: type[Settings], path: Path | None, environment: Mapping[
                 value = environment[variable] if field.type is str and not isinstance(value, str) else value
                 tables.setdefault(section.name, {})[field.name] = value
                 origin = variable
-                check(kind, {section.name: {field.name: tables[section.name][field.name]}}, variable)
-    return check(kind, tables, origin)
+                alone[variable] = {section.name: {field.name: tables[section.name][field.name]}}
+    try:
+        return check(kind, tables, origin)
+    except SettingsError as error:
+        blame(kind, alone, str(error).removeprefix(f"{origin}: "))
+        raise
+
+
+def blame(kind: type[Settings], alone: Mapping[str, Mapping[str, object]], reason: str) -> None:
+    """Raises SettingsError that names the variable which, alone, is wrong for the same reason as all together."""
+    for variable, tables in alone.items():
+        try:
+            check(kind, tables, variable)
+        except SettingsError as error:
+            if str(error) == f"{variable}: {reason}":
+                raise
 
 
 def check_variables(section: msgspec.structs.FieldInfo, environment: Mapping[str, str]) -> None:

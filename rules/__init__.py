@@ -15,11 +15,14 @@
   knowledge     facts → as they could be known on a day   scenario      facts → as they would be from a day on
   waivers       exceptions, with scope and end
 
-  detection     Sigma file → Detection                    predicate     its condition → a function; the fields
+  detection     Sigma file → Detection                    correlation   Sigma correlation file → Correlation
+  rulebook      a folder of both                          correlate     windows of packet time: what is fulfilled
+  pack          all files as one archive                  predicate     its condition → a function; the fields
   sighting      what a detection is asked about           finding       what fired → alert, and its id
   sentence      the words of an alert                     alert         the product
   errors        one line for whoever wrote the file
 
-The doors are `rules.alert`, `rules.load`, `rules.match`, `rules.check`, `rules.verdict`, `rules.court`, `rules.waivers`
-and `rules.errors`. To add a detection: one file below `detections/<family>/`; the file is the registration.
+The doors are `rules.alert`, `rules.load`, `rules.match`, `rules.correlate`, `rules.check`, `rules.verdict`,
+`rules.court`, `rules.waivers`, `rules.pack` and `rules.errors`. To add a detection: one file below
+`detections/<family>/`; the file is the registration.
 """

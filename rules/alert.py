@@ -169,6 +169,21 @@ class Step(Fields):
     observation: str
 
 
+class CorrelationBasis(Fields):
+    """`lenswatch.correlation.*`: what a correlation counted (`type`: event_count, value_count or temporal) when it was
+    fulfilled. `count` of at least `least`, within `timespan_seconds`, `since` the first of them; `values` (20 at most)
+    are those that value_count counted, `rules` the titles of the rules that fed it."""
+
+    type: str
+    count: int
+    least: int
+    timespan_seconds: int
+    since: datetime.datetime
+    group: dict[str, str]
+    rules: list[str]
+    values: list[str] | None = None
+
+
 class AlertDetail(Fields):
     """`lenswatch.*` of an alert. `revision` rises with each news of a finding; `evidence` are observation ids;
     `outcome` is the strongest of `verdicts` that is not waived."""
@@ -194,6 +209,7 @@ class AlertDetail(Fields):
     device_evidence: list[str] | None = None
     domain_source: str | None = None
     site: str | None = None
+    correlation: CorrelationBasis | None = None
 
 
 class Alert(Fields, rename={"timestamp": "@timestamp"}):

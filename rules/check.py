@@ -2,12 +2,16 @@
 
 import copy
 import dataclasses
+from collections import Counter
 from typing import Any, Final
 
 import msgspec
 
 from collector.observation import Observation
-from rules.detection import Case, Detection
+from rules.alert import Alert
+from rules.correlate import Windows
+from rules.correlation import Correlation
+from rules.detection import Case, Detection, SeriesCase
 from rules.match import RuleSet
 from rules.predicate import observation_fields
 
@@ -44,12 +48,41 @@ class CaseResult:
 
 
 def run_cases(ruleset: RuleSet) -> list[CaseResult]:
-    """Every case of every detection, in order."""
+    """Every case of every detection and of every correlation, in order."""
     return [
         CaseResult(detection, case.name, _fault(ruleset, detection, case))
         for detection in ruleset.detections
         for case in detection.cases
+    ] + [
+        CaseResult(correlation.head, case.name, _series_fault(ruleset, correlation, case))
+        for correlation in ruleset.correlations
+        for case in correlation.cases
     ]
+
+
+def run_series(ruleset: RuleSet, correlation: Correlation, case: SeriesCase) -> list[Alert]:
+    """What a correlation says of the series of a case, one alert for each finding. Raises ExampleError."""
+    windows, counts = Windows(), Counter[str]()
+    found: dict[str, Alert] = {}
+    for number, change in enumerate(case.series * case.repeat):
+        own = {"event.id": f"example {number}"} | change
+        for occurrence in ruleset.judge(read_example(correlation.head.example, own)).occurrences:
+            if occurrence.correlation.head.id == correlation.head.id:
+                for hit in occurrence.count(windows, counts)[0]:
+                    found.setdefault(hit.id, hit.alert())
+    return list(found.values())
+
+
+def _series_fault(ruleset: RuleSet, correlation: Correlation, case: SeriesCase) -> str | None:
+    try:
+        fired = run_series(ruleset, correlation, case)
+    except ExampleError as error:
+        return str(error)
+    if bool(fired) == case.fires:
+        return None
+    if fired:
+        return f"should be silent, and fires: {fired[0].event.reason}"
+    return f"should fire, and is silent: fewer than {correlation.least} within {correlation.timespan_seconds} seconds"
 
 
 def read_example(example: dict[str, Any], change: dict[str, Any]) -> Observation:

@@ -40,7 +40,8 @@ def check(folders: Folders = []) -> None:  # noqa: B006
     names = sum(len(file.endpoint) for file in facts.endpoints.values())
     listings = sum(len(entity.listings) for entity in facts.entities.values())
     typer.echo(
-        f"{len(loaded.detections)} detections, {names} endpoint names, {len(facts.entities)} companies, "
+        f"{len(loaded.detections)} detections, {len(loaded.correlations)} correlations, {names} endpoint names, "
+        f"{len(facts.entities)} companies, "
         f"{len(facts.programmes)} programmes, {listings} listings, {len(facts.as_numbers)} AS numbers: all right\n"
         f"digest {loaded.digest}"
     )
@@ -48,8 +49,10 @@ def check(folders: Folders = []) -> None:  # noqa: B006
 
 @app.command("list")
 def list_detections(folders: Folders = [], as_json: AsJson = False) -> None:  # noqa: B006
-    """The detections that are in force, with level and title."""
-    ordered = sorted(load_rules(folders).detections, key=lambda each: (each.path.parent.name, each.path.stem))
+    """The detections and correlations that are in force, with level and title."""
+    loaded = load_rules(folders)
+    heads = (correlation.head for correlation in loaded.correlations)
+    ordered = sorted((*loaded.detections, *heads), key=lambda each: (each.path.parent.name, each.path.stem))
     if as_json:
         for each in ordered:
             document = {

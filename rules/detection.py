@@ -10,8 +10,9 @@ import datetime
 import hashlib
 import string
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 
@@ -29,7 +30,10 @@ _KEYS: Final = frozenset(
      "detection", "fields", "falsepositives", "level", "tags", "related", "taxonomy", "scope", "lenswatch")
 )  # fmt: skip
 
+HEAD: Final = ("title", "id", "level", "description", "logsource", "detection", "lenswatch")
+
 Fold = Literal["company", "endpoint", "device", "name"]
+Own = TypeVar("Own", "Custom", "CorrelationCustom")
 
 
 class Case(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -51,9 +55,28 @@ class Custom(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     steps: bool = False
 
 
+class SeriesCase(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """One case of a correlation: for each of `series` the example with it laid over, in the order in which they come
+    in. `repeat` has the whole series come so many times; each observation has an id of its own unless it says one."""
+
+    name: str
+    fires: bool
+    series: tuple[dict[str, Any], ...]
+    repeat: int = 1
+
+
+class CorrelationCustom(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """The key `lenswatch` of a correlation; what one finding is, its group-by says."""
+
+    message: str
+    example: dict[str, Any]
+    cases: tuple[SeriesCase, ...]
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Detection:
-    """One compiled rule. `version` begins the SHA-256 of its file; `fires` reads the fields of `asked` alone."""
+    """One compiled rule. `version` begins the SHA-256 of its file, `name` is what a correlation may call it; `fires`
+    reads the fields of `asked` alone."""
 
     id: str
     title: str
@@ -69,39 +92,26 @@ class Detection:
     path: Path
     version: str
     fires: Predicate = dataclasses.field(repr=False, compare=False)
-    asked: frozenset[str] = frozenset()
+    asked: frozenset[str]
     steps: bool = False
-
-
-def read_detections(folder: Path) -> list[Detection]:
-    """Every `**/*.yml` of a folder. Raises RuleErrors with all that is wrong."""
-    found: dict[str, Detection] = {}
-    errors: list[RuleError] = []
-    for path in sorted(folder.rglob("*.yml")):
-        try:
-            detection = read_detection(path, path.read_bytes())
-        except OSError as error:
-            errors.append(RuleError(path, "", f"cannot be read: {error.strerror or error}"))
-        except RuleErrors as wrong:
-            errors += wrong.errors
-        else:
-            if detection.id in found:
-                errors.append(RuleError(path, "id", f"is that of {found[detection.id].path}; give each its own"))
-            found[detection.id] = detection
-    errors += [RuleError(path, "", "is not read; name it .yml") for path in sorted(folder.rglob("*.yaml"))]
-    if errors:
-        raise RuleErrors(errors)
-    return list(found.values())
+    name: str | None = None
 
 
 def read_detection(path: Path, content: bytes) -> Detection:
     """One rule file. Raises RuleErrors."""
-    document = _parse(path, content)
+    documents = read_documents(path, content)
+    if len(documents) != 1 or "correlation" in documents[0]:
+        raise RuleErrors([RuleError(path, "", "holds no rule, or several; a file holds one rule, a mapping")])
+    return build_detection(path, documents[0], content)
+
+
+def build_detection(path: Path, document: dict[str, Any], content: bytes) -> Detection:
+    """The one document of a rule file. Raises RuleErrors."""
     errors = [RuleError(path, key, "no such key in a rule") for key in document if key not in _KEYS]
-    errors += _check_head(path, document)
-    custom = _read_custom(path, document, errors)
+    errors += check_head(path, document, HEAD)
+    custom = read_custom(path, document, Custom, PLACEHOLDERS, errors)
     asked: set[str] = set()
-    rule, predicate = _compile(path, document, errors, asked)
+    rule, predicate = compile_rule(path, document, errors, asked)
     if errors or custom is None or rule is None or predicate is None:
         raise RuleErrors(errors)
     source = rule.logsource
@@ -123,10 +133,12 @@ def read_detection(path: Path, content: bytes) -> Detection:
         fires=predicate,
         asked=frozenset(asked),
         steps=custom.steps,
+        name=rule.name,
     )
 
 
-def _parse(path: Path, content: bytes) -> dict[str, Any]:
+def read_documents(path: Path, content: bytes) -> list[dict[str, Any]]:
+    """The YAML documents of a file. Raises RuleErrors where one of them is no mapping."""
     import yaml
     from sigma.rule.base import SigmaYAMLLoader
 
@@ -139,17 +151,15 @@ def _parse(path: Path, content: bytes) -> dict[str, Any]:
         place = f"line {mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or " ".join(str(error).split())
         raise RuleErrors([RuleError(path, place, f"is not YAML: {problem}")]) from None
-    if len(documents) != 1 or not isinstance(documents[0], dict):
+    if not documents or not all(isinstance(document, dict) for document in documents):
         raise RuleErrors([RuleError(path, "", "holds no rule, or several; a file holds one rule, a mapping")])
-    if "correlation" in documents[0]:
-        reason = "correlations are not evaluated; write a rule over one observation"
-        raise RuleErrors([RuleError(path, "correlation", reason)])
-    return documents[0]
+    return documents
 
 
-def _check_head(path: Path, document: dict[str, Any]) -> list[RuleError]:
+def check_head(path: Path, document: dict[str, Any], keys: Sequence[str]) -> list[RuleError]:
+    """What is wrong with the plain keys of a rule, those of `keys` that are missing first."""
     errors = []
-    for key in ("title", "id", "level", "description", "logsource", "detection", "lenswatch"):
+    for key in keys:
         if not document.get(key):
             errors.append(RuleError(path, key, "is missing; every rule has one"))
     if document.get("level") and document["level"] not in LEVELS:
@@ -170,38 +180,41 @@ def _check_head(path: Path, document: dict[str, Any]) -> list[RuleError]:
     return errors
 
 
-def _read_custom(path: Path, document: dict[str, Any], errors: list[RuleError]) -> Custom | None:
+def read_custom(
+    path: Path, document: dict[str, Any], kind: type[Own], words: frozenset[str], errors: list[RuleError]
+) -> Own | None:
+    """The key `lenswatch` of a rule, whose message may use the words; what is wrong goes to `errors`."""
     if not document.get("lenswatch"):
         return None
     try:
-        custom = msgspec.convert(document["lenswatch"], Custom)
+        custom: Own = msgspec.convert(document["lenswatch"], kind)
     except msgspec.ValidationError as error:
         reason, _, inner = str(error).partition(" - at `$")
         errors.append(RuleError(path, f"lenswatch{inner.rstrip('`')}", reason))
         return None
     if not (any(case.fires for case in custom.cases) and any(not case.fires for case in custom.cases)):
         errors.append(RuleError(path, "lenswatch.cases", "need one case at least that fires and one that is silent"))
-    fault = _template_fault(custom.message)
+    fault = _template_fault(custom.message, words)
     if fault:
         errors.append(RuleError(path, "lenswatch.message", fault))
     return custom
 
 
-def _template_fault(message: str) -> str | None:
+def _template_fault(message: str, words: frozenset[str]) -> str | None:
     try:
         parts = [part[1:] for part in string.Formatter().parse(message) if part[1] is not None]
     except ValueError as error:
         return f"is no template: {error}"
-    wrong = sorted({str(name) for name, _, _ in parts} - PLACEHOLDERS)
+    wrong = sorted({str(name) for name, _, _ in parts} - words)
     if wrong:
-        return f"no such word: {', '.join(wrong)}; there are {', '.join(sorted(PLACEHOLDERS))}"
+        return f"no such word: {', '.join(wrong)}; there are {', '.join(sorted(words))}"
     for name, form, conversion in parts:
         if form or conversion:
             return f"{{{name}}} takes no format; write {{{name}}}"
     return None
 
 
-def _compile(
+def compile_rule(
     path: Path, document: dict[str, Any], errors: list[RuleError], asked: set[str]
 ) -> tuple[Any, Predicate | None]:
     """The pySigma rule and the compiled condition; what is wrong goes to `errors`, the fields it reads to `asked`."""
@@ -215,7 +228,7 @@ def _compile(
     if len(errors) > wrong:
         return None, None
     try:
-        rule = SigmaRule.from_dict(_without_dates(document))
+        rule = SigmaRule.from_dict(without_dates(document))
         if len(rule.detection.parsed_condition) != 1:
             raise ConditionError("detection.condition", "is a list; write one condition")
         predicate = compile_condition(rule.detection.parsed_condition[0].parsed, asked)
@@ -232,7 +245,7 @@ def _compile(
     return None, None
 
 
-def _without_dates(document: dict[str, Any]) -> dict[str, Any]:
+def without_dates(document: dict[str, Any]) -> dict[str, Any]:
     """pySigma wants ISO days as text where YAML has made them dates."""
     return {key: value.isoformat() if isinstance(value, datetime.date) else value for key, value in document.items()}
 

@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import string
+from collections.abc import Callable
 from typing import Final
 
 from collector.observation import Observation
@@ -30,7 +31,7 @@ from rules.sighting import Contact, Sighting
 from rules.verdict import duties_of, strongest
 
 MAX_IDENTIFIERS: Final = 1 << 14
-_ID_DIGITS: Final = 32
+ID_DIGITS: Final = 32
 _FORMATTER: Final = string.Formatter()
 
 
@@ -42,10 +43,7 @@ class Finding:
     def __init__(self, detection: Detection, ruleset: str) -> None:
         self._detection = detection
         self.level, self.tells_steps = detection.level, detection.steps
-        self._parts = [
-            (text, WORDS[word] if word is not None else None)
-            for text, word, _, _ in _FORMATTER.parse(detection.message)
-        ]
+        self._parts = [(text, WORDS.get(word or "")) for text, word, _, _ in _FORMATTER.parse(detection.message)]
         self._rule = RuleReference(
             id=detection.id,
             name=detection.title,
@@ -87,7 +85,7 @@ class Finding:
         """The id of everything that is the same finding: rule, device, what the rule folds by, window."""
         observation = seen.observation
         window = int(observation.timestamp.timestamp() // WINDOW_SECONDS)
-        device = observation.device.id if observation.device else _unnamed_device(observation)
+        device = device_of(observation)
         fold = self._detection.fold
         return _identifier(self._detection.id, device, fold, fold_key(seen, fold), window)
 
@@ -95,7 +93,12 @@ class Finding:
 @functools.lru_cache(MAX_IDENTIFIERS)
 def _identifier(rule: str, device: str, fold: str, key: str, window: int) -> str:
     text = "\0".join((rule, device, fold, key, str(window)))
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_ID_DIGITS]
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:ID_DIGITS]
+
+
+def fill(template: str, word: Callable[[str], str]) -> str:
+    """A message with its words filled in."""
+    return "".join(text + word(name) if name is not None else text for text, name, _, _ in _FORMATTER.parse(template))
 
 
 def fold_key(seen: Sighting, fold: str) -> str:
@@ -113,7 +116,10 @@ def fold_key(seen: Sighting, fold: str) -> str:
     return seen.name or their_side(seen.observation).ip
 
 
-def _unnamed_device(observation: Observation) -> str:
+def device_of(observation: Observation) -> str:
+    """The id of the device that an observation is about: its own, else site and address of our side."""
+    if observation.device is not None:
+        return observation.device.id
     site = observation.lenswatch.site if observation.lenswatch else None
     return f"{site or observation.observer.name}/{our_side(observation).ip}"
 

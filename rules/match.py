@@ -10,23 +10,25 @@ fetched is said only where a path or a file name says so.
 
 import datetime
 import re
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, NamedTuple
 
 import msgspec
 
 from collector.observation import DATASET_PREFIX, Observation, Url
 from rules.alert import Alert, ListingBasis, Lookalike, MilitaryBasis, Verdict
+from rules.correlate import Occurrence
+from rules.correlation import Correlation
 from rules.court import Court
 from rules.detection import Detection
 from rules.endpoints import CUSTOMER_ROLE, EndpointIndex, EndpointMatch, normalise_name
 from rules.fact import AsNumber, Entity
 from rules.factbook import Facts
-from rules.finding import Finding
+from rules.finding import Finding, device_of
 from rules.firmware import FIRMWARE_ROLE, FirmwareIndex, FirmwareStep
 from rules.listing import Standings
 from rules.lookalike import Lookalikes
-from rules.plan import Plan, plan_for
+from rules.plan import Feed, Plan, Question, plan_for
 from rules.sentence import INBOUND, their_side
 from rules.sighting import Contact, Sighting
 from rules.verdict import Judge
@@ -44,6 +46,13 @@ _DNS: Final = DATASET_PREFIX + "dns"
 _AS_NUMBER = re.compile(r"(?:AS)?(\d{1,10})", re.IGNORECASE)
 
 
+class Judgement(NamedTuple):
+    """What the rules say of one observation: the detections that fired, and what they feed to correlations."""
+
+    hits: list["Hit"]
+    occurrences: list[Occurrence]
+
+
 class Hit:
     """A detection fired on a sighting. `id` is the finding's; the whole document is made only when it is asked for."""
 
@@ -57,6 +66,11 @@ class Hit:
     def observation(self) -> Observation:
         """What was seen."""
         return self.seen.observation
+
+    @property
+    def device(self) -> str:
+        """The id of the device whose finding it is."""
+        return device_of(self.seen.observation)
 
     @property
     def level(self) -> str:
@@ -100,7 +114,7 @@ class Lookup(msgspec.Struct, omit_defaults=True, kw_only=True):
 
 
 class RuleSet:
-    """All facts and detections, ready to match. `digest` is the SHA-256 over all of them."""
+    """All facts, detections and linked correlations, ready to match. `digest` is the SHA-256 over all of them."""
 
     def __init__(
         self,
@@ -109,14 +123,15 @@ class RuleSet:
         detections: Sequence[Detection],
         digest: str,
         court: Court | None = None,
+        correlations: Sequence[Correlation] = (),
     ) -> None:
         self.facts, self.endpoints, self.digest = facts, endpoints, digest
-        self.detections = tuple(detections)
+        self.detections, self.correlations = tuple(detections), tuple(correlations)
         self.court = court or Court(Judge(facts))
         self._firmware = FirmwareIndex(facts.endpoints)
         self._lookalikes = Lookalikes(facts.endpoints, facts.entities)
         self._standings = Standings(facts.entities, facts.programmes)
-        self._pairs = tuple((detection, Finding(detection, digest)) for detection in self.detections)
+        self._questions = self._ask()
         self._plans: dict[str, Plan] = {}
         self._nobodys: dict[str, bool] = {}
         self._matches: dict[str, EndpointMatch | None] = {}
@@ -132,6 +147,10 @@ class RuleSet:
 
     def hits(self, observation: Observation, on: datetime.date | None = None) -> list[Hit]:
         """As `match`, with each alert still to be made: one that only counts need not be."""
+        return self.judge(observation, on).hits
+
+    def judge(self, observation: Observation, on: datetime.date | None = None) -> Judgement:
+        """As `hits`, with what is fed to the correlations; counting that is for whoever keeps the windows."""
         dataset = observation.event.dataset
         plan = self._plans.get(dataset) or self._plan(dataset)
         name, contact = self._look(observation)
@@ -141,13 +160,26 @@ class RuleSet:
         else:
             lookalike = self._resembles(name) if name else None
             judges = plan.lookalike if lookalike else plan.neither
+        found = Judgement([], [])
         if not judges:
-            return []
+            return found
         seen = Sighting(observation, name, contact, None, lookalike, on)
         if contact is not None:
             seen.day = on or observation.timestamp.astimezone(datetime.UTC).date()
             seen.standing = self._standings.on(contact.endpoint.entity, seen.day)
-        return [Hit(finding, seen, self.court) for finding in judges.firing(seen)]
+        for _, finding, feeds in judges.firing(seen):
+            if finding is not None:
+                found.hits.append(Hit(finding, seen, self.court))
+            # What a waiver covers feeds nothing: it is not for the last to come in to decide.
+            if feeds and self.court.waiver(seen) is None:
+                found.occurrences.extend(self._occurrences(feeds, seen))
+        return found
+
+    def _occurrences(self, feeds: tuple[Feed, ...], seen: Sighting) -> Iterator[Occurrence]:
+        for correlation, finding, number in feeds:
+            group = correlation.group(number, seen)
+            if group is not None:
+                yield Occurrence(correlation, finding, number, seen, group, self.court)
 
     def contact(self, observation: Observation) -> Contact | None:
         """The company's endpoint that the observation touched: by name first, then by a network fact."""
@@ -190,8 +222,23 @@ class RuleSet:
             answer.listings = self._standings.on(entity, on or datetime.date.max).listings
         return answer
 
+    def _ask(self) -> tuple[Question, ...]:
+        """Each detection once: those that make alerts, then those that only feed a correlation."""
+        feeds: dict[str, list[Feed]] = {}
+        asked = {detection.id: detection for detection in self.detections}
+        for correlation in self.correlations:
+            finding = Finding(correlation.head, self.digest)
+            for number, detection in enumerate(correlation.feeds):
+                asked.setdefault(detection.id, detection)
+                feeds.setdefault(detection.id, []).append(Feed(correlation, finding, number))
+        alone = {detection.id for detection in self.detections}
+        return tuple(
+            Question(each, Finding(each, self.digest) if name in alone else None, tuple(feeds.get(name, ())))
+            for name, each in asked.items()
+        )
+
     def _plan(self, dataset: str) -> Plan:
-        plan = plan_for(dataset.removeprefix(DATASET_PREFIX), self._pairs)
+        plan = plan_for(dataset.removeprefix(DATASET_PREFIX), self._questions)
         if len(self._plans) < MAX_DATASETS:
             self._plans[dataset] = plan
         return plan

@@ -8,6 +8,7 @@ that have those values.
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
+from rules.correlation import Correlation
 from rules.detection import Detection
 from rules.finding import Finding
 from rules.predicate import fields
@@ -16,26 +17,41 @@ from rules.sighting import Sighting
 MAX_ANSWERS: Final = 8_192
 MIN_HITS: Final = MAX_ANSWERS // 2
 
-Pair = tuple[Detection, Finding]
+
+class Feed(NamedTuple):
+    """A detection as one of a correlation's rules: the `number`th."""
+
+    correlation: Correlation
+    finding: Finding
+    number: int
+
+
+class Question(NamedTuple):
+    """A detection to be asked, and what follows when it fires: an alert, unless it only feeds, and what it feeds."""
+
+    detection: Detection
+    finding: Finding | None
+    feeds: tuple[Feed, ...]
 
 
 class Judges:
     """Some detections that are asked together. No detection, no judge: then this is false."""
 
-    __slots__ = ("_answers", "_hits", "_readers", "pairs")
+    __slots__ = ("_answers", "_hits", "_readers", "questions")
 
-    def __init__(self, pairs: Sequence[Pair]) -> None:
-        self.pairs = tuple(pairs)
+    def __init__(self, questions: Sequence[Question]) -> None:
+        self.questions = tuple(questions)
         known = fields()
-        self._readers = tuple(known[name].read for name in sorted({name for pair in pairs for name in pair[0].asked}))
-        self._answers: dict[tuple[Any, ...], tuple[Finding, ...]] | None = {}
+        names = {name for each in questions for name in each.detection.asked}
+        self._readers = tuple(known[name].read for name in sorted(names))
+        self._answers: dict[tuple[Any, ...], tuple[Question, ...]] | None = {}
         self._hits = 0
 
     def __bool__(self) -> bool:
-        return bool(self.pairs)
+        return bool(self.questions)
 
-    def firing(self, seen: Sighting) -> tuple[Finding, ...]:
-        """The findings of the detections that fire, in their order."""
+    def firing(self, seen: Sighting) -> tuple[Question, ...]:
+        """Those whose detections fire, in their order."""
         answers = self._answers
         if answers is None:
             return self._ask(seen)
@@ -56,8 +72,8 @@ class Judges:
         answers[key] = answer
         return answer
 
-    def _ask(self, seen: Sighting) -> tuple[Finding, ...]:
-        return tuple([finding for detection, finding in self.pairs if detection.fires(seen)])
+    def _ask(self, seen: Sighting) -> tuple[Question, ...]:
+        return tuple([each for each in self.questions if each.detection.fires(seen)])
 
 
 class Plan(NamedTuple):
@@ -68,10 +84,10 @@ class Plan(NamedTuple):
     neither: Judges
 
 
-def plan_for(service: str, pairs: Sequence[Pair]) -> Plan:
+def plan_for(service: str, questions: Sequence[Question]) -> Plan:
     """The plan of a service (a dataset without its prefix)."""
-    asked = [pair for pair in pairs if pair[0].service in (None, service)]
+    asked = [each for each in questions if each.detection.service in (None, service)]
     return Plan(*(
-        Judges([pair for pair in asked if pair[0].category in (None, category)])
+        Judges([each for each in asked if each.detection.category in (None, category)])
         for category in ("contact", "lookalike", None)
     ))  # fmt: skip

@@ -25,7 +25,10 @@ from collector.settings import CollectorSettings
 from rules.alert import LEVELS, Alert
 from rules.cli import app as rules_app
 from rules.cli import read_day
+from streams.geo_cli import app as geo_app
+from streams.kafka_cli import Servers, kafka_settings, read_kept_alerts, topics_app, worker
 from streams.local import LocalWatch, Output, Run, open_source
+from streams.publish_cli import publish
 from streams.ruleset import rules_for
 from streams.screen import fill, in_order, print_alerts, printable, screen_width, story, story_text, summary_lines
 from streams.settings import Settings, load_settings, state_folder
@@ -43,6 +46,10 @@ app = typer.Typer(
 alerts_app = typer.Typer(rich_markup_mode=None, help="The alerts so far: list them, show one.")
 app.add_typer(rules_app, name="rules")
 app.add_typer(alerts_app, name="alerts")
+app.add_typer(geo_app, name="geo")
+rules_app.command()(publish)
+app.add_typer(topics_app, name="topics")
+app.command()(worker)
 
 DEMO = Path(__file__).parent / "demo" / "office.pcap"
 GC_THRESHOLDS = (2_000_000, 10, 10)
@@ -324,12 +331,12 @@ def finish(run: Run, fail_on: str | None) -> None:
 
 
 @alerts_app.callback(invoke_without_command=True)
-def list_alerts(context: typer.Context, config: Config = None, as_json: AsJson = False) -> None:
-    """The alerts so far, the gravest first. `lenswatch alerts show ID` tells one whole."""
+def list_alerts(context: typer.Context, config: Config = None, as_json: AsJson = False, kafka: Servers = None) -> None:
+    """The alerts so far, the gravest first. `lenswatch alerts show ID` tells one whole; --kafka reads the workers'."""
     if context.invoked_subcommand is not None:
-        context.obj = config
+        context.obj = (config, kafka)
         return
-    alerts = in_order(read_alerts(config))
+    alerts = in_order(read_alerts(config, kafka=kafka))
     if as_json:
         for alert in alerts:
             typer.echo(msgspec.json.encode(alert))
@@ -340,9 +347,16 @@ def list_alerts(context: typer.Context, config: Config = None, as_json: AsJson =
 
 
 @alerts_app.command("show")
-def show_alert(context: typer.Context, alert_id: AlertId, config: Config = None, as_json: AsJson = False) -> None:
+def show_alert(
+    context: typer.Context,
+    alert_id: AlertId,
+    config: Config = None,
+    as_json: AsJson = False,
+    kafka: Servers = None,
+) -> None:
     """One alert with the whole chain behind it."""
-    alert = find_alert(config or context.obj, alert_id)
+    outer_config, outer_kafka = context.obj
+    alert = find_alert(config or outer_config, alert_id, kafka or outer_kafka)
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(alert), indent=2))
     else:
@@ -354,18 +368,22 @@ def explain(
     alert_id: AlertId,
     config: Config = None,
     folders: Folders = [],  # noqa: B006
+    kafka: Servers = None,
 ) -> None:
     """The chain behind an alert: packet, name, endpoint fact, company, listings, verdicts; each with its sources."""
-    alert = find_alert(config, alert_id)
+    alert = find_alert(config, alert_id, kafka)
     rules = rules_for(load_settings(config), folders)
     typer.echo(story_text(story(alert, rules.facts.sources)))
     if rules.digest != alert.rule.ruleset:
         say("the facts or rules have changed since this alert; it says what they said then")
 
 
-def read_alerts(config: Path | None, prefix: str = "") -> list[Alert]:
-    """The kept alerts whose id begins so. Raises LenswatchError."""
+def read_alerts(config: Path | None, prefix: str = "", kafka: str | None = None) -> list[Alert]:
+    """The kept alerts whose id begins so, of this machine, or of the workers where a broker is named. Raises
+    LenswatchError."""
     settings = load_settings(config)
+    if kafka is not None:
+        return read_kept_alerts(kafka_settings(config, kafka), prefix)
     folder = state_folder(settings.store)
     if not AlertStore.is_in(folder):
         return []
@@ -373,9 +391,9 @@ def read_alerts(config: Path | None, prefix: str = "") -> list[Alert]:
         return store.get(prefix) if prefix else store.all()
 
 
-def find_alert(config: Path | None, prefix: str) -> Alert:
+def find_alert(config: Path | None, prefix: str, kafka: str | None = None) -> Alert:
     """The one alert whose id begins so. Raises LenswatchError."""
-    found = read_alerts(config, prefix.lower())
+    found = read_alerts(config, prefix.lower(), kafka)
     if not found:
         raise LenswatchError(f"{prefix}: no alert with this id is kept; `lenswatch alerts` lists them")
     if len(found) > 1:

@@ -128,10 +128,13 @@ def check_geo(settings: Settings) -> Answer:
         geo = GeoFiles(settings.geo.asn, settings.geo.country)
     except LenswatchError as error:
         return Answer("geo", BAD, str(error), "name a MaxMind DB file at [geo] asn and country, or none")
-    if not geo.present:
-        return Answer("geo", NOTE, "no files named; alerts come without AS number and country",
-                      "name MaxMind DB files at [geo] asn and country")  # fmt: skip
-    return Answer("geo", OK, ", ".join(str(path) for path in (settings.geo.asn, settings.geo.country) if path))
+    named = ", ".join(str(path) for path in (settings.geo.asn, settings.geo.country) if path)
+    if geo.missing:
+        less = {"asn": "of AS numbers only those are known that the facts name", "country": "alerts name no country"}
+        text = "; ".join([*([named] if named else ()), *(less[name] for name in geo.missing)])
+        keys = " and ".join(geo.missing)
+        return Answer("geo", NOTE, text, f"lenswatch geo build makes MaxMind DB files; name them at [geo] {keys}")
+    return Answer("geo", OK, named)
 
 
 def check_disk(settings: Settings) -> Answer:

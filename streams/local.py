@@ -19,7 +19,8 @@ from collector.pipeline import Pipeline
 from rules.alert import Alert
 from rules.match import RuleSet
 from streams.geo import GeoFiles
-from streams.processors.enrich import enrich
+from streams.processors.correlate import Correlate
+from streams.processors.detect import Memory, enriched, judge
 from streams.processors.fold import Fold
 from streams.settings import Settings
 
@@ -35,7 +36,8 @@ class Output(Protocol):
 @dataclasses.dataclass(slots=True)
 class Run:
     """What one run came to. `alerts` holds the last revision of each finding; `matched` = `told` + `folded`
-    + `waived` (by the waiver's id), or the ledger is open."""
+    + `waived` (by the waiver's id), or the ledger is open. `geo`: addresses of which something is not known, and files
+    taken or refused; `uncounted`: what correlations let go, by reason."""
 
     ledger: Ledger
     problems: list[str] = dataclasses.field(default_factory=list)
@@ -48,6 +50,8 @@ class Run:
     devices: int = 0
     seconds: float = 0.0
     interrupted: bool = False
+    geo: Counter[str] = dataclasses.field(default_factory=Counter)
+    uncounted: Counter[str] = dataclasses.field(default_factory=Counter)
 
     def by_level(self) -> Counter[str]:
         """Findings by level."""
@@ -85,9 +89,9 @@ class LocalWatch:
         self.rules, self.on, self.observations = rules, on, observations
         # Where nobody takes every observation, only those that a detection may ask about need be made.
         self.pipeline = Pipeline(settings.collector, read_fingerprints(), None if observations else rules.concerns)
-        self.fold = Fold()
+        self.memory = Memory(Fold(), Correlate())
         self.geo = GeoFiles(settings.geo.asn, settings.geo.country)
-        self.run = Run(self.pipeline.ledger)
+        self.run = Run(self.pipeline.ledger, geo=self.geo.counts, uncounted=self.memory.correlate.counts)
 
     def watch(
         self,
@@ -110,31 +114,25 @@ class LocalWatch:
         except KeyboardInterrupt:
             self.run.interrupted = True
         self._take(self.pipeline.finish(), alerts)
-        self._tell(self.fold.finish(), alerts)
-        self.run.folded = self.fold.folded
+        self._tell(self.memory.fold.finish(), alerts)
+        self.run.folded = self.memory.fold.folded
         self.run.devices = len(self.pipeline.inventory)
         self.run.seconds = time.perf_counter() - began
         return self.run
 
     def _take(self, found: list[Observation], alerts: Sequence[Output]) -> None:
-        run, hits, on = self.run, self.rules.hits, self.on
-        if self.geo.present:
-            found = [enrich(observation, self.geo.look_up) for observation in found]
-        news: list[Alert] = []
-        for observation in found:
-            for hit in hits(observation, on):
-                run.matched += 1
-                waiver = hit.waiver
-                if waiver is not None:
-                    run.waived[waiver] += 1
-                elif not self.fold.counts(hit):
-                    added = self.fold.add(hit.alert())
-                    run.told += sum(each.event.id == hit.id for each in added)
-                    news += added
-        run.observations += len(found)
+        problem = self.geo.refresh()
+        if problem is not None:
+            self.run.problems.append(problem)
+        found = enriched(found, self.geo.look_up)
+        judged = judge(found, self.rules, lambda _: self.memory, self.on)
+        self.run.matched += judged.matched
+        self.run.told += judged.told
+        self.run.waived += judged.waived
+        self.run.observations += len(found)
         for output in self.observations:
             output.write(found)
-        self._tell(news, alerts)
+        self._tell(judged.news, alerts)
 
     def _tell(self, news: list[Alert], alerts: Sequence[Output]) -> None:
         for alert in news:

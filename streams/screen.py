@@ -142,8 +142,9 @@ def print_alerts(alerts: Iterable[Alert]) -> None:
     if columns is not None:
         out.print(alert_table(shown, columns))
     else:
+        several = len({alert.observer.name for alert in shown}) > 1
         for alert in shown:
-            out.print(alert_lines(alert, width), end="\n\n", soft_wrap=True)
+            out.print(alert_lines(alert, width, several), end="\n\n", soft_wrap=True)
     if len(ordered) > len(shown):
         out.print(f"{len(ordered) - len(shown)} more: see --alerts PATH, or `lenswatch alerts --json`")
 
@@ -230,7 +231,7 @@ def name_width(names: Iterable[str]) -> int:
     return max([10, *(length for length in map(len, names) if length <= MAX_UNBROKEN_NAME)])
 
 
-def alert_lines(alert: Alert, width: int) -> str:
+def alert_lines(alert: Alert, width: int, several_sensors: bool) -> str:
     """One alert as a few lines, in rich's markup: for where a table has no room."""
     from rich.markup import escape
 
@@ -242,7 +243,7 @@ def alert_lines(alert: Alert, width: int) -> str:
         f"{device_words(alert)}{f' ({maker})' if maker else ''} → {peer_words(alert)}",
         *([f"{company.name}: {listed}"] if company else []),
         f"first seen {time_words(detail.first_seen)} UTC, {times_words(detail.count)}, "
-        f"alert {alert.event.id[:ID_DIGITS]}",
+        f"alert {alert.event.id[:ID_DIGITS]}{f', at {alert.observer.name}' if several_sensors else ''}",
     ]
     level = short_level(alert)
     lines = [line for each in text for line in fill(each, width - 8)]
@@ -275,6 +276,10 @@ def summary_lines(run: Run) -> list[str]:
     counts = ledger.seen().most_common()
     told = ", ".join(f"{count:,} {dataset.removeprefix('lenswatch.')}" for dataset, count in counts)
     lines.append(f"observations  {sum(ledger.seen().values()):,}{f' ({told})' if told else ''}")
+    for words, counted in (("geo", run.geo), ("not counted", run.uncounted)):
+        told = ", ".join(f"{count:,} {reason.replace('_', ' ')}" for reason, count in sorted(counted.items()) if count)
+        if told:
+            lines.append(f"{words:<13} {told}")
     levels = run.by_level()
     told = ", ".join(f"{levels[level]:,} {level}" for level in COLOURS if levels[level])
     lines.append(f"alerts        {len(run.alerts):,}{f' ({told})' if told else ''}")

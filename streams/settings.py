@@ -1,13 +1,18 @@
 """All settings: one TOML file with a section a package; every key also as `LENSWATCH_<SECTION>_<KEY>`."""
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
+from collector.kafka_settings import KafkaSettings
 from collector.settings import CollectorSettings, read_settings
 from rules.court import Organisation, Site, UseClass
+
+# What Kafka allows in a topic's name, of which the group is a part.
+GROUP = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 
 class RulesSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -43,6 +48,35 @@ class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
             raise ValueError("max_alerts is less than 1")
 
 
+class WorkerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`[worker]`: workers of one `group` share the partitions; `instance` is a name of this worker that stays over
+    restarts. A finding is ended once its window is over and nothing came for `settle_seconds`. A worker that makes no
+    progress for `stall_seconds` while its lag grows ends. `metrics_port` 0: no metrics."""
+
+    group: str = "lenswatch"
+    alerts_topic: str = "lenswatch.alerts.v1"
+    dead_letters_topic: str = "lenswatch.deadletters.v1"
+    rules_topic: str = "lenswatch.rules.v1"
+    replay_topic: str = "lenswatch.replay.v1"
+    instance: str | None = None
+    settle_seconds: float = 30.0
+    commit_seconds: float = 2.0
+    session_seconds: float = 30.0
+    silent_seconds: float = 900.0
+    stall_seconds: float = 120.0
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int = 9472
+
+    def __post_init__(self) -> None:
+        for name in ("settle_seconds", "commit_seconds", "session_seconds", "silent_seconds", "stall_seconds"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} is not above 0")
+        if not 0 <= self.metrics_port <= 65_535:
+            raise ValueError("metrics_port is no port")
+        if not GROUP.fullmatch(self.group):
+            raise ValueError("group may hold letters, digits, '.', '_' and '-' only")
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The whole settings file."""
 
@@ -50,6 +84,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     rules: RulesSettings = RulesSettings()
     geo: GeoSettings = GeoSettings()
     store: StoreSettings = StoreSettings()
+    kafka: KafkaSettings = KafkaSettings()
+    worker: WorkerSettings = WorkerSettings()
 
 
 def load_settings(path: Path | None, environment: Mapping[str, str] = os.environ) -> Settings:

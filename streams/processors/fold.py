@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from rules.alert import LEVELS, MAX_RELATED, WINDOW_SECONDS, Alert, AlertDetail, Related, Step
+from rules.correlate import CorrelationHit
 from rules.match import Hit
 
 MAX_FINDINGS = 100_000
@@ -29,6 +30,16 @@ CHECK, DOWNLOAD = "check", "download"
 NEW, STEP, SEVERITY, ENDED = "new", "step", "severity", "ended"
 
 
+class FoldState(msgspec.Struct, array_like=True):
+    """All that a fold must know to go on: findings by id. `told` is the count that an open finding was told with,
+    `sweep_at` the packet time of the next look for windows that are over."""
+
+    open: dict[str, Alert] = {}
+    told: dict[str, int] = {}
+    remembered: dict[str, Alert] = {}
+    sweep_at: float = float("-inf")
+
+
 class Fold:
     """The findings that are open. `folded` counts the alerts that only counted, `evicted` the findings that were ended
     for want of room.
@@ -37,14 +48,18 @@ class Fold:
     more of it, and its revisions must go on rising.
     """
 
-    def __init__(self, max_findings: int = MAX_FINDINGS, max_remembered: int = MAX_REMEMBERED) -> None:
+    def __init__(
+        self,
+        max_findings: int = MAX_FINDINGS,
+        max_remembered: int = MAX_REMEMBERED,
+        state: FoldState | None = None,
+    ) -> None:
         self.max_findings, self.max_remembered = max_findings, max_remembered
         self.folded = self.evicted = 0
-        self._open: dict[str, Alert] = {}
-        self._told: dict[str, int] = {}
+        state = state or FoldState()
+        self._open, self._told, self._remembered = state.open, state.told, state.remembered
+        self._sweep_at = state.sweep_at
         self._repeats: dict[str, Repeats] = {}
-        self._remembered: dict[str, Alert] = {}
-        self._sweep_at = float("-inf")
 
     def __len__(self) -> int:
         return len(self._open)
@@ -73,7 +88,7 @@ class Fold:
         self._told[key] = merged.lenswatch.count
         return [*news, merged]
 
-    def counts(self, hit: Hit) -> bool:
+    def counts(self, hit: Hit | CorrelationHit) -> bool:
         """Whether a hit is no more than one more of an open finding. Then it is counted, and no alert need be made."""
         known = self._open.get(hit.id)
         if known is None or hit.observation.timestamp.timestamp() >= self._sweep_at:
@@ -101,6 +116,12 @@ class Fold:
         if repeats is not None:
             self._open[key] = repeats.put_into(self._open[key])
 
+    def state(self) -> FoldState:
+        """All that a fold made of it would need, everything that only counted put in."""
+        for key in list(self._repeats):
+            self._settle(key)
+        return FoldState(self._open, self._told, self._remembered, self._sweep_at)
+
     def finish(self) -> list[Alert]:
         """No more will come: the last revision of every finding that has counted on since it was told."""
         return [alert for key in list(self._open) for alert in self._end(key)]
@@ -109,10 +130,16 @@ class Fold:
         if now < self._sweep_at:
             return
         self._sweep_at = now + SWEEP_SECONDS
-        for key, alert in list(self._open.items()):
-            window = alert.lenswatch.first_seen.timestamp() // WINDOW_SECONDS
-            if now >= (window + 1) * WINDOW_SECONDS + SWEEP_SECONDS:
-                yield from self._end(key)
+        yield from self.windows_over(now)
+
+    def windows_over(self, at: float) -> list[Alert]:
+        """Close the findings whose window is over by this time (seconds since 1970)."""
+        over = [key for key, alert in self._open.items() if at >= window_end(alert)]
+        return [news for key in over for news in self._end(key)]
+
+    def next_end(self) -> float | None:
+        """When the first window of an open finding will be over; None when nothing is open."""
+        return min(map(window_end, self._open.values()), default=None)
 
     def _end(self, key: str) -> list[Alert]:
         """Close a finding: its last revision, when there is something that was not told yet."""
@@ -125,6 +152,12 @@ class Fold:
             del self._remembered[next(iter(self._remembered))]
         self._remembered[key] = alert
         return [alert] if changed else []
+
+
+def window_end(alert: Alert) -> float:
+    """When a finding's window is over, with a minute for what comes late."""
+    window = alert.lenswatch.first_seen.timestamp() // WINDOW_SECONDS
+    return (window + 1) * WINDOW_SECONDS + SWEEP_SECONDS
 
 
 class Repeats:
@@ -145,7 +178,7 @@ class Repeats:
         if len(self.evidence) < room:
             self.evidence.append(observation)
 
-    def relate(self, hit: Hit, related: Related) -> None:
+    def relate(self, hit: Hit | CorrelationHit, related: Related) -> None:
         """Addresses and the name of a hit that its finding does not name yet, while there is room."""
         if len(related.ip) + len(self.ips) < MAX_RELATED:
             observation = hit.observation

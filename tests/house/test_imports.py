@@ -7,20 +7,14 @@ import pytest
 
 from tests.house.tree import PACKAGES, ROOT, imported, is_at_or_below, modules, obey, parse, plant, python_files
 
-VOCABULARY = ("collector.observation", "collector.errors")
+VOCABULARY = ("collector.observation", "collector.errors", "collector.record", "collector.kafka_settings")
 DOORS = {
     "collector": ("collector",),
     "rules": ("rules", *VOCABULARY),
     "streams": (
         "streams",
-        "rules.alert",
-        "rules.load",
-        "rules.match",
-        "rules.errors",
-        "rules.check",
-        "rules.verdict",
-        "rules.court",
-        "rules.waivers",
+        *(f"rules.{door}" for door in ("alert", "load", "match", "errors", "check", "correlate", "pack")),
+        *(f"rules.{door}" for door in ("verdict", "court", "waivers")),
         *VOCABULARY,
     ),
 }

@@ -23,6 +23,8 @@ PURE_FILES = (
             "court",
             "knowledge",
             "scenario",
+            "correlate",
+            "pack",
         )
     ),
 )

@@ -5,9 +5,12 @@ from typing import Any
 
 import pytest
 
-from rules.check import CaseResult, ExampleError, read_example, run_cases
-from rules.detection import Case
+from rules.check import CaseResult, ExampleError, read_example, run_cases, run_series
+from rules.correlation import link
+from rules.detection import Case, SeriesCase
 from rules.match import RuleSet
+from tests.rules.conftest import CAMERA
+from tests.rules.test_correlation import MANY, build
 
 
 def with_cases(ruleset: RuleSet, *cases: Case, example: dict[str, Any] | None = None) -> list[CaseResult]:
@@ -81,3 +84,37 @@ def test_one_example_does_not_change_the_next() -> None:
 def test_answers_in_a_list_are_checked_too() -> None:
     with pytest.raises(ExampleError, match=r"dns\.answers\.tll: no such field"):
         read_example({"dns": {"type": "answer", "answers": [{"name": "a", "type": "A", "data": "x", "tll": 1}]}}, {})
+
+
+@pytest.mark.parametrize(
+    ("case", "reason"),
+    [
+        (
+            SeriesCase("fires", True, ({"destination.domain": "a.acme.example"},)),
+            "should fire, and is silent: fewer than 3",
+        ),
+        (
+            SeriesCase("silent", False, tuple({"destination.domain": f"{name}.acme.example"} for name in "abc")),
+            "should be silent, and fires: 3 values within 1 hour",
+        ),
+        (SeriesCase("typo", False, ({"destination.domian": "x"},)), "destination.domian: no such field"),
+    ],
+)
+def test_a_series_that_fails_says_how(ruleset: RuleSet, case: SeriesCase, reason: str) -> None:
+    correlation = dataclasses.replace(link(build(MANY), ()), cases=(case,))
+    head = dataclasses.replace(correlation.head, example=CAMERA)
+    rules = RuleSet(
+        ruleset.facts, ruleset.endpoints, (), "d", correlations=[dataclasses.replace(correlation, head=head)]
+    )
+    (result,) = run_cases(rules)
+    assert result.reason is not None and result.reason.startswith(reason)
+
+
+def test_a_series_is_repeated_with_new_ids_unless_it_says_one(ruleset: RuleSet) -> None:
+    text = MANY.replace("value_count", "event_count").replace("field: destination.domain, ", "")
+    correlation = link(build(text), ())
+    correlation = dataclasses.replace(correlation, head=dataclasses.replace(correlation.head, example=CAMERA))
+    rules = RuleSet(ruleset.facts, ruleset.endpoints, (), "d", correlations=[correlation])
+    change = {"destination.domain": "a.acme.example"}
+    assert len(run_series(rules, correlation, SeriesCase("", True, (change,), repeat=3))) == 1
+    assert run_series(rules, correlation, SeriesCase("", True, ({**change, "event.id": "same"},), repeat=3)) == []

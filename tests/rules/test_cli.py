@@ -40,7 +40,9 @@ def test_check_counts_what_is_shipped(rules_command: Command, loaded: RuleSet) -
     ran = rules_command("check")
     assert ran.code == 0 and ran.err == ""
     first, second = ran.out.splitlines()
-    assert first.startswith(f"{len(loaded.detections)} detections, ") and first.endswith(": all right")
+    assert first.startswith(
+        f"{len(loaded.detections)} detections, {len(loaded.correlations)} correlations, "
+    ) and first.endswith(": all right")
     assert f" {len(loaded.facts.entities)} companies, {len(loaded.facts.programmes)} programmes, " in first
     assert second == f"digest {loaded.digest}"
 
@@ -63,8 +65,9 @@ def test_check_says_all_that_is_wrong_a_line_each_with_file_and_key(rules_comman
 
 def test_list_names_every_detection_with_its_level(rules_command: Command, loaded: RuleSet) -> None:
     lines = rules_command("list").out.splitlines()
-    assert len(lines) == len(loaded.detections)
-    for detection in loaded.detections:
+    heads = [*loaded.detections, *(correlation.head for correlation in loaded.correlations)]
+    assert len(lines) == len(heads)
+    for detection in heads:
         name = f"{detection.path.parent.name}/{detection.path.stem}"
         assert [line.split(maxsplit=2) for line in lines if name in line] == [[detection.level, name, detection.title]]
 
@@ -72,7 +75,7 @@ def test_list_names_every_detection_with_its_level(rules_command: Command, loade
 def test_list_as_json_is_a_document_a_line(rules_command: Command, loaded: RuleSet) -> None:
     documents = [json.loads(line) for line in rules_command("list", "--json").out.splitlines()]
     assert {document["id"]: document["version"] for document in documents} == {
-        detection.id: detection.version for detection in loaded.detections
+        each.id: each.version for each in (*loaded.detections, *(found.head for found in loaded.correlations))
     }
     assert all(Path(document["file"]).is_file() for document in documents)
 
@@ -128,7 +131,7 @@ def test_lookup_fits_the_width_and_breaks_no_word(rules_command: Command, column
 
 
 def test_test_runs_every_case(rules_command: Command, loaded: RuleSet) -> None:
-    cases = sum(len(detection.cases) for detection in loaded.detections)
+    cases = sum(len(each.cases) for each in (*loaded.detections, *loaded.correlations))
     ran = rules_command("test")
     assert (ran.code, ran.out) == (0, f"{cases} cases passed, 0 failed\n")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from collector.observation import Observation
-from rules.detection import MAX_FILE_BYTES, Detection, read_detection, read_detections
+from rules.detection import MAX_FILE_BYTES, Detection, read_detection
 from rules.errors import RuleErrors
 from rules.sighting import Sighting
 
@@ -98,7 +98,7 @@ def test_what_is_wrong_is_refused_with_file_key_and_reason(rule: str, old: str, 
         ("a: 1\nb: [", "line 3: is not YAML"),
         ("a: 1\na: 2", "Duplicate key 'a'"),
         ("!!python/object/apply:os.system ['true']", "is not YAML"),
-        ("title: x\ncorrelation: {type: event_count}\n", "correlation: correlations are not evaluated"),
+        ("title: x\ncorrelation: {type: event_count}\n", "holds no rule, or several"),
         ("a: " + "[" * 5_000, "is not YAML"),
         ("#" * (MAX_FILE_BYTES + 1), "is longer than"),
         ("\x00", "is not YAML"),
@@ -120,19 +120,3 @@ def test_all_that_is_wrong_is_said_at_once(rule: str) -> None:
     )
     assert "level: " in text
     assert "lenswatch.fold: " in text
-
-
-def test_a_folder_is_read_whole_and_every_wrong_file_is_named(rule: str, tmp_path: Path) -> None:
-    (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "good.yml").write_text(rule, "utf-8")
-    assert [detection.title for detection in read_detections(tmp_path)] == ["Camera uses a cloud"]
-    (tmp_path / "same.yml").write_text(rule, "utf-8")
-    (tmp_path / "wrong.yml").write_text("x: 1", "utf-8")
-    (tmp_path / "ending.yaml").write_text(rule, "utf-8")
-    with pytest.raises(RuleErrors) as caught:
-        read_detections(tmp_path)
-    text = str(caught.value)
-    assert "same.yml: id: is that of" in text
-    assert "wrong.yml: title: is missing" in text
-    assert "ending.yaml: is not read; name it .yml" in text
-    assert read_detections(tmp_path / "nowhere") == []

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rules.check import read_example, run_cases
+from rules.check import read_example, run_cases, run_series
 from rules.detection import Detection
 from rules.load import SHIPPED_DETECTIONS
 from rules.match import RuleSet
@@ -43,8 +43,27 @@ def test_the_shipped_detections_are_these(shipped: RuleSet) -> None:
     }
 
 
+def test_the_shipped_correlations_are_these(shipped: RuleSet) -> None:
+    levels = {each.head.path.stem: (each.head.level, each.kind) for each in shipped.correlations}
+    assert levels == {
+        "many-companies": ("medium", "value_count"),
+        "refused-update-checks": ("low", "event_count"),
+        "many-lookalike-names": ("high", "value_count"),
+        "update-beside-lookalike": ("high", "temporal"),
+    }
+
+
+def test_every_correlations_message_is_one_sentence_without_gaps(shipped: RuleSet) -> None:
+    for each in shipped.correlations:
+        fired = [alert for case in each.cases for alert in run_series(shipped, each, case)]
+        assert fired, each.head.path
+        for alert in fired:
+            assert re.match(r"(Camera|Recorder|Device) [0-9a-f.:]+", alert.message), alert.message
+            assert not re.search(r"unknown|None|  |[{}]| [,.;:]|: *[;.]", alert.message), alert.message
+
+
 def test_every_detection_says_what_else_it_may_be_and_ends_its_sentences(shipped: RuleSet) -> None:
-    for detection in shipped.detections:
+    for detection in (*shipped.detections, *(each.head for each in shipped.correlations)):
         text = detection.path.read_text("utf-8")
         assert "falsepositives:" in text, detection.path
         assert detection.description.endswith("."), detection.path

@@ -10,8 +10,9 @@ import pytest
 from collector.errors import LenswatchError
 from rules import load
 from rules.errors import RuleErrors
-from rules.load import load_rules, under_scenario
+from rules.load import collect_files, load_pack, load_rules, under_scenario
 from rules.match import RuleSet
+from rules.pack import pack
 
 ENDPOINTS = """
 entity = "hikvision"
@@ -135,3 +136,43 @@ def test_a_wrong_waiver_stops_the_loading(tmp_path: Path) -> None:
     path.write_text("[[waiver]]\nid = 'w'\n")
     with pytest.raises(RuleErrors, match=r"w\.toml: waiver\[0\]"):
         load_rules(waivers=[path])
+
+
+def test_a_pack_gives_the_very_same_rules_as_the_folders_it_was_made_of(rule: str, tmp_path: Path) -> None:
+    listed = ENDPOINTS + '[[list]]\nfile = "more.txt"\nrole = "p2p"\nconfidence = "medium"\nsources = ["ours"]\n'
+    files = {
+        "facts/endpoints/hikvision.toml": listed,
+        "facts/endpoints/more.txt": "one.example\n",
+        "facts/sources.toml": SOURCES,
+        "detections/own.yml": rule,
+    }
+    folders = [write(tmp_path / "one", files), write(tmp_path / "two", {"detections/own.yml": rule + "# two\n"})]
+    travelled = load_pack(pack(collect_files(folders)))
+    stayed = load_rules(folders)
+    assert travelled.digest == stayed.digest
+    assert travelled.endpoints.match_name("x.one.example") is not None
+    assert [each.version for each in travelled.detections] == [each.version for each in stayed.detections]
+
+
+def test_a_pack_with_a_wrong_file_is_refused_whole_and_names_it_as_it_lies_in_the_pack(tmp_path: Path) -> None:
+    folder = write(tmp_path, {"detections/a.yml": "x: 1\n", "facts/endpoints/b.toml": "entity = 5\n"})
+    with pytest.raises(RuleErrors) as caught:
+        load_pack(pack(collect_files([folder])))
+    lines = str(caught.value).splitlines()
+    assert any(line.startswith("1/detections/a.yml: x: ") for line in lines)
+    assert any(line.startswith("1/facts/endpoints/b.toml: entity") for line in lines)
+
+
+def test_a_list_outside_of_its_folder_does_not_travel_and_is_named(tmp_path: Path) -> None:
+    listed = ENDPOINTS + '[[list]]\nfile = "../../more.txt"\nrole = "p2p"\nconfidence = "low"\nsources = ["ours"]\n'
+    folder = write(tmp_path, {"facts/endpoints/hikvision.toml": listed, "facts/sources.toml": SOURCES})
+    (tmp_path / "more.txt").write_text("one.example\n", "utf-8")
+    with pytest.raises(RuleErrors, match=r"1/facts/endpoints/hikvision\.toml: list\[0\]\.file: .*cannot be read"):
+        load_pack(pack(collect_files([folder])))
+
+
+def test_a_pack_without_detections_or_without_facts_is_refused() -> None:
+    files = collect_files()
+    for kind in ("facts", "detections"):
+        with pytest.raises(RuleErrors):
+            load_pack(pack({name: content for name, content in files.items() if f"/{kind}/" not in name}))

@@ -10,7 +10,7 @@ import pytest
 from collector.observation import Observation
 from rules.detection import Detection, read_detection
 from rules.finding import Finding
-from rules.plan import MAX_ANSWERS, Judges, plan_for
+from rules.plan import MAX_ANSWERS, Judges, Question, plan_for
 from rules.sighting import Sighting
 
 Observe = Callable[..., Observation]
@@ -25,7 +25,7 @@ def detection(rule: str, condition: str, service: str | None = None) -> Detectio
 
 
 def judges(*detections: Detection) -> Judges:
-    return Judges([(each, Finding(each, "d" * 64)) for each in detections])
+    return Judges([Question(each, Finding(each, "d" * 64), ()) for each in detections])
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_an_answer_stands_for_all_that_differ_only_in_what_was_not_asked_for(rul
         asked.append(seen)
         return plain.fires(seen)
 
-    court = Judges([(dataclasses.replace(plain, fires=counted), Finding(plain, "d" * 64))])
+    court = Judges([Question(dataclasses.replace(plain, fires=counted), Finding(plain, "d" * 64), ())])
     for number in range(5):
         assert len(court.firing(Sighting(observe({"source.ip": f"10.0.0.{number}"})))) == 1
     assert len(asked) == 1
@@ -91,10 +91,10 @@ def test_a_detection_knows_every_field_that_it_asks_for(rule: str) -> None:
 
 
 def test_a_plan_asks_the_detections_of_its_service_and_of_none(rule: str) -> None:
-    pairs = [
-        (each, Finding(each, "d" * 64))
+    questions = [
+        Question(each, Finding(each, "d" * 64), ())
         for each in (detection(rule, "destination.port: 443", "tls"), detection(rule, "destination.port: 443"))
     ]
-    assert plan_for("tls", pairs).neither.pairs == tuple(pairs)
-    assert plan_for("dns", pairs).neither.pairs == (pairs[1],)
+    assert plan_for("tls", questions).neither.questions == tuple(questions)
+    assert plan_for("dns", questions).neither.questions == (questions[1],)
     assert not plan_for("dns", []).contact

@@ -42,7 +42,9 @@ def test_the_command_prints_every_answer_and_ends_well(tmp_path: Path) -> None:
     ran = run("doctor", state=tmp_path)
     assert ran.code == 0 and ran.err == ""
     assert [line.split()[1] for line in ran.out.splitlines() if not line.startswith(" ")] == CHECKS
-    assert "→ name MaxMind DB files at [geo] asn and country" in ran.out
+    assert "→ lenswatch geo build makes MaxMind DB files; name them at [geo] asn and country" in " ".join(
+        ran.out.split()
+    )
 
 
 def test_a_broken_rules_folder_is_bad_and_exit_1(tmp_path: Path) -> None:

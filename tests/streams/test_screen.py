@@ -110,7 +110,11 @@ def test_nothing_that_a_device_says_steers_the_terminal(
     assert "\\x1b]0;owned" in out and "[red]" in out
 
 
-def test_alerts_of_several_sensors_say_whose_they_are(alert: Alert, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("columns", ["60", "200"])
+def test_alerts_of_several_sensors_say_whose_they_are(
+    alert: Alert, capsys: pytest.CaptureFixture[str], columns: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
     event = msgspec.structs.replace(alert.event, id="f" * 32)
     other = msgspec.structs.replace(alert, event=event, observer=msgspec.structs.replace(alert.observer, name="yard"))
     screen.print_alerts([alert])

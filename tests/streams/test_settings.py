@@ -20,6 +20,17 @@ GIVEN = {
     },
     "geo": {"asn": "/var/geo/asn.mmdb", "country": "/var/geo/country.mmdb"},
     "store": {"folder": "/var/lib/lenswatch", "max_alerts": 15},
+    "kafka": {
+        "servers": "k1:9093,k2:9093", "partitions": 24, "observations_topic": "o", "heartbeats_topic": "h",
+        "security_protocol": "SASL_SSL", "cafile": "/etc/ca.pem", "certfile": "/etc/c.pem", "keyfile": "/etc/k.pem",
+        "sasl_mechanism": "SCRAM-SHA-256", "username": "u", "password": "p", "password_file": "/etc/p",
+        "token_command": ["token", "--new"], "token_file": "/etc/t",
+    },
+    "worker": {
+        "group": "night", "alerts_topic": "a", "dead_letters_topic": "d", "instance": "w1", "settle_seconds": 1.5,
+        "commit_seconds": 2.5, "session_seconds": 3.5, "silent_seconds": 4.5, "stall_seconds": 5.5,
+        "metrics_host": "::1", "metrics_port": 6,
+    },
 }  # fmt: skip
 
 
@@ -120,3 +131,19 @@ def test_state_is_kept_where_the_setting_says_else_in_the_users_state_folder(tmp
     assert state_folder(StoreSettings(folder=tmp_path), {"XDG_STATE_HOME": "/state"}) == tmp_path
     assert state_folder(StoreSettings(), {"XDG_STATE_HOME": "/state"}) == Path("/state/lenswatch")
     assert state_folder(StoreSettings(), {}) == Path.home() / ".local" / "state" / "lenswatch"
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("settle_seconds = 0", "settle_seconds is not above 0"),
+        ("stall_seconds = -1", "stall_seconds is not above 0"),
+        ("metrics_port = 70000", "metrics_port is no port"),
+        ('group = "a/b"', "group may hold letters"),
+    ],
+)
+def test_a_wrong_worker_setting_is_named(tmp_path: Path, line: str, words: str) -> None:
+    path = tmp_path / "lenswatch.toml"
+    path.write_text(f"[worker]\n{line}\n", "utf-8")
+    with pytest.raises(SettingsError, match=words):
+        load_settings(path, {})

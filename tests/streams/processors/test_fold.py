@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from collector.observation import Observation
 from rules.alert import LEVELS, WINDOW_SECONDS, Alert
 from rules.match import Hit, RuleSet
-from streams.processors.fold import MAX_EVIDENCE, Fold, merge_steps
+from streams.processors.fold import MAX_EVIDENCE, Fold, FoldState, merge_steps
 
 BEGIN = datetime.datetime(2026, 11, 2, 8, tzinfo=datetime.UTC)
 SERVER = "materialfile.dahuasecurity.com"
@@ -254,3 +254,33 @@ def test_every_level_and_activity_has_its_weight(rules: RuleSet) -> None:
 
     assert set(rules.facts.activities.values()) <= set(ACTIVITY_STRENGTH)
     assert [weight(level, None)[0] for level in LEVELS] == list(range(len(LEVELS)))
+
+
+def test_a_fold_goes_on_from_what_was_kept_of_another(see: See) -> None:
+    whole, first = Fold(), Fold()
+    kinds = ("lookup", "check", "lookup", "download", "lookup")
+    alerts = [see(kind, at, at) for at, kind in enumerate(kinds)]
+    expected = [news for alert in alerts for news in whole.add(alert)] + whole.finish()
+    told = [news for alert in alerts[:3] for news in first.add(alert)]
+    kept = msgspec.msgpack.decode(msgspec.msgpack.encode(first.state()), type=FoldState)
+    second = Fold(state=kept)
+    told += [news for alert in alerts[3:] for news in second.add(alert)] + second.finish()
+    assert told == expected
+
+
+def test_what_only_counted_is_in_what_is_kept(hit: Callable[..., Hit]) -> None:
+    fold = Fold()
+    fold.add(hit("lookup").alert())
+    assert fold.counts(hit("lookup", 5, 1))
+    assert [alert.lenswatch.count for alert in fold.state().open.values()] == [2]
+
+
+def test_windows_end_by_a_time_from_outside_with_a_minute_for_what_comes_late(see: See) -> None:
+    fold = Fold()
+    fold.add(see("lookup"))
+    fold.add(see("lookup", 5, 1))
+    end = fold.next_end()
+    assert end == (BEGIN.timestamp() // WINDOW_SECONDS + 1) * WINDOW_SECONDS + 60
+    assert fold.windows_over(end - 1) == []
+    assert [alert.lenswatch.state for alert in fold.windows_over(end)] == ["ended"]
+    assert fold.next_end() is None

@@ -1,0 +1,132 @@
+"""How to reach Kafka: addresses, TLS and who we are. The same section for the collector and for the worker.
+
+Credentials never go over a connection that is not encrypted: settings that would do so are refused.
+"""
+
+import ssl
+import subprocess
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from collector.errors import SettingsError
+from collector.record import DEFAULT_PARTITIONS, HEARTBEATS_TOPIC, OBSERVATIONS_TOPIC
+
+TOKEN_SECONDS = 15
+MAX_PARTITIONS = 10_000
+MAX_SECRET_BYTES = 64 << 10
+
+
+class KafkaSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`[kafka]`: `servers` are host:port, with commas between; certificates and keys are PEM files; `token_command`
+    prints an OAuth token (RFC 6749) on its standard output, `token_file` holds one."""
+
+    servers: str = ""
+    partitions: int = DEFAULT_PARTITIONS
+    observations_topic: str = OBSERVATIONS_TOPIC
+    heartbeats_topic: str = HEARTBEATS_TOPIC
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_SSL", "SASL_PLAINTEXT"] = "PLAINTEXT"
+    cafile: Path | None = None
+    certfile: Path | None = None
+    keyfile: Path | None = None
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] | None = None
+    username: str | None = None
+    password: str | None = None
+    password_file: Path | None = None
+    token_command: tuple[str, ...] | None = None
+    token_file: Path | None = None
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.partitions <= MAX_PARTITIONS:
+            raise ValueError(f"kafka.partitions is {self.partitions}; 1 to {MAX_PARTITIONS} are allowed")
+        for server in self.addresses:
+            host, _, port = server.rpartition(":")
+            if not host or not port.isdigit() or not 0 < int(port) < 1 << 16:
+                raise ValueError(f"kafka.servers: {server!r} is no HOST:PORT")
+        password, token = self.password or self.password_file, self.token_command or self.token_file
+        if not self.security_protocol.endswith("SSL"):
+            if self.sasl_mechanism or self.username or password or token:
+                raise ValueError(
+                    f"kafka.security_protocol is {self.security_protocol}, which would send the credentials readable: "
+                    "set it to SASL_SSL"
+                )
+            if self.cafile or self.certfile or self.keyfile:
+                raise ValueError("kafka.security_protocol is PLAINTEXT, but certificates are named: set it to SSL")
+        if self.security_protocol == "SASL_PLAINTEXT":
+            raise ValueError("kafka.security_protocol SASL_PLAINTEXT sends credentials readable: set it to SASL_SSL")
+        if bool(self.sasl_mechanism) != (self.security_protocol == "SASL_SSL"):
+            raise ValueError("kafka.sasl_mechanism and kafka.security_protocol SASL_SSL go together: set both, or none")
+        if self.sasl_mechanism == "OAUTHBEARER" and not token:
+            raise ValueError("kafka.sasl_mechanism OAUTHBEARER needs kafka.token_command or kafka.token_file")
+        if self.sasl_mechanism not in (None, "OAUTHBEARER") and not (self.username and password):
+            raise ValueError(
+                f"kafka.sasl_mechanism {self.sasl_mechanism} needs kafka.username and a password or password_file"
+            )
+        if bool(self.certfile) != bool(self.keyfile):
+            raise ValueError("kafka.certfile and kafka.keyfile go together: set both, or none")
+
+    @property
+    def addresses(self) -> list[str]:
+        """Each host:port."""
+        return [server.strip() for server in self.servers.split(",") if server.strip()]
+
+
+def tls_context(settings: KafkaSettings) -> ssl.SSLContext | None:
+    """The TLS context, or None where the connection is plain. Raises SettingsError, naming the file."""
+    if not settings.security_protocol.endswith("SSL"):
+        return None
+    try:
+        context = ssl.create_default_context(cafile=None if settings.cafile is None else str(settings.cafile))
+    except (OSError, ssl.SSLError) as error:
+        raise SettingsError(f"{settings.cafile}: kafka.cafile cannot be read: {error.strerror or error}") from error
+    if settings.certfile is not None:
+        try:
+            context.load_cert_chain(settings.certfile, settings.keyfile, password=refuse_password)
+        except (OSError, ssl.SSLError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise SettingsError(f"{settings.certfile}: kafka.certfile and keyfile cannot be read: {reason}") from error
+    return context
+
+
+def refuse_password() -> str:
+    """OpenSSL would ask at the terminal, where there may be nobody."""
+    raise ValueError("the key is encrypted: name one that is not, readable by this user only")
+
+
+def read_password(settings: KafkaSettings) -> str:
+    """The password, from the settings or its file. Raises SettingsError."""
+    if settings.password is not None:
+        return settings.password
+    return read_secret(settings.password_file, "password_file")
+
+
+def read_token(settings: KafkaSettings) -> str:
+    """A token for OAUTHBEARER (RFC 7628), new at each call. Raises SettingsError."""
+    if settings.token_command is None:
+        return read_secret(settings.token_file, "token_file")
+    name = settings.token_command[0] if settings.token_command else ""
+    try:
+        done = subprocess.run(
+            settings.token_command, stdin=subprocess.DEVNULL, capture_output=True, timeout=TOKEN_SECONDS, check=True
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise SettingsError(f"{name}: kafka.token_command gave no token: {error}") from error
+    token = done.stdout[:MAX_SECRET_BYTES].decode("ascii", "replace").strip()
+    if not token:
+        raise SettingsError(f"{name}: kafka.token_command printed nothing")
+    return token
+
+
+def read_secret(path: Path | None, key: str) -> str:
+    """The first line of a file that holds a secret. Raises SettingsError."""
+    assert path is not None
+    try:
+        with path.open("rb") as file:
+            lines = file.read(MAX_SECRET_BYTES).decode().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise SettingsError(f"{path}: kafka.{key} cannot be read: {reason}") from error
+    if not lines or not lines[0].strip():
+        raise SettingsError(f"{path}: kafka.{key} is empty")
+    return lines[0].strip()

@@ -1,0 +1,343 @@
+"""The Faust wiring: observations → *detect* → the alerts topic → *deliver* → sinks.
+
+Faust keeps the partitions, the tables and the commits; everything that is decided is decided in `processors`. Nothing
+is acknowledged before all that it changed is kept by the broker: alerts and dead letters are awaited before a record is
+done, tables before its offset is committed (`faust_patch`). Anything unforeseen takes the process down with the record
+unacknowledged, and the record is read again.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import faust
+from faust.auth import OAuthCredentials, SASLCredentials, SSLCredentials
+from faust.types import TP
+from faust.types.auth import CredentialsT
+from yarl import URL
+
+from collector.kafka_settings import KafkaSettings
+from rules.alert import Alert
+from rules.match import RuleSet
+from streams import codec
+from streams.connection import OAUTH, client_options
+from streams.faust_patch import apply_patch, committed_offset
+from streams.metrics import Meters
+from streams.processors.delivery import Deliveries, known_of
+from streams.processors.detect import LookUp, enriched
+from streams.processors.partition import SENSOR, Batch, Outcome, Partition, heads_of
+from streams.settings import WorkerSettings
+from streams.sinks.sink import Sink
+from streams.topics import DELIVERED_TABLE, DEVICES_TABLE
+from streams.watchdog import Progress, go_down
+
+COMMIT_EVERY: Final = 200
+BUFFERED_RECORDS: Final = 64
+FETCH_BYTES: Final = 4 << 20
+LINGER_SECONDS: Final = 0.05
+BATCH_BYTES: Final = 256 << 10
+REQUEST_SECONDS: Final = 60.0
+REBALANCE_SECONDS: Final = 60.0
+POLL_SECONDS: Final = 300.0
+
+
+def credentials_of(kafka: KafkaSettings) -> CredentialsT | None:
+    """Who we are, as Faust takes it; None where the connection is plain. Raises SettingsError."""
+    options = client_options(kafka)
+    context = options.get("ssl_context")
+    if context is None:
+        return None
+    if kafka.sasl_mechanism is None:
+        return SSLCredentials(context=context)
+    # Without the context Faust would go on in plain text, and say nothing.
+    if kafka.sasl_mechanism == OAUTH:
+        return OAuthCredentials(oauth_cb=options["sasl_oauth_token_provider"], ssl_context=context)
+    return SASLCredentials(
+        username=options["sasl_plain_username"], password=options["sasl_plain_password"],
+        mechanism=kafka.sasl_mechanism, ssl_context=context,
+    )  # fmt: skip
+
+
+def make_app(kafka: KafkaSettings, settings: WorkerSettings, folder: Path) -> faust.App:
+    """A Faust app that does nothing by itself: no web server, no topics of its own making, no discovery. Raises
+    SettingsError."""
+    apply_patch()
+    return faust.App(
+        settings.group,
+        broker=[URL(f"kafka://{server}") for server in kafka.addresses],
+        broker_credentials=credentials_of(kafka),
+        version=1,
+        datadir=str(folder),
+        store="memory://",
+        autodiscover=False,
+        web_enabled=False,
+        worker_redirect_stdouts=False,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        topic_partitions=kafka.partitions,
+        table_standby_replicas=0,
+        broker_session_timeout=settings.session_seconds,
+        broker_heartbeat_interval=settings.session_seconds / 10,
+        broker_rebalance_timeout=REBALANCE_SECONDS,
+        broker_max_poll_interval=POLL_SECONDS,
+        broker_commit_interval=settings.commit_seconds,
+        broker_commit_every=COMMIT_EVERY,
+        stream_buffer_maxsize=BUFFERED_RECORDS,
+        stream_wait_empty=True,
+        consumer_max_fetch_size=FETCH_BYTES,
+        consumer_auto_offset_reset="earliest",
+        consumer_group_instance_id=settings.instance,
+        producer_linger=LINGER_SECONDS,
+        producer_max_batch_size=BATCH_BYTES,
+        producer_max_request_size=2 << 20,
+        producer_compression_type="lz4",
+        producer_request_timeout=REQUEST_SECONDS,
+    )
+
+
+class Centre:
+    """The two agents and their tables. `rules` may be exchanged between two records."""
+
+    def __init__(
+        self,
+        app: faust.App,
+        kafka: KafkaSettings,
+        settings: WorkerSettings,
+        rules: RuleSet,
+        sinks: Sequence[Sink],
+        meters: Meters,
+        look_up: LookUp | None = None,
+        down: Callable[[str], None] = go_down,
+    ) -> None:
+        self.app, self.settings, self.rules, self.sinks, self.meters = app, settings, rules, sinks, meters
+        self.look_up, self.down = look_up, down
+        self.observations_topic = kafka.observations_topic
+        self.progress = Progress(time.monotonic(), time.monotonic())
+        self.positions: dict[tuple[str, int], int] = {}
+        self.partitions: dict[int, Partition] = {}
+        self.deliveries: dict[int, Deliveries] = {}
+        self.stopping = False
+        self._busy = 0
+        self._held: list[Any] = []
+        self.devices = self._table(DEVICES_TABLE, kafka.partitions)
+        self.delivered = self._table(DELIVERED_TABLE, kafka.partitions)
+        raw: dict[str, Any] = {
+            "value_type": bytes,
+            "value_serializer": "raw",
+            "key_type": bytes,
+            "key_serializer": "raw",
+        }
+        self.detect = app.agent(app.topic(kafka.observations_topic, **raw), name="detect", concurrency=1)(self._detect)
+        self.deliver = app.agent(app.topic(settings.alerts_topic, **raw), name="deliver", concurrency=1)(self._deliver)
+        app.on_partitions_revoked.connect(self._on_revoked)
+        meters.set_rules(rules.digest)
+
+    def _table(self, name: str, partitions: int) -> Any:
+        """A table of bytes by text, kept by a changelog topic of its own."""
+        schema: Any = faust.Schema(key_type=str, value_type=bytes, key_serializer="raw", value_serializer="raw")
+        return self.app.Table(name, schema=schema, partitions=partitions)
+
+    async def _on_revoked(self, *_: Any, **__: Any) -> None:
+        """What was known of the partitions is another's now; their tables are read again when they come back."""
+        self.partitions.clear()
+        self.deliveries.clear()
+        self.positions.clear()
+        self.meters.rebalances.inc()
+
+    async def _detect(self, stream: Any) -> None:
+        async for event in stream.events():
+            with self._unharmed(event):
+                await self.take(event.message, event.value)
+
+    async def _deliver(self, stream: Any) -> None:
+        async for event in stream.events():
+            with self._unharmed(event):
+                await self.hand_on(event.message, event.value)
+
+    @contextlib.contextmanager
+    def _unharmed(self, event: Any) -> Iterator[None]:
+        """Whatever goes wrong with a record, it is never acknowledged for that: one more reference than Faust will
+        let go of keeps it, and the process ends."""
+        self._busy += 1
+        try:
+            yield
+        except BaseException as error:
+            event.message.incref()
+            self._held.append(event.message)
+            if not (self.stopping and isinstance(error, asyncio.CancelledError)):
+                place = f"{event.message.topic} [{event.message.partition}] at {event.message.offset}"
+                self.down(f"{place}: {type(error).__name__}: {error}")
+            raise
+        else:
+            self.progress.moves(time.monotonic())
+            self.meters.progress.set_to_current_time()
+            self.positions[event.message.topic, event.message.partition] = event.message.offset + 1
+        finally:
+            self._busy -= 1
+
+    async def take(self, message: Any, value: bytes | None) -> None:
+        """One record of the observations topic: its alerts told, its devices written."""
+        began = time.perf_counter()
+        try:
+            read = codec.read_record(message.headers, value, message.timestamp)
+        except codec.Unreadable as error:
+            self.meters.records.labels("dead").inc()
+            await self._bury(error.reason, error.words, value or b"", message, value)
+            return
+        partition = self._partition(message.partition)
+        if isinstance(read, codec.Tick):
+            self.meters.records.labels("tick").inc()
+            outcome = partition.tick(read.at)
+        else:
+            outcome = self._match(partition, read.batch)
+            if read.fault is not None:
+                fault = read.fault
+                await self._bury(fault.reason, fault.words, b"\n".join(fault.lines), message, value)
+        await self._tell(outcome.news, message.partition)
+        self._write(self.devices, outcome.changed)
+        self.meters.seconds.observe(time.perf_counter() - began)
+
+    def _match(self, partition: Partition, batch: Batch) -> Outcome:
+        batch = batch._replace(observations=enriched(batch.observations, self.look_up))
+        outcome = partition.take(batch, self.rules)
+        self.meters.records.labels("read").inc()
+        self.meters.observations.inc(len(batch.observations))
+        if outcome.matched:
+            self.meters.hits.labels("told").inc(outcome.told)
+            self.meters.hits.labels("waived").inc(outcome.waived)
+            self.meters.hits.labels("folded").inc(outcome.matched - outcome.told - outcome.waived)
+        if outcome.duplicate:
+            self.meters.duplicates.labels("record").inc()
+        return outcome
+
+    async def _tell(self, news: Sequence[Alert], partition: int) -> None:
+        """Put alerts on their topic, and wait until the broker has them."""
+        rows = [(alert.event.id.encode(), codec.write_alert(alert)) for alert in news]
+        await self.publish(self.settings.alerts_topic, partition, rows)
+        for alert in news:
+            self.meters.alerts.labels(alert.lenswatch.level).inc()
+
+    async def _bury(self, reason: str, words: str, unreadable: bytes, message: Any, value: bytes | None) -> None:
+        """Put what cannot be read on the dead-letter topic, and wait until the broker has it."""
+        place = (message.topic, message.partition, message.offset)
+        letter = codec.write_dead_letter(reason, words, unreadable, value, message.headers, place, message.timestamp)
+        await self.publish(self.settings.dead_letters_topic, 0, [(None, letter)])
+        self.meters.dead_letters.labels(reason).inc()
+
+    async def publish(
+        self, topic: str, partition: int, rows: Sequence[tuple[bytes | None, bytes]],
+        headers: list[tuple[str, bytes]] | None = None,
+    ) -> None:  # fmt: skip
+        """Send (key, value) rows and wait for the broker's answers. Raises what went wrong."""
+        if rows:
+            send = self.app.producer.send
+            sent = [await send(topic, key, value, partition, None, headers) for key, value in rows]
+            await asyncio.gather(*sent)
+
+    async def hand_on(self, message: Any, value: bytes | None) -> None:
+        """One record of the alerts topic: given to every sink, unless it was already."""
+        if value is None:
+            return
+        try:
+            alert = codec.read_alert(value)
+        except codec.Unreadable as error:
+            await self._bury(error.reason, error.words, value, message, value)
+            return
+        deliveries = self._deliveries(message.partition)
+        if not deliveries.is_news(alert):
+            self.meters.duplicates.labels("alert").inc()
+            return
+        for sink in self.sinks:
+            await sink.deliver([alert])
+            self.meters.deliveries.labels(sink.name, "ok").inc()
+        self._write(self.delivered, deliveries.delivered(alert))
+
+    @staticmethod
+    def _write(table: Any, changed: Mapping[str, bytes | None]) -> None:
+        for key, data in changed.items():
+            if data is not None:
+                table[key] = data
+            else:
+                table.pop(key, None)
+
+    def _partition(self, number: int) -> Partition:
+        """What is known of a partition; after a rebalance it is read from the table."""
+        known = self.partitions.get(number)
+        if known is None:
+            heads = heads_of(self.devices.items())
+            known = Partition(number, self.devices, heads.get(number, ()), self.settings.settle_seconds)
+            self.partitions[number] = known
+        return known
+
+    def _deliveries(self, number: int) -> Deliveries:
+        known = self.deliveries.get(number)
+        if known is None:
+            known = Deliveries(number, known_of(self.delivered.items()).get(number, ()))
+            self.deliveries[number] = known
+        return known
+
+    def assigned(self) -> set[int]:
+        """The partitions of the observations topic that are this worker's now."""
+        with contextlib.suppress(Exception):
+            return {tp.partition for tp in self.app.consumer.assignment() if tp.topic == self.observations_topic}
+        return set()
+
+    def position(self, topic: str, partition: int) -> int:
+        """The offset of the next record to read, as far as it is known."""
+        known = self.positions.get((topic, partition))
+        if known is None:
+            known = committed_offset(self.app.consumer, TP(topic, partition))
+        return known
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the worker has its partitions and its tables."""
+        return bool(self.app.started and not self.app.rebalancing and self.app.flow_control.is_active())
+
+    async def tick(self, at: float) -> None:
+        """Put a tick into every partition of which one is due."""
+        for number in self.assigned():
+            if self.is_ready and self._partition(number).is_due(at):
+                await self.publish(self.observations_topic, number, [(None, b"")], codec.write_tick(at))
+
+    def measure(self, at: float) -> None:
+        """Bring the gauges up to date."""
+        meters, silent, devices = self.meters, 0, 0
+        sensors: dict[str, float] = {}
+        for partition in self.partitions.values():
+            for key, last in partition.seen.items():
+                if key.startswith(SENSOR):
+                    sensor = key.split("/", 2)[2]
+                    sensors[sensor] = max(last, sensors.get(sensor, last))
+                else:
+                    devices += 1
+                    silent += at - last > self.settings.silent_seconds
+            meters.evicted.labels(DEVICES_TABLE).inc(partition.evicted)
+            meters.refused.inc(partition.refused)
+            partition.evicted = partition.refused = 0
+            for reason, count in partition.let_go.items():
+                meters.uncounted.labels(reason).inc(count)
+            partition.let_go.clear()
+        for deliveries in self.deliveries.values():
+            meters.evicted.labels(DELIVERED_TABLE).inc(deliveries.evicted)
+            deliveries.evicted = 0
+        meters.open.set(sum(partition.open_findings for partition in self.partitions.values()))
+        meters.devices.set(devices)
+        meters.silent.set(silent)
+        meters.set_sensors(sensors.items())
+        meters.entries.labels(DEVICES_TABLE).set(sum(map(len, self.partitions.values())))
+        meters.entries.labels(DELIVERED_TABLE).set(sum(map(len, self.deliveries.values())))
+        meters.ready.set(self.is_ready)
+
+    async def drain(self) -> None:
+        """Take no more, finish what was begun, commit it, and stop."""
+        self.stopping = True
+        self.app.flow_control.suspend()
+        while self._busy:
+            await asyncio.sleep(0.01)
+        await self.app.stop()
+        for sink in self.sinks:
+            await sink.close()

@@ -1,0 +1,197 @@
+"""Kafka records ↔ structs, nowhere else.
+
+A record of the observations topic holds up to 500 observations as JSON lines; its headers say where it is from. A tick
+is a record of the same topic without a value, whose header says what time it is. What cannot be read is told with a
+reason of a few kinds, so that it can be counted, and kept as a dead letter.
+"""
+
+import base64
+import datetime
+import hashlib
+from collections.abc import Iterable, Mapping
+from typing import Final, NamedTuple
+
+import msgspec
+
+from collector.errors import Malformed
+from collector.observation import Observation
+from collector.record import SCHEMA, read_head
+from rules.alert import Alert
+from streams.processors.partition import Batch
+
+MAX_VALUE_BYTES: Final = 2 << 20
+MAX_OBSERVATIONS: Final = 5_000
+MAX_LINE_BYTES: Final = 256 << 10
+MAX_LETTER_BYTES: Final = 256 << 10
+MAX_WORDS: Final = 300
+ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
+TICK: Final = "tick"
+EMPTY, TOO_BIG, HEADERS, NEWER, NOT_JSON, WRONG, COUNT, COMPRESSED = (
+    "empty", "too_big", "headers", "newer_schema", "not_json", "wrong_fields", "count", "compressed",
+)  # fmt: skip
+
+Headers = Mapping[str, bytes] | Iterable[tuple[str, bytes]] | None
+_observations = msgspec.json.Decoder(Observation)
+_alerts = msgspec.json.Decoder(Alert)
+_encoder = msgspec.json.Encoder()
+
+
+class Unreadable(ValueError):
+    """A record that is none. `reason` is one of the few words above."""
+
+    def __init__(self, reason: str, words: str) -> None:
+        super().__init__(words)
+        self.reason, self.words = reason, words[:MAX_WORDS]
+
+
+class Tick(NamedTuple):
+    """What time it is, seconds since 1970."""
+
+    at: float
+
+
+class Fault(NamedTuple):
+    """Lines of a record that could not be read: why the first could not, and all of them."""
+
+    reason: str
+    words: str
+    lines: list[bytes]
+
+
+class Read(NamedTuple):
+    """A record as far as it could be read."""
+
+    batch: Batch
+    fault: Fault | None
+
+
+class Origin(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """Where a dead letter is from."""
+
+    topic: str
+    partition: int
+    offset: int
+    sensor: str | None = None
+    boot_id: str | None = None
+    seq: str | None = None
+
+
+class DeadLetter(msgspec.Struct, omit_defaults=True, kw_only=True, rename={"timestamp": "@timestamp"}):
+    """A value of the dead-letter topic: why a record, or lines of it, could not be read; `digest` is the SHA-256 over
+    the record's whole value of `size_bytes`, `original` the unreadable part in base 64, cut at 256 KiB."""
+
+    timestamp: datetime.datetime
+    reason: str
+    words: str
+    digest: str
+    size_bytes: int
+    origin: Origin
+    original: str
+
+
+def read_headers(headers: Headers) -> dict[str, str]:
+    """Headers as text; the last of a name counts, and what is no UTF-8 is replaced."""
+    pairs = headers.items() if isinstance(headers, Mapping) else headers or ()
+    return {str(name): (value or b"").decode("utf-8", "replace")[:MAX_WORDS] for name, value in pairs}
+
+
+def read_record(headers: Headers, value: bytes | None, at: float) -> Read | Tick:
+    """A record of the observations topic. `at` is the record's own time. Raises Unreadable."""
+    known = read_headers(headers)
+    schema = known.get("schema", "")
+    if schema.isascii() and schema.isdigit() and int(schema[:9]) > SCHEMA:
+        raise Unreadable(NEWER, f"schema {schema}, and this worker reads up to {SCHEMA}; upgrade the workers first")
+    if TICK in known:
+        if schema != str(SCHEMA) or not (known[TICK].isascii() and known[TICK].isdigit()):
+            raise Unreadable(HEADERS, f"a tick of schema {schema[:40]!r} and time {known[TICK][:40]!r}")
+        return Tick(int(known[TICK][:15]) / 1000)
+    if not value:
+        raise Unreadable(EMPTY, "the record has no value")
+    if len(value) > MAX_VALUE_BYTES:
+        raise Unreadable(TOO_BIG, f"{len(value)} bytes, and {MAX_VALUE_BYTES} are the most")
+    try:
+        head = read_head(headers.items() if isinstance(headers, Mapping) else headers or ())
+    except Malformed as error:
+        raise Unreadable(HEADERS, str(error)) from error
+    observations, fault = read_lines(value)
+    found = len(observations) + (len(fault.lines) if fault is not None else 0)
+    if fault is None and head.count != found:
+        fault = Fault(COUNT, f"the header says {head.count} observations, and there are {found}", [value])
+    return Read(Batch(head.sensor, head.boot_id, head.seq, at, observations), fault)
+
+
+def read_lines(value: bytes) -> tuple[list[Observation], Fault | None]:
+    """JSON lines → observations, and the lines that are none. Raises Unreadable when no line could be read."""
+    try:
+        observations = _observations.decode_lines(value)
+    except (msgspec.DecodeError, UnicodeDecodeError, ValueError, RecursionError):
+        observations = None
+    if observations is not None:
+        if not observations:
+            raise Unreadable(EMPTY, "the value holds nothing but line ends")
+        if len(observations) > MAX_OBSERVATIONS:
+            raise Unreadable(TOO_BIG, f"{len(observations)} observations, and {MAX_OBSERVATIONS} are the most")
+        return observations, None
+    if value.startswith(ZSTD_MAGIC):
+        raise Unreadable(COMPRESSED, "the value is a zstd frame; compression is Kafka's, not the value's")
+    found: list[Observation] = []
+    bad: list[bytes] = []
+    first: tuple[str, str] | None = None
+    lines = [line for line in value.split(b"\n") if line.strip()]
+    if len(lines) > MAX_OBSERVATIONS:
+        raise Unreadable(TOO_BIG, f"{len(lines)} lines, and {MAX_OBSERVATIONS} are the most")
+    for number, line in enumerate(lines, 1):
+        try:
+            if len(line) > MAX_LINE_BYTES:
+                raise ValueError(f"{len(line)} bytes, and {MAX_LINE_BYTES} are the most")
+            found.append(_observations.decode(line))
+        except msgspec.ValidationError as error:
+            first, bad = first or (WRONG, f"line {number}: {error}"), [*bad, line]
+        except (msgspec.DecodeError, UnicodeDecodeError, ValueError, RecursionError) as error:
+            first, bad = first or (NOT_JSON, f"line {number}: {error}"), [*bad, line]
+    if first is None:
+        raise Unreadable(NOT_JSON, "the value is no JSON lines")
+    if not found:
+        raise Unreadable(*first)
+    return found, Fault(first[0], first[1][:MAX_WORDS], bad)
+
+
+def write_tick(at: float) -> list[tuple[str, bytes]]:
+    """The headers of a tick; it has no value."""
+    return [("schema", str(SCHEMA).encode()), (TICK, str(int(at * 1000)).encode())]
+
+
+def write_dead_letter(
+    reason: str, words: str, unreadable: bytes, value: bytes | None, headers: Headers, place: tuple[str, int, int],
+    at: float,
+) -> bytes:  # fmt: skip
+    """A dead letter of a record at (topic, partition, offset) and of this time."""
+    whole, known = value or b"", read_headers(headers)
+    letter = DeadLetter(
+        timestamp=datetime.datetime.fromtimestamp(at, datetime.UTC),
+        reason=reason,
+        words=words,
+        digest=hashlib.sha256(whole).hexdigest(),
+        size_bytes=len(whole),
+        origin=Origin(
+            topic=place[0], partition=place[1], offset=place[2],
+            sensor=known.get("sensor"), boot_id=known.get("boot_id"), seq=known.get("seq"),
+        ),
+        original=base64.b64encode(unreadable[:MAX_LETTER_BYTES]).decode(),
+    )  # fmt: skip
+    return _encoder.encode(letter)
+
+
+def write_alert(alert: Alert) -> bytes:
+    """An alert as a value of the alerts topic; its key is the alert's id."""
+    return _encoder.encode(alert)
+
+
+def read_alert(value: bytes) -> Alert:
+    """A value of the alerts topic. Raises Unreadable."""
+    try:
+        return _alerts.decode(value)
+    except msgspec.ValidationError as error:
+        raise Unreadable(WRONG, str(error)) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, ValueError, RecursionError) as error:
+        raise Unreadable(NOT_JSON, str(error)) from error

@@ -1,0 +1,72 @@
+"""Observations through the rules into their findings: the one loop that every wiring runs."""
+
+import datetime
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from collector.observation import Observation
+from rules.alert import Alert
+from rules.correlate import CorrelationHit
+from rules.match import Hit, RuleSet
+from streams.processors.correlate import Correlate
+from streams.processors.enrich import AddressFacts, enrich
+from streams.processors.fold import Fold
+
+LookUp = Callable[[str], AddressFacts]
+
+
+class Memory(NamedTuple):
+    """What is known of a device, or of all: its findings, and the windows of its correlations."""
+
+    fold: Fold
+    correlate: Correlate
+
+
+class Judged(NamedTuple):
+    """The news of some observations, the hits there were, how many of them were told at once, and how many a waiver
+    covers, by its id; the rest folded."""
+
+    news: list[Alert]
+    matched: int
+    told: int
+    waived: Counter[str]
+
+
+def judge(
+    found: Iterable[Observation],
+    rules: RuleSet,
+    memory_of: Callable[[str], Memory | None],
+    on: datetime.date | None = None,
+) -> Judged:
+    """Every hit of the rules, and every correlation that is fulfilled, into the memory that `memory_of` names for its
+    device; None lets it go, as one that was counted before. `on`: the day whose listings count; by default each
+    packet's."""
+    news: list[Alert] = []
+    matched = told = 0
+    waived: Counter[str] = Counter()
+    for observation in found:
+        fired, occurrences = rules.judge(observation, on)
+        hits: list[Hit | CorrelationHit] = list(fired)
+        for occurrence in occurrences:
+            memory = memory_of(occurrence.device)
+            if memory is not None:
+                hits += memory.correlate.add((occurrence,))
+        for hit in hits:
+            memory = memory_of(hit.device)
+            if memory is None:
+                continue
+            matched += 1
+            waiver = hit.waiver
+            if waiver is not None:
+                waived[waiver] += 1
+            elif not memory.fold.counts(hit):
+                added = memory.fold.add(hit.alert())
+                told += sum(each.event.id == hit.id for each in added)
+                news += added
+    return Judged(news, matched, told, waived)
+
+
+def enriched(found: list[Observation], look_up: LookUp | None) -> list[Observation]:
+    """The observations with what is known of their peers' addresses; None knows nothing."""
+    return found if look_up is None else [enrich(observation, look_up) for observation in found]

@@ -1,0 +1,258 @@
+"""One partition of the observations: what is known of its devices, and what a record of it changes. Pure.
+
+The state of a device is one value of a plain mapping (a Kafka table, or a dictionary): its open findings and, in the
+same value, which records are counted in them. So a record that is read again after a crash finds either both or none
+of what it had changed, and changes nothing twice. A device is written at most once a record.
+
+Time comes in with the records: the packets' in the observations, and the clock's in ticks, records that hold nothing
+but a time. They are read in the order of the partition like any other, so that reading again does the same again.
+"""
+
+import datetime
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Final, NamedTuple
+
+import msgspec
+
+from collector.observation import Observation
+from rules.alert import Alert
+from rules.correlate import Windows
+from rules.match import RuleSet
+from streams.processors import dedupe, liveness
+from streams.processors.correlate import Correlate
+from streams.processors.detect import Memory, judge
+from streams.processors.fold import Fold, FoldState
+
+MAX_DEVICES: Final = 200_000
+MAX_DEVICE_FINDINGS: Final = 200
+MAX_DEVICE_REMEMBERED: Final = 20
+MAX_LIVE: Final = 1_000
+MAX_PARTITION_ORIGINS: Final = 1_000
+FORGET_SECONDS: Final = 3 * 86_400.0
+DEVICE, SENSOR = "d/", "s/"
+
+
+class Head(msgspec.Struct, array_like=True):
+    """The beginning of an entry, enough to know what to do with it: its partition, when it was last seen (packet time)
+    and last written to, when it is due to be looked at by a tick (record time; None never), and how many findings are
+    open."""
+
+    partition: int
+    seen: float
+    touched: float
+    due: float | None
+    open: int
+
+
+class Entry(Head, array_like=True):
+    """What is kept of a device, or of a sensor. `marks` says which records are counted in `fold` and `windows`."""
+
+    marks: dict[str, list[int]] = {}
+    fold: FoldState | None = None
+    windows: Windows | None = None
+
+
+class Batch(NamedTuple):
+    """The observations of one record, where they are from, and the record's own time (seconds since 1970)."""
+
+    sensor: str
+    boot_id: str
+    seq: int
+    at: float
+    observations: list[Observation]
+
+
+class Outcome(NamedTuple):
+    """What a record came to: the news, in order, and the entries to write (None deletes)."""
+
+    news: list[Alert]
+    changed: dict[str, bytes | None]
+    matched: int = 0
+    told: int = 0
+    waived: int = 0
+    duplicate: bool = False
+
+
+class Device:
+    """A device's entry, unpacked."""
+
+    __slots__ = ("entry", "memory", "windows")
+
+    def __init__(self, name: str, entry: Entry, let_go: Counter[str]) -> None:
+        self.entry = entry
+        self.windows = entry.windows or Windows()
+        fold = Fold(MAX_DEVICE_FINDINGS, MAX_DEVICE_REMEMBERED, entry.fold)
+        self.memory = Memory(fold, Correlate({name: self.windows}, counts=let_go))
+
+    @property
+    def fold(self) -> Fold:
+        """The device's findings."""
+        return self.memory.fold
+
+
+class Partition:
+    """The devices of one partition. `table` holds their entries, and is only read here.
+
+    `evicted` counts devices that were forgotten for want of room, `refused` findings that were ended for it, and
+    `let_go` what correlations did not count, by reason.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        table: Mapping[str, bytes],
+        heads: Iterable[tuple[str, Head]] = (),
+        settle_seconds: float = 30.0,
+        max_devices: int = MAX_DEVICES,
+    ) -> None:
+        self.number, self.settle_seconds, self.max_devices = number, settle_seconds, max_devices
+        self.seen: dict[str, float] = {}
+        self.evicted = self.refused = 0
+        self.let_go: Counter[str] = Counter()
+        self._table = table
+        self._written: dict[str, float] = {}
+        self._due: dict[str, float] = {}
+        self._open: dict[str, int] = {}
+        self._live: dict[str, Device] = {}
+        self._origins: dict[str, list[int]] = {}
+        self._encoder = msgspec.msgpack.Encoder()
+        self._decoder = msgspec.msgpack.Decoder(Entry)
+        for key, head in heads:
+            self.seen[key] = self._written[key] = head.seen
+            if head.due is not None:
+                self._due[key] = head.due
+            if head.open:
+                self._open[key] = head.open
+
+    def __len__(self) -> int:
+        return len(self.seen)
+
+    @property
+    def open_findings(self) -> int:
+        """Findings that have not ended."""
+        return sum(self._open.values())
+
+    def take(self, batch: Batch, rules: RuleSet, on: datetime.date | None = None) -> Outcome:
+        """The news of a record's observations. A record that was counted already changes nothing."""
+        origin = dedupe.origin_of(batch.sensor, batch.boot_id)
+        duplicate = dedupe.is_counted(self._origins, origin, batch.seq)
+        dedupe.count(self._origins, origin, batch.seq, MAX_PARTITION_ORIGINS)
+        touched: dict[str, Device | None] = {}
+
+        def memory_of(device_id: str) -> Memory | None:
+            key = DEVICE + device_id
+            if key not in touched:
+                device = self._device(key)
+                touched[key] = None if dedupe.is_counted(device.entry.marks, origin, batch.seq) else device
+            known = touched[key]
+            return known.memory if known is not None else None
+
+        judged = judge(batch.observations, rules, memory_of, on)
+        due = self._note_seen(batch)
+        changed: dict[str, bytes | None] = {}
+        for key, device in touched.items():
+            if device is not None:
+                dedupe.count(device.entry.marks, origin, batch.seq)
+                changed[key] = self._write(key, device, batch.at)
+        for key in due:
+            if key not in changed:
+                changed[key] = self._write(key, self._device(key), batch.at)
+        changed |= self._evict(changed)
+        return Outcome(judged.news, changed, judged.matched, judged.told, judged.waived.total(), duplicate)
+
+    def tick(self, at: float) -> Outcome:
+        """The news that the time itself brings: findings whose window is over and on which nothing was counted for a
+        while. Devices that nothing was heard of for days are forgotten."""
+        news: list[Alert] = []
+        changed: dict[str, bytes | None] = {}
+        for key in [key for key, due in self._due.items() if due <= at]:
+            device = self._device(key)
+            if at < device.entry.touched + self.settle_seconds:
+                continue
+            news += device.fold.windows_over(at)
+            if device.fold.next_end() is None and at >= device.entry.touched + FORGET_SECONDS:
+                self._forget(key)
+                changed[key] = None
+            else:
+                changed[key] = self._write(key, device, device.entry.touched)
+        return Outcome(news, changed)
+
+    def is_due(self, at: float) -> bool:
+        """Whether a tick at this time would find anything to do."""
+        return any(due <= at for due in self._due.values())
+
+    def _note_seen(self, batch: Batch) -> list[str]:
+        """Note who was seen; who is to be written for it. A clock that runs ahead is held at the record's own time."""
+        newest: dict[str, datetime.datetime] = {}
+        for observation in batch.observations:
+            if observation.device is not None:
+                last = newest.get(observation.device.id)
+                if last is None or observation.timestamp > last:
+                    newest[observation.device.id] = observation.timestamp
+        times = {DEVICE + who: last.timestamp() for who, last in newest.items()}
+        if times:
+            times[f"{SENSOR}{self.number}/{batch.sensor}"] = max(times.values())
+        due = []
+        for key, time in times.items():
+            held = min(time, batch.at)
+            if liveness.note_seen(self.seen, key, held) or held >= self._written[key] + liveness.STEP_SECONDS:
+                self._written[key] = held
+                due.append(key)
+        return due
+
+    def _device(self, key: str) -> Device:
+        device = self._live.pop(key, None)
+        if device is None:
+            data = self._table.get(key)
+            entry = Entry(self.number, float("-inf"), 0.0, None, 0) if data is None else self._decoder.decode(data)
+            device = Device(key.removeprefix(DEVICE), entry, self.let_go)
+            if len(self._live) >= MAX_LIVE:
+                del self._live[next(iter(self._live))]
+        self._live[key] = device
+        return device
+
+    def _write(self, key: str, device: Device, at: float) -> bytes:
+        self.refused += device.fold.evicted
+        device.fold.evicted = 0
+        entry = device.entry
+        entry.touched = max(entry.touched, at)
+        entry.seen = max(entry.seen, self.seen.get(key, entry.seen))
+        state = device.fold.state()
+        entry.fold = state if state.open or state.remembered else None
+        entry.windows = device.windows if device.windows.groups else None
+        end = device.fold.next_end()
+        wait = FORGET_SECONDS if end is None else self.settle_seconds
+        entry.due = max(entry.touched + wait, end or 0.0)
+        self._due[key] = entry.due
+        entry.open = len(device.fold)
+        if entry.open:
+            self._open[key] = entry.open
+        else:
+            self._open.pop(key, None)
+        return self._encoder.encode(entry)
+
+    def _forget(self, key: str) -> None:
+        for memory in (self.seen, self._written, self._due, self._open, self._live):
+            memory.pop(key, None)
+
+    def _evict(self, changed: dict[str, bytes | None]) -> dict[str, bytes | None]:
+        """Past the bound those go that were known first, unless the record itself is about them."""
+        excess = len(self.seen) - self.max_devices
+        if excess <= 0:
+            return {}
+        gone = [key for key in self.seen if key not in changed][:excess]
+        for key in gone:
+            self._forget(key)
+        self.evicted += len(gone)
+        return dict.fromkeys(gone)
+
+
+def heads_of(table: Iterable[tuple[str, bytes]]) -> dict[int, list[tuple[str, Head]]]:
+    """The entries of a table by partition, as far as a partition must know them to begin."""
+    heads: dict[int, list[tuple[str, Head]]] = {}
+    decoder = msgspec.msgpack.Decoder(Head)
+    for key, data in table:
+        head = decoder.decode(data)
+        heads.setdefault(head.partition, []).append((key, head))
+    return heads

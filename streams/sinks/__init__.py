@@ -1,0 +1,7 @@
+"""Where alerts go.
+
+To add one: a file here with a class that is a `sink.Sink`, a line here, and `tests/streams/sinks/test_<name>.py`. Each
+line is the dotted name of the class.
+"""
+
+SINKS: tuple[str, ...] = ("streams.sinks.jsonl.AlertLines",)

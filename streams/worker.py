@@ -1,0 +1,230 @@
+"""One worker: started, kept, reloaded and drained. Signals, the watchdog and the gauges; what is done with a record is
+in `app`."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
+
+from collector.errors import LenswatchError
+from rules.match import RuleSet
+from streams.app import Centre, make_app
+from streams.connection import consuming, reaching
+from streams.geo import GeoFiles
+from streams.metrics import Meters, serve
+from streams.rules_topic import RulesTopic, hand_on, reading_rules
+from streams.ruleset import rules_for, rules_in
+from streams.settings import Settings, state_folder
+from streams.sinks.sink import Sink
+from streams.topics import faults, find_topics, wanted_topics
+from streams.watchdog import DOWN_SECONDS, down_by, go_down, watch
+
+ROUND_SECONDS: Final = 1.0
+LAG_SECONDS: Final = 5.0
+DRAIN_SECONDS: Final = 60.0
+
+LoadRules = Callable[[], RuleSet]
+
+
+def run_worker(settings: Settings, load: LoadRules, sinks: Sequence[Sink]) -> None:
+    """Run until SIGTERM or SIGINT has drained the worker. Raises LenswatchError when it cannot begin, or ended by
+    itself."""
+    logging.basicConfig(level=logging.ERROR, format="lenswatch: %(name)s: %(message)s", stream=sys.stderr)
+    rules = load()
+    rules.prepare()
+    asyncio.run(Worker(settings, load, rules, sinks).run())
+
+
+class Worker:
+    """The life of one worker in its event loop."""
+
+    def __init__(self, settings: Settings, load: LoadRules, rules: RuleSet, sinks: Sequence[Sink]) -> None:
+        self.settings, self._load, self._rules, self._sinks = settings, load, rules, sinks
+        self.meters = Meters()
+        self._ended = asyncio.Event()
+        self._reloading: asyncio.Task[None] | None = None
+        self._from_topic = False
+        self.centre: Centre | None = None
+        self.geo = GeoFiles(settings.geo.asn, settings.geo.country)
+
+    async def run(self) -> None:
+        """See `run_worker`."""
+        settings, worker = self.settings, self.settings.worker
+        await self._check_topics()
+        if self.geo.missing:
+            say(f"no geo file is named for {' and '.join(self.geo.missing)}; `lenswatch doctor` says what is missed")
+        async with reading_rules(settings.kafka, worker.rules_topic, self._read_pack) as topic:
+            with reaching(settings.kafka):
+                record = await topic.current()
+            if record is not None:
+                await hand_on(record, self._take, self._refuse, self._read_pack)
+            await self._run(topic)
+
+    def _read_pack(self, packed: bytes) -> RuleSet:
+        return rules_in(self.settings, packed)
+
+    async def _run(self, topic: RulesTopic) -> None:
+        settings, worker = self.settings, self.settings.worker
+        app = make_app(settings.kafka, worker, make_folder(state_folder(settings.store) / "worker"))
+        self.centre = centre = Centre(
+            app, settings.kafka, worker, self._rules, self._sinks, self.meters, self.geo.look_up
+        )
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._ended.set)
+        loop.add_signal_handler(signal.SIGHUP, self.reload)
+        with contextlib.ExitStack() as stack:
+            if worker.metrics_port:
+                server = serve(worker.metrics_host, worker.metrics_port, self.meters.registry, lambda: centre.is_ready)
+                stack.callback(server.shutdown)
+            watch(centre.progress, worker.stall_seconds)
+            await self._live(centre, topic)
+
+    async def _check_topics(self) -> None:
+        wanted = wanted_topics(self.settings.kafka, self.settings.worker)
+        wrong = faults(wanted, await find_topics(self.settings.kafka, wanted))
+        if wrong:
+            raise LenswatchError("\n".join(wrong))
+
+    async def _live(self, centre: Centre, topic: RulesTopic) -> None:
+        """Start, keep the gauges and ticks going, and end: in good order when asked to, at once when the app fails."""
+        follow = topic.follow(self._take, self._refuse)
+        tasks = [asyncio.create_task(each) for each in (self._rounds(centre), self._lags(centre), follow)]
+        ended = asyncio.create_task(self._ended.wait())
+        started = asyncio.create_task(self._start(centre))
+        stopped = asyncio.create_task(centre.app.wait_until_stopped())
+        try:
+            await asyncio.wait({started, ended}, return_when=asyncio.FIRST_COMPLETED)
+            if started.done():
+                await started
+                await asyncio.wait({stopped, ended, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+            for task in tasks:
+                if task.done():
+                    await task
+            if not self._ended.is_set():
+                go_down(f"the stream has ended by itself: {centre.app.crash_reason!r}")
+            timer = down_by(DRAIN_SECONDS, "draining took too long")
+            await centre.drain()
+            timer.cancel()
+        finally:
+            for each in (*tasks, started, stopped, ended):
+                each.cancel()
+
+    async def _start(self, centre: Centre) -> None:
+        with reaching(self.settings.kafka):
+            await centre.app.start()
+
+    async def _rounds(self, centre: Centre) -> None:
+        while True:
+            await asyncio.sleep(ROUND_SECONDS)
+            centre.progress.beat = time.monotonic()
+            if centre.app.crash_reason is not None:
+                down_by(DOWN_SECONDS, f"the stream has failed: {centre.app.crash_reason!r}")
+            if not centre.stopping:
+                centre.measure(time.time())
+                self._measure_geo()
+                await centre.tick(time.time())
+
+    async def _lags(self, centre: Centre) -> None:
+        """Ask the broker, over a connection of its own, how many records wait."""
+        async with consuming(self.settings.kafka) as consumer:
+            while True:
+                await asyncio.sleep(LAG_SECONDS)
+                total = await self._lag(centre, consumer)
+                centre.progress.lags(total, time.monotonic())
+
+    async def _lag(self, centre: Centre, consumer: Any) -> int | None:
+        """How many records of the worker's partitions wait; None when the broker does not say."""
+        total = 0
+        topics = (centre.observations_topic, self.settings.worker.alerts_topic)
+        places = [TopicPartition(topic, number) for topic in topics for number in centre.assigned()]
+        try:
+            ends = await asyncio.wait_for(consumer.end_offsets(places), LAG_SECONDS) if places else {}
+        except (KafkaError, OSError, TimeoutError):
+            return None
+        self.meters.lag.clear()
+        for place, end in ends.items():
+            lag = max(0, end - centre.position(place.topic, place.partition))
+            total += lag
+            self.meters.lag.labels(place.topic, str(place.partition)).set(lag)
+        return total
+
+    def _measure_geo(self) -> None:
+        """Take geo files that have changed, and say how often they knew nothing."""
+        problem = self.geo.refresh()
+        if problem is not None:
+            say(problem)
+        for what, count in self.geo.counts.items():
+            self.meters.addresses.labels(what).inc(count)
+        self.geo.counts.clear()
+
+    def reload(self) -> None:
+        """Read the rules again, beside the work; a reading that is under way goes on. Rules that came by their topic
+        are exchanged there."""
+        if self._from_topic:
+            say(f"the rules are those of {self.settings.worker.rules_topic}; `lenswatch rules publish` sends others")
+        elif self._reloading is None or self._reloading.done():
+            self._reloading = asyncio.create_task(self._reload())
+
+    async def _reload(self) -> None:
+        try:
+            rules = await asyncio.to_thread(self._load)
+            await asyncio.to_thread(rules.prepare)
+        except LenswatchError as error:
+            first, *rest = str(error).splitlines()
+            self._refuse(f"{first}{f' (and {len(rest)} more)' if rest else ''}")
+        else:
+            if not self._from_topic:
+                self._put_in_force(rules)
+
+    def _take(self, rules: RuleSet) -> None:
+        """Rules that came by their topic."""
+        self._from_topic = True
+        self._put_in_force(rules)
+
+    def _put_in_force(self, rules: RuleSet) -> None:
+        self._rules = rules
+        if self.centre is not None:
+            self.centre.rules = rules
+        self.meters.reloads.labels("taken").inc()
+        self.meters.set_rules(rules.digest)
+        say(f"rules {rules.digest[:12]} are in force")
+
+    def _refuse(self, reason: str) -> None:
+        self.meters.reloads.labels("refused").inc()
+        say(f"the rules stay as they were: {reason}")
+
+
+def make_folder(folder: Path) -> Path:
+    """The folder, made where it was missing. Raises LenswatchError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LenswatchError(f"{folder}: cannot be made: {error.strerror}; name another at [store] folder") from error
+    return folder
+
+
+def say(words: str) -> None:
+    """A line for the person on standard error."""
+    sys.stderr.write(f"lenswatch: {words}\n")
+    sys.stderr.flush()
+
+
+def alert_sink(name: str | None) -> list[Sink]:
+    """The sinks that the command line names. Raises LenswatchError."""
+    from streams.sinks.jsonl import AlertLines
+
+    return [] if name is None else [AlertLines(name)]
+
+
+def rules_loader(settings: Settings, folders: Sequence[Path]) -> LoadRules:
+    """What reads the rules, at the start and again when asked."""
+    return lambda: rules_for(settings, folders)

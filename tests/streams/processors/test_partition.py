@@ -1,0 +1,226 @@
+"""What a record changes: once, whatever comes again, wherever the process died, and in one write a device."""
+
+import datetime
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from collector.observation import Observation
+from rules.alert import WINDOW_SECONDS, Alert
+from rules.match import RuleSet
+from streams.processors.correlate import Correlate
+from streams.processors.detect import Memory, judge
+from streams.processors.fold import Fold
+from streams.processors.liveness import STEP_SECONDS
+from streams.processors.partition import FORGET_SECONDS, Batch, Outcome, Partition, heads_of
+
+BEGIN = datetime.datetime(2026, 11, 2, 8, tzinfo=datetime.UTC)
+AT = BEGIN.timestamp()
+SERVER, FILE, CHECK = (
+    "materialfile.dahuasecurity.com",
+    "/uploads/soft/20261012/DH_IPC.bin",
+    "/cloudupgrade/check?model=IPC",
+)
+Make = Callable[..., Observation]
+Table = dict[str, bytes]
+
+
+@pytest.fixture(scope="module")
+def see(observe: Make) -> Make:
+    """An observation of a kind, so many seconds after the beginning, of this device."""
+
+    def make(kind: str = "cloud", at: float = 0, number: int = 0, device: str = "site/a") -> Observation:
+        change: dict[str, Any] = {
+            "@timestamp": (BEGIN + datetime.timedelta(seconds=at)).isoformat(),
+            "event.id": f"{kind}-{at}-{number}", "device.id": device,
+        }  # fmt: skip
+        if kind == "plain":
+            return observe(change | {"event.dataset": "lenswatch.tls", "destination.domain": "www.example.org"})
+        if kind == "cloud":
+            return observe(change | {"event.dataset": "lenswatch.tls", "destination.domain": "www.easy4ipcloud.com"})
+        path = {"check": CHECK, "download": FILE}[kind]
+        return observe(
+            change | {"destination.domain": SERVER, "url": {"original": path, "domain": SERVER, "path": path}}
+        )
+
+    return make
+
+
+def batch(seq: int, *observations: Observation, at: float = AT + 60, boot: str = "01") -> Batch:
+    return Batch("sensor", boot, seq, at, list(observations))
+
+
+def write(table: Table, outcome: Outcome) -> list[Alert]:
+    """Write what a record changed, as a worker does; its news."""
+    for key, value in outcome.changed.items():
+        if value is None:
+            table.pop(key, None)
+        else:
+            table[key] = value
+    return outcome.news
+
+
+def reopen(table: Table, number: int = 0, **more: Any) -> Partition:
+    """The partition as another worker finds it."""
+    return Partition(number, table, heads_of(table.items()).get(number, ()), **more)
+
+
+def told(alerts: list[Alert]) -> list[tuple[int, str, int]]:
+    return [(alert.lenswatch.revision, alert.lenswatch.state, alert.lenswatch.count) for alert in alerts]
+
+
+def test_a_device_is_written_once_a_record(rules: RuleSet, see: Make) -> None:
+    partition = Partition(0, {})
+    outcome = partition.take(
+        batch(1, *(see("cloud", at) for at in range(5)), see("check", 9), see(device="site/b")), rules
+    )
+    assert set(outcome.changed) == {"d/site/a", "d/site/b", "s/0/sensor"}
+    assert outcome.matched == outcome.told + 4 and len(outcome.news) == outcome.told
+
+
+def test_a_record_that_comes_again_changes_nothing(rules: RuleSet, see: Make) -> None:
+    table: Table = {}
+    partition = Partition(0, table)
+    write(table, partition.take(batch(1, see("cloud")), rules))
+    again = partition.take(batch(1, see("cloud")), rules)
+    assert again.duplicate and again.news == [] and again.changed == {} and again.matched == 0
+
+
+def test_a_record_that_is_read_again_after_a_crash_counts_once(rules: RuleSet, see: Make) -> None:
+    table: Table = {}
+    records = [batch(number, see("cloud", number, number), see("check", number)) for number in range(6)]
+    partition = Partition(0, table)
+    for record in records[:4]:
+        write(table, partition.take(record, rules))
+    partition = reopen(table)
+    for record in records[2:]:
+        write(table, partition.take(record, rules))
+    counts = [alert.lenswatch.count for alert in write(table, reopen(table).tick(AT + 2 * WINDOW_SECONDS))]
+    assert counts and set(counts) == {6}
+
+
+def test_news_that_was_told_before_a_crash_is_told_again_the_same(rules: RuleSet, see: Make) -> None:
+    table: Table = {}
+    write(table, Partition(0, table).take(batch(1, see("check")), rules))
+    first = reopen(table).take(batch(2, see("download", 5)), rules).news
+    assert first and reopen(table).take(batch(2, see("download", 5)), rules).news == first
+
+
+def test_the_same_number_of_another_start_of_the_sensor_is_another_record(rules: RuleSet, see: Make) -> None:
+    table: Table = {}
+    partition = Partition(0, table)
+    write(table, partition.take(batch(1, see("cloud")), rules))
+    outcome = partition.take(batch(1, see("cloud", 5), boot="02"), rules)
+    assert not outcome.duplicate and outcome.matched == 1
+
+
+def test_a_tick_ends_a_finding_whose_window_is_over_and_that_has_settled(rules: RuleSet, see: Make) -> None:
+    table: Table = {}
+    partition = Partition(0, table, settle_seconds=30)
+    late = AT + 2 * WINDOW_SECONDS
+    write(table, partition.take(batch(1, see("cloud"), see("cloud", 1, 1), at=late), rules))
+    assert not partition.is_due(late + 29) and partition.tick(late + 29).news == []
+    assert partition.is_due(late + 30)
+    assert told(write(table, partition.tick(late + 30))) == [(2, "ended", 2)]
+    assert write(table, partition.tick(late + 31)) == [] and not partition.is_due(late + 31)
+
+
+def test_a_tick_within_the_window_ends_nothing(rules: RuleSet, see: Make) -> None:
+    partition = Partition(0, {})
+    partition.take(batch(1, see("cloud"), see("cloud", 1, 1)), rules)
+    assert partition.tick(AT + 3600) == Outcome([], {})
+
+
+def test_another_worker_ends_what_the_first_had_begun(rules: RuleSet, see: Make) -> None:
+    table: Table = {}
+    write(table, Partition(0, table).take(batch(1, see("cloud"), see("cloud", 1, 1)), rules))
+    assert told(reopen(table).tick(AT + 2 * WINDOW_SECONDS).news) == [(2, "ended", 2)]
+
+
+def test_revisions_go_on_rising_after_the_end(rules: RuleSet, see: Make) -> None:
+    table: Table = {}
+    partition = Partition(0, table)
+    late = AT + 2 * WINDOW_SECONDS
+    write(table, partition.take(batch(1, see("check"), see("check", 1), at=late), rules))
+    write(table, partition.tick(late + 30))
+    partition = reopen(table)
+    revisions = [
+        each[0] for each in told(write(table, partition.take(batch(2, see("download", 7), at=late + 40), rules)))
+    ]
+    assert revisions and min(revisions) == 3
+
+
+def test_a_device_of_which_nothing_was_heard_for_days_is_forgotten(rules: RuleSet, see: Make) -> None:
+    table: Table = {}
+    partition = Partition(0, table)
+    write(table, partition.take(batch(1, see("cloud"), see("plain", device="site/b")), rules))
+    write(table, partition.tick(AT + 2 * WINDOW_SECONDS))
+    write(table, partition.tick(AT + 60 + FORGET_SECONDS))
+    assert table == {} and len(partition) == 0
+
+
+def test_who_was_seen_is_written_rarely(rules: RuleSet, see: Make) -> None:
+    table: Table = {}
+    partition = Partition(0, table)
+    assert set(partition.take(batch(1, see("plain")), rules).changed) == {"d/site/a", "s/0/sensor"}
+    late = AT + STEP_SECONDS + 60
+    assert partition.take(batch(2, see("plain", STEP_SECONDS - 1), at=late), rules).changed == {}
+    assert set(partition.take(batch(3, see("plain", STEP_SECONDS), at=late), rules).changed) == {
+        "d/site/a",
+        "s/0/sensor",
+    }
+
+
+def test_a_clock_that_runs_ahead_is_held_at_the_records_own_time(rules: RuleSet, see: Make) -> None:
+    partition = Partition(0, {})
+    partition.take(batch(1, see("plain", 10**9), at=AT), rules)
+    assert partition.seen["d/site/a"] == AT
+
+
+def test_past_the_bound_the_device_known_first_is_forgotten_and_counted(rules: RuleSet, see: Make) -> None:
+    table: Table = {}
+    partition = Partition(0, table, max_devices=3)
+    for number in range(4):
+        write(table, partition.take(batch(number, see("plain", number, device=f"site/{number}")), rules))
+    assert len(partition) == len(table) == 3 and partition.evicted == 2 and "d/site/3" in table
+
+
+def test_entries_of_other_partitions_are_left_alone(rules: RuleSet, see: Make) -> None:
+    table: Table = {}
+    for number in range(3):
+        write(table, Partition(number, table).take(batch(1, see("cloud", device=f"site/{number}")), rules))
+    assert [sorted(reopen(table, number).seen) for number in range(3)] == [
+        [f"d/site/{number}", f"s/{number}/sensor"] for number in range(3)
+    ]
+
+
+STREAM = st.lists(
+    st.tuples(st.sampled_from(("cloud", "check", "download", "plain")), st.integers(0, 50), st.sampled_from("ab")),
+    min_size=1, max_size=12,
+)  # fmt: skip
+
+
+@settings(max_examples=40)
+@given(sightings=STREAM, cuts=st.sets(st.integers(0, 12)), again=st.integers(0, 12))
+def test_records_crashes_and_repeats_come_to_what_one_process_comes_to(
+    rules: RuleSet, see: Make, sightings: list[Any], cuts: set[int], again: int
+) -> None:
+    observations = [see(kind, at, number, f"site/{device}") for number, (kind, at, device) in enumerate(sightings)]
+    memory = Memory(Fold(), Correlate())
+    whole = [*judge(observations, rules, lambda _: memory).news, *memory.fold.finish()]
+    table: Table = {}
+    got: list[Alert] = []
+    records = [batch(seq, observation) for seq, observation in enumerate(observations)]
+    partition = Partition(0, table)
+    for seq, record in enumerate(records):
+        got += write(table, partition.take(record, rules))
+        if seq in cuts:
+            partition = reopen(table)
+        if seq == again:
+            for old in records[: seq + 1]:
+                assert write(table, partition.take(old, rules)) == []
+    got += write(table, reopen(table).tick(AT + 2 * WINDOW_SECONDS))
+    assert {alert.event.id: alert for alert in got} == {alert.event.id: alert for alert in whole}

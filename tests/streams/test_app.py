@@ -1,0 +1,214 @@
+"""The Faust wiring without a broker: what goes where, and that a record is never acknowledged for an error.
+
+What a broker keeps is tested on a real one, in tests/system/.
+"""
+
+import asyncio
+import types
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from faust.types import TP
+
+from collector.kafka_settings import KafkaSettings
+from collector.observation import Observation
+from collector.record import RecordHead, pack, write_head
+from rules.alert import Alert
+from rules.match import RuleSet
+from streams import codec
+from streams.app import Centre, credentials_of, make_app
+from streams.metrics import Meters
+from streams.settings import WorkerSettings
+
+KAFKA = KafkaSettings(servers="127.0.0.1:1,127.0.0.1:2", partitions=1)
+CLOUD: dict[str, Any] = {"event.dataset": "lenswatch.tls", "destination.domain": "www.easy4ipcloud.com"}
+
+
+class Kept:
+    """A sink that keeps what it is given, or fails."""
+
+    name = "kept"
+
+    def __init__(self) -> None:
+        self.alerts: list[Alert] = []
+        self.error: Exception | None = None
+
+    async def deliver(self, alerts: Any) -> None:
+        if self.error is not None:
+            raise self.error
+        self.alerts += alerts
+
+    async def close(self) -> None:
+        pass
+
+
+class Offline(Centre):
+    """A centre whose messages go to a list instead of to a broker."""
+
+    sent: list[tuple[str, int, bytes]]
+    error: Exception | None = None
+
+    async def publish(self, topic: str, partition: int, rows: Any, headers: Any = None) -> None:
+        if self.error is not None:
+            raise self.error
+        self.sent += [(topic, partition, value) for _, value in rows]
+
+
+@pytest.fixture
+def run(rules: RuleSet, tmp_path: Path) -> Callable[[Callable[[Offline, Kept], Awaitable[None]]], list[str]]:
+    """Run a test in a loop with a centre of its own; the words with which it went down."""
+
+    def go(test: Callable[[Offline, Kept], Awaitable[None]]) -> list[str]:
+        async def inside() -> list[str]:
+            said: list[str] = []
+            settings, sink = WorkerSettings(), Kept()
+            app = make_app(KAFKA, settings, tmp_path)
+            app.conf.stream_wait_empty = False
+            centre = Offline(app, KAFKA, settings, rules, [sink], Meters(), down=said.append)
+            centre.sent = []
+            await test(centre, sink)
+            return said
+
+        return asyncio.run(inside())
+
+    return go
+
+
+def record(*observations: Observation, seq: int = 1) -> tuple[bytes, list[tuple[str, bytes]]]:
+    value = pack(map(msgspec.json.encode, observations))
+    return value, write_head(RecordHead(sensor="s", boot_id="0a", seq=seq, count=len(observations)))
+
+
+def test_nothing_is_served_made_or_discovered_by_itself(tmp_path: Path) -> None:
+    app = make_app(KAFKA, WorkerSettings(group="night", instance="w1"), tmp_path)
+    conf = app.conf
+    assert not (conf.web_enabled or conf.topic_allow_declare or conf.autodiscover or conf.producer_threaded)
+    assert str(conf.processing_guarantee) == "ProcessingGuarantee.AT_LEAST_ONCE" and conf.stream_wait_empty
+    assert conf.id == "night" and conf.consumer_group_instance_id == "w1" and conf.table_standby_replicas == 0
+    assert [url.authority for url in conf.broker] == KAFKA.addresses
+    assert conf.broker_credentials is None and conf.producer_compression_type == "lz4"
+
+
+@pytest.mark.parametrize("mechanism", [None, "SCRAM-SHA-512", "OAUTHBEARER"])
+def test_credentials_never_go_without_tls(mechanism: Any, tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("t")
+    more: dict[str, Any] = {
+        None: {"security_protocol": "SSL"},
+        "SCRAM-SHA-512": {"security_protocol": "SASL_SSL", "username": "u", "password": "p"},
+        "OAUTHBEARER": {"security_protocol": "SASL_SSL", "token_file": token},
+    }[mechanism]
+    credentials: Any = credentials_of(KafkaSettings(servers="a:1", sasl_mechanism=mechanism, **more))
+    assert credentials.protocol.value == ("SSL" if mechanism is None else "SASL_SSL")
+    assert getattr(credentials, "ssl_context", None) or credentials.context
+    assert mechanism is None or credentials.mechanism.value == mechanism
+
+
+def test_alerts_are_told_and_the_device_is_written(run: Any, observe: Callable[..., Observation]) -> None:
+    async def test(centre: Offline, sink: Kept) -> None:
+        async with centre.detect.test_context() as agent:
+            value, headers = record(observe(CLOUD), observe(CLOUD | {"event.id": "again"}))
+            for _ in range(2):
+                await agent.put(value, headers=headers, partition=0)
+                await asyncio.sleep(0.05)
+            ((topic, partition, alert),) = centre.sent
+            assert (topic, partition) == ("lenswatch.alerts.v1", 0)
+            assert codec.read_alert(alert).lenswatch.revision == 1
+            assert set(centre.devices) == {"d/site/3c:ef:8c:00:53:11", "s/0/s"}
+
+    assert run(test) == []
+
+
+def test_what_cannot_be_read_is_buried_and_the_stream_goes_on(run: Any, observe: Callable[..., Observation]) -> None:
+    async def test(centre: Offline, sink: Kept) -> None:
+        async with centre.detect.test_context() as agent:
+            await agent.put(b"not json", headers=record()[1], partition=0)
+            value, headers = record(observe(CLOUD))
+            await agent.put(value, headers=headers, partition=0)
+            await asyncio.sleep(0.05)
+        assert [topic for topic, _, _ in centre.sent] == ["lenswatch.deadletters.v1", "lenswatch.alerts.v1"]
+        letter = msgspec.json.decode(centre.sent[0][2], type=codec.DeadLetter)
+        assert letter.reason == "not_json" and letter.origin.seq == "1"
+
+    assert run(test) == []
+
+
+def test_an_alert_is_delivered_once_and_no_alert_is_buried(run: Any, rules: RuleSet, observe: Any) -> None:
+    (alert,) = rules.match(observe(CLOUD))
+
+    async def test(centre: Offline, sink: Kept) -> None:
+        async with centre.deliver.test_context() as agent:
+            for value in (codec.write_alert(alert), codec.write_alert(alert), b"{}"):
+                await agent.put(value, partition=0)
+                await asyncio.sleep(0.05)
+        assert sink.alerts == [alert] and [topic for topic, _, _ in centre.sent] == ["lenswatch.deadletters.v1"]
+
+    assert run(test) == []
+
+
+def event() -> Any:
+    """An event as far as an acknowledgement goes."""
+    from faust.types.tuples import Message
+
+    message: Any = Message("seen", 0, 7, 0.0, 0, None, b"", b"", None, tp=TP("seen", 0))
+    message.incref()
+    return types.SimpleNamespace(message=message)
+
+
+@pytest.mark.parametrize("error", [OSError("no"), KeyError("x"), MemoryError(), asyncio.CancelledError()])
+def test_a_record_is_never_acknowledged_for_an_error(run: Any, error: BaseException) -> None:
+    async def test(centre: Offline, sink: Kept) -> None:
+        happened = event()
+        with pytest.raises(type(error)), centre._unharmed(happened):
+            raise error
+        # What Faust does when its loop is left, whatever the reason.
+        happened.message.ack(None)
+        assert not happened.message.acked and happened.message.refcount == 1
+
+    (words,) = run(test)
+    assert words.startswith(f"seen [0] at 7: {type(error).__name__}")
+
+
+def test_a_record_that_is_done_is_acknowledged_and_is_progress(run: Any) -> None:
+    async def test(centre: Offline, sink: Kept) -> None:
+        before, happened = centre.progress.moved, event()
+        with centre._unharmed(happened):
+            pass
+        assert happened.message.ack(None) and centre.progress.moved > before
+        assert centre.position("seen", 0) == 8
+
+    assert run(test) == []
+
+
+def test_an_alert_that_the_broker_refuses_takes_the_process_down_before_the_device_is_written(
+    run: Any, observe: Callable[..., Observation]
+) -> None:
+    async def test(centre: Offline, sink: Kept) -> None:
+        centre.error = OSError("refused")
+        value, headers = record(observe(CLOUD))
+        happened = event()
+        happened.message.headers, happened.value = headers, value
+        with pytest.raises(OSError, match="refused"), centre._unharmed(happened):
+            await centre.take(happened.message, value)
+        assert len(centre.devices) == 0
+
+    assert run(test) == ["seen [0] at 7: OSError: refused"]
+
+
+def test_gauges_tell_of_devices_sensors_and_tables(run: Any, observe: Callable[..., Observation]) -> None:
+    async def test(centre: Offline, sink: Kept) -> None:
+        async with centre.detect.test_context() as agent:
+            value, headers = record(observe(CLOUD))
+            await agent.put(value, headers=headers, partition=0)
+            await asyncio.sleep(0.05)
+        at = observe(CLOUD).timestamp.timestamp()
+        centre.measure(at + 1000)
+        read = centre.meters.registry.get_sample_value
+        assert read("lenswatch_devices_known") == 1 and read("lenswatch_devices_silent") == 1
+        assert read("lenswatch_sensor_last_seen_timestamp_seconds", {"sensor": "s"}) == at
+        assert read("lenswatch_table_entries", {"table": "devices"}) == 2 and read("lenswatch_findings_open") == 1
+
+    assert run(test) == []

@@ -1,0 +1,80 @@
+"""A worker's life where no broker is needed: reloading, folders, sinks. The rest is tested on a real broker."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from collector.errors import LenswatchError
+from rules.errors import RuleError, RuleErrors
+from rules.match import RuleSet
+from streams.settings import RulesSettings, Settings
+from streams.sinks.jsonl import AlertLines
+from streams.worker import Worker, alert_sink, make_folder, rules_loader
+
+
+class Running:
+    """As much of a centre as a reload touches."""
+
+    def __init__(self, rules: RuleSet) -> None:
+        self.rules = rules
+
+
+def reload(rules: RuleSet, load: Callable[[], RuleSet]) -> tuple[Worker, Any]:
+    async def inside() -> tuple[Worker, Any]:
+        worker: Any = Worker(Settings(), load, rules, [])
+        worker.centre = Running(rules)
+        worker.reload()
+        worker.reload()
+        await worker._reloading
+        return worker, worker.centre
+
+    return asyncio.run(inside())
+
+
+def test_rules_that_are_right_are_taken_and_their_digest_is_told(
+    rules: RuleSet, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    fresh = rules_loader(Settings(), ())()
+    loads: list[int] = []
+    worker, centre = reload(rules, lambda: loads.append(1) or fresh)  # type: ignore[func-returns-value]
+    assert centre.rules is fresh and loads == [1]
+    assert capsys.readouterr().err == f"lenswatch: rules {fresh.digest[:12]} are in force\n"
+    read = worker.meters.registry.get_sample_value
+    assert read("lenswatch_rules_info", {"digest": fresh.digest}) == 1
+    assert read("lenswatch_rules_reloads_total", {"result": "taken"}) == 1
+
+
+def test_rules_that_are_wrong_change_nothing_and_are_one_line(
+    rules: RuleSet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def load() -> RuleSet:
+        raise RuleErrors([RuleError("a.toml", "x", "is wrong"), RuleError("b.toml", "y", "is wrong too")])
+
+    worker, centre = reload(rules, load)
+    assert centre.rules is rules
+    assert capsys.readouterr().err == "lenswatch: the rules stay as they were: a.toml: x: is wrong (and 1 more)\n"
+    assert worker.meters.registry.get_sample_value("lenswatch_rules_reloads_total", {"result": "refused"}) == 1
+
+
+def test_folders_of_settings_and_command_line_are_both_read(tmp_path: Path) -> None:
+    settings = Settings(rules=RulesSettings(folders=(tmp_path / "one",)))
+    with pytest.raises(RuleErrors) as refused:
+        rules_loader(settings, [tmp_path / "two"])()
+    assert [error.path.name for error in refused.value.errors] == ["one", "two"]
+
+
+def test_a_folder_is_made_or_named(tmp_path: Path) -> None:
+    assert make_folder(tmp_path / "a" / "b").is_dir()
+    (tmp_path / "file").touch()
+    with pytest.raises(LenswatchError, match=f"{tmp_path}/file/c: cannot be made: .*folder"):
+        make_folder(tmp_path / "file" / "c")
+
+
+def test_no_sink_is_named_where_none_is_asked_for(tmp_path: Path) -> None:
+    assert alert_sink(None) == []
+    (sink,) = alert_sink(str(tmp_path / "alerts.jsonl"))
+    assert isinstance(sink, AlertLines)
+    asyncio.run(sink.close())

@@ -1,0 +1,29 @@
+"""What the system tests share: one real Kafka broker a run."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.system.broker import Broker, find_libs
+
+
+@pytest.fixture(scope="session")
+def kafka_libs() -> Path:
+    """The folder of Kafka's jars. Without them a person's run skips, and a machine's run fails."""
+    libs = find_libs()
+    if libs is not None:
+        return libs
+    missing = "no Kafka here: type 'make kafka' (Java 17 and Maven), or name a folder of jars in LENSWATCH_KAFKA_LIBS"
+    if os.environ.get("CI"):
+        pytest.fail(missing)
+    pytest.skip(missing)
+
+
+@pytest.fixture(scope="session")
+def broker(kafka_libs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """A broker for the whole run: tests make topics and groups of their own. To break one, make one of your own."""
+    broker = Broker(tmp_path_factory.mktemp("kafka"), kafka_libs).start()
+    yield broker
+    broker.stop()

@@ -1,0 +1,113 @@
+"""Rules by their topic: every worker takes a pack whole, says its digest, and keeps what it had when one is bad."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rules.load import collect_files, load_rules
+from rules.pack import FORMAT, pack
+from streams.rules_topic import KEY, SCHEMA
+from tests.streams.command import Ran, spawn
+from tests.system.broker import Broker
+from tests.system.centre import Centre, Worker, centre_at, until
+
+pytestmark = pytest.mark.system
+
+RULE = """
+title: Camera called a test name
+id: 5f0a7a57-6f0e-4e9e-8a3c-0d6a7c2f4b10
+level: low
+description: A camera called a name of a test.
+logsource: {product: lenswatch}
+detection:
+  camera: {destination.domain: name.example}
+  condition: camera
+lenswatch:
+  fold: name
+  message: "{device} called {destination}."
+  example: {destination: {ip: 192.0.2.1, domain: name.example}}
+  cases:
+    - {name: one, fires: true}
+    - {name: another, fires: false, change: {destination.domain: other.example}}
+"""
+
+
+@pytest.fixture
+def centre(broker: Broker, tmp_path: Path) -> Iterator[Centre]:
+    with centre_at(broker.address, tmp_path / "centre") as made:
+        yield made
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """A folder with a detection more."""
+    path = tmp_path / "own" / "detections" / "own.yml"
+    path.parent.mkdir(parents=True)
+    path.write_text(RULE, "utf-8")
+    return tmp_path / "own"
+
+
+def publish(centre: Centre, *more: object) -> Ran:
+    return spawn("rules", "publish", "--config", centre.config, *more, state=centre.folder)
+
+
+def runs(worker: Worker, digest: str) -> bool:
+    return worker.metric("rules_info", digest) == 1
+
+
+def test_a_published_pack_is_in_force_in_every_worker_and_in_the_next_one(centre: Centre, own: Path) -> None:
+    shipped, more = load_rules().digest, load_rules([own]).digest
+    first, second = centre.worker("first").wait_ready(), centre.worker("second").wait_ready()
+    assert runs(first, shipped) and runs(second, shipped)
+    sent = publish(centre, "--rules", own)
+    assert sent.code == 0 and f"published rules {more}" in sent.out, sent.err
+    for worker in (first, second):
+        until(lambda worker=worker: runs(worker, more), 20, f"the pack is taken: {worker.said()}")
+        assert f"rules {more[:12]} are in force" in worker.said()
+    third = centre.worker("third").wait_ready()
+    assert runs(third, more) and third.metric("rules_reloads_total", "taken") == 1
+
+
+def test_a_bad_pack_is_refused_in_a_line_and_the_next_good_one_taken(centre: Centre, own: Path) -> None:
+    more = load_rules([own]).digest
+    assert publish(centre, "--rules", own).code == 0
+    worker = centre.worker("one").wait_ready()
+    wrong = collect_files() | {"1/detections/x.yml": b"title: x\n", "1/detections/y.yml": b"y: [\n"}
+    for bad in (b"junk", pack(wrong), FORMAT):
+        centre.producer.send(centre.rules, key=KEY, value=bad, headers=[("schema", SCHEMA)], partition=0)
+        centre.producer.flush(30)
+        # One after the other: of several that are there at once only the newest is looked at.
+        refused = worker.metric("rules_reloads_total", "refused")
+        until(lambda seen=refused: worker.metric("rules_reloads_total", "refused") > seen or seen, 20, worker.said())
+    until(lambda: worker.metric("rules_reloads_total", "refused") == 3, 20, worker.said())
+    assert runs(worker, more)
+    lines = [line for line in worker.said().splitlines() if "the rules stay as they were" in line]
+    assert len(lines) == 3 and "no pack that can be read" in lines[0] and "1/detections/x.yml: " in lines[1]
+    shipped = load_rules().digest
+    assert publish(centre).code == 0
+    until(lambda: runs(worker, shipped), 20, worker.said())
+
+
+def test_a_worker_that_finds_only_a_bad_pack_begins_with_its_own_rules(centre: Centre) -> None:
+    centre.producer.send(centre.rules, key=KEY, value=b"junk", headers=[("schema", SCHEMA)], partition=0)
+    centre.producer.flush(30)
+    worker = centre.worker("one").wait_ready()
+    assert runs(worker, load_rules().digest) and worker.metric("rules_reloads_total", "refused") == 1
+    assert "the rules stay as they were" in worker.said()
+
+
+def test_wrong_rules_are_never_sent(centre: Centre, own: Path) -> None:
+    (own / "detections" / "own.yml").write_text("x: 1\n", "utf-8")
+    sent = publish(centre, "--rules", own)
+    assert sent.code == 1 and "own.yml: x: no such key in a rule" in sent.err
+    assert centre.read(centre.rules) == []
+
+
+def test_no_broker_and_no_topic_are_one_line_each(centre: Centre, tmp_path: Path) -> None:
+    nobody = spawn("rules", "publish", "--kafka", "127.0.0.1:1", state=tmp_path)
+    assert nobody.code == 1 and len(nobody.complaints) == 1 and "127.0.0.1:1: no broker answers" in nobody.err
+    missing = spawn(
+        "rules", "publish", "--kafka", centre.address, state=tmp_path, LENSWATCH_WORKER_RULES_TOPIC='"no.1"'
+    )
+    assert missing.code == 1 and len(missing.complaints) == 1 and "no.1" in missing.err
