@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import struct
 from pathlib import Path
 
 import pytest
@@ -107,3 +108,32 @@ def test_a_watch_warns_of_a_waiver_that_ends_soon(tmp_path: Path) -> None:
 def test_a_waiver_that_would_swallow_everything_stops_the_watch(tmp_path: Path) -> None:
     ran = run("watch", OFFICE, "--config", config(tmp_path, 'sites = ["default"]'), state=tmp_path)
     assert ran.code == 1 and "would swallow every alert of a site" in ran.err and "w.toml" in ran.err
+
+
+def a_day_later(capture: bytes) -> bytes:
+    """A pcap (little-endian, as the office is) with every packet a day later."""
+    assert capture[:4] in (b"\xd4\xc3\xb2\xa1", b"\x4d\x3c\xb2\xa1")
+    later, place = bytearray(capture), 24
+    while place < len(capture):
+        seconds, _, length, _ = struct.unpack_from("<IIII", capture, place)
+        struct.pack_into("<I", later, place, seconds + 24 * 60 * 60)
+        place += 16 + length
+    return bytes(later)
+
+
+def test_traffic_that_runs_over_the_end_of_a_waiver_is_told_from_the_day_after_as_if_it_were_new(
+    tmp_path: Path,
+) -> None:
+    tomorrow = tmp_path / "tomorrow.pcap"
+    tomorrow.write_bytes(a_day_later(OFFICE.read_bytes()))
+    settings = config(tmp_path, 'companies = ["dahua"]', until="2026-11-02")
+    both = run("watch", OFFICE, tomorrow, "--alerts", "-", "--config", settings, state=tmp_path / "a")
+    alone = run("watch", tomorrow, "--alerts", "-", state=tmp_path / "b")
+    told = {id: alert for id, alert in last_revisions(both.alerts).items() if is_of(alert, "dahua")}
+    fresh = {id: alert for id, alert in last_revisions(alone.alerts).items() if is_of(alert, "dahua")}
+    assert told.keys() == fresh.keys() and told
+    for id, alert in told.items():
+        assert alert.lenswatch.first_seen.date() == day("2026-11-03")
+        assert alert.lenswatch.count == fresh[id].lenswatch.count
+        assert alert.lenswatch.revision == fresh[id].lenswatch.revision
+    assert "phase-out" in both.err and "the ledger is open" not in both.err
