@@ -9,6 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 from collector.dissectors.dissector import Fact
+from collector.encrypted_dns import recognise_encrypted_dns
 from collector.flows import Column, Ended
 from collector.identify.evidence import BROWSER
 from collector.identify.inventory import Inventory
@@ -36,7 +37,7 @@ Place = tuple[int | str, int]
 Concerns = Callable[[str, str | None, str, Callable[[], str], Url | None, str | None], bool]
 """Dataset, name called or asked for, direction, the other side's address, URL, user agent → is it worth observing?"""
 MAX_RESOLVERS = 10_000
-CONTACT_DATASETS = ("tls", "http")
+CONTACT_DATASETS = ("tls", "quic", "http", "rtsp")
 
 
 class Reporter:
@@ -93,8 +94,13 @@ class Reporter:
         observation = self._make(view, dataset, at_ns, place, reader.name)
         observation.dns, observation.tls, observation.url = fact.dns, fact.tls, fact.url
         observation.http, observation.user_agent = fact.http, fact.user_agent
-        if fact.offer is not None and observation.lenswatch is not None:
-            observation.lenswatch.tls = fact.offer
+        observation.event.action = fact.action
+        if observation.lenswatch is not None:
+            observation.lenswatch.tls, observation.lenswatch.announced = fact.offer, fact.announced
+            if dataset in CONTACT_DATASETS:
+                observation.lenswatch.encrypted_dns = recognise_encrypted_dns(
+                    fact, view.values[5][1 - view.values[0]], view.server
+                )
         return observation
 
     def broken(
