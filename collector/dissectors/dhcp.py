@@ -50,9 +50,11 @@ def read_options(data: bytes) -> dict[int, bytes]:
 
 
 def read_datagram(payload: bytes, direction: int) -> list[Fact]:
-    """One message. Malformed when its options break off or it has no type."""
+    """One message. Malformed when it has no cookie or no type, or its options break off."""
     if len(payload) < _OPTIONS_AT:
         raise Truncated(f"a DHCP message has {_OPTIONS_AT} bytes before its options, here are {len(payload)}")
+    if payload[_COOKIE_AT:_OPTIONS_AT] != COOKIE:
+        raise Malformed("a DHCP message without its cookie")
     options = read_options(payload)
     kind = options.get(_TYPE, b"")
     if len(kind) != 1 or not 0 < kind[0] < len(MESSAGES):

@@ -19,13 +19,11 @@ _STATES = {"ssdp:alive": "alive", "ssdp:byebye": "byebye", "ssdp:update": "updat
 
 
 def recognises(first: bytes, port: int, direction: int) -> bool:
-    """A NOTIFY or M-SEARCH of everything, or an HTTP answer over UDP that has a search target and a unique name."""
-    if first.startswith(tuple(_REQUESTS)):
-        return True
-    if not first.startswith(_ANSWER):
-        return False
+    """A NOTIFY or M-SEARCH with a target, or an HTTP answer over UDP with a search target and a unique name."""
     lower = first[:MAX_BYTES].lower()
-    return b"\nst:" in lower and (b"\nusn:" in lower or port == PORT)
+    if first.startswith(tuple(_REQUESTS)):
+        return b"\nst:" in lower or b"\nnt:" in lower
+    return first.startswith(_ANSWER) and b"\nst:" in lower and (b"\nusn:" in lower or port == PORT)
 
 
 def read_datagram(payload: bytes, direction: int) -> list[Fact]:

@@ -15,7 +15,7 @@ from collector.texts import read_text
 
 PORT = 3478
 COOKIE = b"\x21\x12\xa4\x42"
-MAX_MESSAGES = 16
+MAX_MESSAGES = 48
 """Of a side; ICE checks go on for as long as a call does, and say nothing new."""
 METHODS = {
     1: "binding", 2: "shared secret", 3: "allocate", 4: "refresh", 6: "send", 7: "data", 8: "create permission",
