@@ -19,10 +19,10 @@ _STATES = {"ssdp:alive": "alive", "ssdp:byebye": "byebye", "ssdp:update": "updat
 
 
 def recognises(first: bytes, port: int, direction: int) -> bool:
-    """A NOTIFY or M-SEARCH with a target, or an HTTP answer over UDP with a search target and a unique name."""
+    """A NOTIFY or M-SEARCH, on another port with a target; an HTTP answer over UDP with a target and a unique name."""
     lower = first[:MAX_BYTES].lower()
     if first.startswith(tuple(_REQUESTS)):
-        return b"\nst:" in lower or b"\nnt:" in lower
+        return port == PORT or b"\nst:" in lower or b"\nnt:" in lower
     return first.startswith(_ANSWER) and b"\nst:" in lower and (b"\nusn:" in lower or port == PORT)
 
 

@@ -20,13 +20,10 @@ import re
 import shutil
 import subprocess
 import sys
-import tomllib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
-
-import msgspec
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 if str(ROOT) not in sys.path:
@@ -38,6 +35,7 @@ from collector.observation import DATASET_PREFIX, Observation  # noqa: E402
 from collector.pipeline import Pipeline  # noqa: E402
 from collector.settings import CollectorSettings  # noqa: E402
 from tests.truth import layers  # noqa: E402
+from tests.truth.differences import Difference, Explained, load_differences  # noqa: E402
 
 DIFFERENCES = Path(__file__).with_name("differences.toml")
 SUFFIXES = (".pcap", ".pcapng", ".cap", ".pcap.gz", ".pcapng.gz", ".cap.gz")
@@ -97,39 +95,6 @@ class Reading:
         """Count each name once where only the first messages of a flow are read."""
         for kind in layers.DISTINCT:
             self.names[kind] = Counter(set(self.names[kind]))
-
-
-class Difference(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """`[captures.<sha256>.<kind>]`: how many names only tshark (`missing`) and only lenswatch (`extra`) reads; who is
-    wrong; and why, in a sentence.
-    """
-
-    wrong: Literal["tshark", "lenswatch"]
-    reason: str
-    missing: int = 0
-    extra: int = 0
-
-
-class Explained(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """`[captures.<sha256>]`: what the capture is, and its differences by kind."""
-
-    about: str
-    dns: Difference | None = None
-    sni: Difference | None = None
-    http: Difference | None = None
-    ja3: Difference | None = None
-    rtsp: Difference | None = None
-    dhcp: Difference | None = None
-    ssdp: Difference | None = None
-    ntp: Difference | None = None
-    stun: Difference | None = None
-    server: Difference | None = None
-
-
-class DifferencesFile(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """`differences.toml`, by the SHA-256 of the capture."""
-
-    captures: dict[str, Explained] = {}
 
 
 @dataclasses.dataclass(slots=True)
@@ -389,14 +354,6 @@ def note(observations: Iterable[Observation], reading: Reading) -> None:
 
 
 # ------------------------------------------------------------------------------------------------------ the judgement
-
-
-def load_differences(path: Path) -> dict[str, Explained]:
-    """The explained differences by SHA-256. ValueError in one line: file, place, reason."""
-    try:
-        return msgspec.convert(tomllib.loads(path.read_text("utf-8")), DifferencesFile).captures
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
-        raise ValueError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
 
 
 def compare(path: Path) -> Comparison:

@@ -36,6 +36,7 @@ RTSP_ANSWER = (
     + b"v=0\r\ns=-\r\n"[:9]
 )
 RTSP_MEDIA = b"$\0\0\x14" + b"\x80\x60" + bytes(18) + b"$\1\0\4RTSP"
+RTSP_SETUP = lines("SETUP rtsp://10.20.0.11/trackID=1 RTSP/1.0", "CSeq: 3", "Transport: RTP/AVP/TCP;interleaved=0-1")
 RTSP_PARAMETER = lines("GET_PARAMETER * RTSP/1.0", "CSeq: 4")
 
 SSDP_NOTIFY = lines(
@@ -104,6 +105,12 @@ DHCP_DISCOVER = dhcp(
     + option(55, bytes((1, 3, 6, 42)))
     + b"\xff"
 )
+DHCP_OVERLOADED = dhcp(
+    option(53, b"\3") + option(52, b"\3") + b"\xff",
+    server_name=option(60, b"acme ip camera") + b"\xff",
+    file=option(12, b"AV-2000") + b"\xff",
+)
+DHCP_FULL_NAME = dhcp(option(53, b"\1") + option(81, b"\4\0\0\4gate\7example\0") + b"\xff")
 DHCP_ACK = dhcp(option(53, b"\5") + option(51, bytes(4)) + b"\xff", 2, bytes((10, 20, 0, 11)))
 
 NTP_ASK = b"\x23" + bytes(39) + b"\x5e" * 8
