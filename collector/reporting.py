@@ -37,7 +37,10 @@ Place = tuple[int | str, int]
 Concerns = Callable[[str, str | None, str, Callable[[], str], Url | None, str | None], bool]
 """Dataset, name called or asked for, direction, the other side's address, URL, user agent → is it worth observing?"""
 MAX_RESOLVERS = 10_000
-CONTACT_DATASETS = ("tls", "quic", "http", "rtsp")
+CONTACT_DATASETS = frozenset(
+    ("tls", "quic", "http", "rtsp", "ntp", "stun", "dahua_p2p", "ezviz", "dvrip", "dhip", "reolink")
+)
+"""Those in which a device calls somebody, by a name that it says or that it looked up before."""
 
 
 class Reporter:
