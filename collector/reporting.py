@@ -11,6 +11,7 @@ import numpy as np
 from collector.dissectors.dissector import Fact
 from collector.encrypted_dns import recognise_encrypted_dns
 from collector.flows import Column, Ended
+from collector.identify.banners import SELF_DATASETS
 from collector.identify.evidence import BROWSER
 from collector.identify.inventory import Inventory
 from collector.naming import NameMemory
@@ -85,6 +86,8 @@ class Reporter:
                 addresses = [packed(address) for address in fact.dns.resolved_ip]
                 self._names.learn(view.ends[0], addresses, name, at_ns, "dns_answer")
             self._weigh_question(view, name)
+        if fact.announced is not None:
+            self._weigh_words(view, fact)
         if self._concerns is not None:
             agent = fact.user_agent.original if fact.user_agent is not None else None
             called = name if dataset == "dns" else reader.name[0] if reader.name is not None else None
@@ -122,6 +125,19 @@ class Reporter:
             self._inventory.note_call(view.device, name[0])
         if fact is not None and fact.user_agent is not None and BROWSER.match(fact.user_agent.original):
             self._inventory.note_user_agent(view.device, fact.user_agent.original)
+
+    def _weigh_words(self, view: FlowView, fact: Fact) -> None:
+        """What a device of ours says of itself: who made it, and what it is."""
+        if fact.backward:
+            sender = view.server_device()
+        else:
+            sender = view.device if view.direction in ("outbound", "internal") or fact.dataset == "dhcp" else None
+        if sender is None or fact.announced is None:
+            return
+        for text, weight, maker in self._inventory.banners.evidence(fact):
+            sender.add(text, weight, maker)
+        if fact.dataset in SELF_DATASETS:
+            sender.tell(fact.announced)
 
     def _weigh_question(self, view: FlowView, name: str) -> None:
         """Who asks for a maker's device names is likely such a device, unless it asks for others: a resolver."""

@@ -13,14 +13,10 @@ from collector.pcapng import MAX_TIME_NS
 from collector.pipeline import Pipeline
 from collector.settings import CollectorSettings
 from tests.collector.conftest import Watch, packets_of
-from tests.collector.dissectors.documents import NTP_ANSWER, NTP_ASK
 from tests.collector.dissectors.messages import (
-    ANSWER,
     GET,
     HELLO,
     QUERY,
-    QUIC_FIRST,
-    QUIC_SECOND,
     RESPONSE,
     answer,
     chrome_extensions,
@@ -463,47 +459,3 @@ def test_packets_at_both_ends_of_time_are_read(watch: Watch) -> None:
     query = udp_frame(QUERY)
     found = watch([(MAX_TIME_NS - NS, query), (MAX_TIME_NS, query), (0, query), (MAX_TIME_NS, query)])
     assert [each.event.dataset for each in found].count("lenswatch.dns") == 4
-
-
-def test_a_quic_flow_is_named_by_its_hello_and_its_video_is_not_read(start: Callable[..., Pipeline]) -> None:
-    ends = (CAMERA, 40_000, SERVER, 443)
-    pipeline = start()
-    packets = spaced([udp_frame(QUIC_FIRST, ends), udp_frame(QUIC_SECOND, ends)])
-    packets += spaced(
-        [udp_frame(b"\x40" + bytes(1_200), ends, side == 1) for side in (0, 1) * 40], at_ns=packets[-1][0]
-    )
-    found = pipeline.process(block_of(packets))
-    assert not pipeline.flows.readers
-    [hello] = of(found + pipeline.finish(), "quic")
-    assert (hello.destination.domain, hello.network.protocol, hello.network.transport) == (
-        "camera.example",
-        "quic",
-        "udp",
-    )
-    assert hello.tls is not None and hello.tls.client is not None and (hello.tls.client.ja4 or "").startswith("q13d")
-
-
-def test_a_flow_of_a_protocol_that_two_dissectors_read_is_called_by_its_own_name(watch: Watch) -> None:
-    # The camera is known by the port that it serves on, so that its flows are told.
-    talk = Talk(("10.20.0.12", 40_000, CAMERA, 37_777))
-    talk.send(0, b"\xa0\x05" + bytes(30))
-    talk.send(1, b"\xb0\x00" + bytes(30))
-    talk.close()
-    ends = (CAMERA, 40_001, SERVER, 123)
-    later = spaced([udp_frame(NTP_ASK, ends), udp_frame(NTP_ANSWER, ends, True)], at_ns=BEGIN_NS + NS)
-    flows = {each.destination.port: each.network.protocol for each in of(watch(talk.packets + later), "flow")}
-    assert flows == {37_777: "dhip", 123: "ntp"}
-
-
-def test_a_device_that_hides_its_look_ups_is_told(watch: Watch) -> None:
-    talk = Talk((CAMERA, 40_000, SERVER, 853))
-    talk.send(0, HELLO)
-    [hello] = of(watch(talk.packets), "tls")
-    assert hello.lenswatch is not None and hello.lenswatch.encrypted_dns == "dot"
-
-
-def test_who_asks_for_the_time_is_told_with_the_name_that_it_looked_up(watch: Watch) -> None:
-    ends = (CAMERA, 40_001, "93.184.216.34", 123)
-    asked = [udp_frame(QUERY), udp_frame(ANSWER, back=True), udp_frame(NTP_ASK, ends)]
-    [time] = of(watch(spaced(asked)), "ntp")
-    assert (time.destination.domain, time.event.action) == ("www.example.com", "client")
