@@ -8,6 +8,8 @@ OpenDNS, AdGuard DNS, NextDNS, CleanBrowsing, Control D, Mullvad, DNS.SB, dns0.e
 is read, by the media type and the path of RFC 8484 4.1 and 6.
 """
 
+import ipaddress
+
 from collector.dissectors.dissector import Fact
 
 PORT = 853
@@ -27,7 +29,8 @@ RESOLVER_NAMES = frozenset(
 )  # fmt: skip
 """A name of the list, or one below it: customers of some resolvers have names of their own."""
 RESOLVER_ADDRESSES = frozenset(
-    (
+    ipaddress.ip_address(each).packed
+    for each in (
         "8.8.8.8", "8.8.4.4", "2001:4860:4860::8888", "2001:4860:4860::8844", "1.1.1.1", "1.0.0.1", "1.1.1.2",
         "1.0.0.2",
         "1.1.1.3", "1.0.0.3", "2606:4700:4700::1111", "2606:4700:4700::1001", "9.9.9.9", "149.112.112.112",
@@ -37,7 +40,7 @@ RESOLVER_ADDRESSES = frozenset(
 )  # fmt: skip
 
 
-def recognise_encrypted_dns(fact: Fact, port: int, address: str) -> str | None:
+def recognise_encrypted_dns(fact: Fact, port: int, address: bytes) -> str | None:
     """dot, doh or doq for what opens such a connection with the server's port and address; None for anything else."""
     if fact.tls is not None:
         offered = (fact.offer.alpn if fact.offer is not None else None) or ()

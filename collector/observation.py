@@ -257,14 +257,12 @@ class FlowState(Fields):
 
 class Lenswatch(Fields):
     """`lenswatch.*` of an observation. `domain_source` says where `destination.domain` is from:
-    tls_sni, http_host, rtsp_url, dns_question or dns_answer (the answer that led this client to this address).
-    `encrypted_dns` is dot, doh or doq where the flow carries look-ups that nobody between can read."""
+    tls_sni, http_host, rtsp_url, dns_question or dns_answer (the answer that led this client to this address)."""
 
     device: DeviceIdentity | None = None
     domain_source: str | None = None
     tls: TlsOffer | None = None
     announced: Announced | None = None
-    encrypted_dns: str | None = None
     broken: Broken | None = None
     flow: FlowState | None = None
     site: str | None = None

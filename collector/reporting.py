@@ -42,6 +42,8 @@ CONTACT_DATASETS = frozenset(
     ("tls", "quic", "http", "rtsp", "ntp", "stun", "dahua_p2p", "ezviz", "dvrip", "dhip", "reolink")
 )
 """Those in which a device calls somebody, by a name that it says or that it looked up before."""
+ENCRYPTED_DNS = "encrypted_dns"
+"""The dataset of what opens a connection for look-ups that nobody between can read; its action is dot, doh or doq."""
 
 
 class Reporter:
@@ -88,10 +90,11 @@ class Reporter:
             self._weigh_question(view, name)
         if fact.announced is not None:
             self._weigh_words(view, fact)
+        hidden = recognise_encrypted_dns(fact, view.values[5][1 - view.values[0]], view.ends[1])
         if self._concerns is not None:
             agent = fact.user_agent.original if fact.user_agent is not None else None
             called = name if dataset == "dns" else reader.name[0] if reader.name is not None else None
-            whole = DATASET_PREFIX + dataset
+            whole = DATASET_PREFIX + (dataset if hidden is None else ENCRYPTED_DNS)
             if not self._concerns(whole, called, view.direction, view.peer_address, fact.url, agent):
                 self.unasked[whole] += 1
                 return None
@@ -103,10 +106,8 @@ class Reporter:
         observation.event.action = fact.action
         if observation.lenswatch is not None:
             observation.lenswatch.tls, observation.lenswatch.announced = fact.offer, fact.announced
-            if dataset in CONTACT_DATASETS:
-                observation.lenswatch.encrypted_dns = recognise_encrypted_dns(
-                    fact, view.values[5][1 - view.values[0]], view.server
-                )
+        if hidden is not None:
+            observation.event.dataset, observation.event.action = DATASET_PREFIX + ENCRYPTED_DNS, hidden
         return observation
 
     def broken(

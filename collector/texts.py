@@ -14,7 +14,6 @@ import msgspec
 MAX_TEXT_CHARACTERS = 256
 MAX_LIST_ITEMS = 64
 
-_UNPRINTABLE = re.compile(r"[^\x20-\x7e\xa0-\U0010ffff]")
 _ENTITY = re.compile(r"&(?:#([0-9]{1,7})|#[xX]([0-9a-fA-F]{1,6})|(amp|lt|gt|quot|apos));")
 _NAMED = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
 
@@ -30,18 +29,18 @@ def read_text(data: bytes) -> str | None:
 
 
 def clean(text: str | None) -> str | None:
-    """Without blanks at its ends, at most MAX_TEXT_CHARACTERS, control characters as \\xNN; None when empty."""
+    """Without blanks at its ends, at most MAX_TEXT_CHARACTERS, what cannot be printed as \\xNN; None when empty."""
     text = (text or "").strip()[:MAX_TEXT_CHARACTERS]
     if not text:
         return None
     if text.isascii() and text.isprintable():
         return text
-    # A lone surrogate can come out of JSON, and can be put into none.
-    return _UNPRINTABLE.sub(_escape, text.encode("utf-8", "backslashreplace").decode())
+    return "".join([each if each.isprintable() else _escape(ord(each)) for each in text])
 
 
-def _escape(match: re.Match[str]) -> str:
-    return f"\\x{ord(match[0]):02x}"
+def _escape(number: int) -> str:
+    """As Python writes it; what turns the direction of writing, and lone surrogates, which no JSON can hold, too."""
+    return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
 
 
 @functools.cache

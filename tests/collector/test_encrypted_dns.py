@@ -1,5 +1,7 @@
 """Look-ups that nobody between can read are recognised by port, protocol, name, address, media type or path."""
 
+import ipaddress
+
 import pytest
 
 from collector.dissectors.dissector import Fact
@@ -39,4 +41,4 @@ def hello(name: str | None = None, *alpn: str, dataset: str = "tls") -> Fact:
     ],
 )  # fmt: skip
 def test_it_is_told_by_what_says_so(fact: Fact, port: int, address: str, word: str | None) -> None:
-    assert recognise_encrypted_dns(fact, port, address) == word
+    assert recognise_encrypted_dns(fact, port, ipaddress.ip_address(address).packed) == word

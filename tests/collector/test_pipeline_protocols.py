@@ -57,8 +57,8 @@ def test_a_flow_of_a_protocol_that_two_dissectors_read_is_called_by_its_own_name
 def test_a_device_that_hides_its_look_ups_is_told(watch: Watch) -> None:
     talk = Talk((CAMERA, 40_000, SERVER, 853))
     talk.send(0, HELLO)
-    [hello] = of(watch(talk.packets), "tls")
-    assert hello.lenswatch is not None and hello.lenswatch.encrypted_dns == "dot"
+    [hello] = of(watch(talk.packets), "encrypted_dns")
+    assert (hello.event.action, hello.network.protocol, hello.destination.domain) == ("dot", "tls", "camera.example")
 
 
 def test_who_asks_for_the_time_is_told_with_the_name_that_it_looked_up(watch: Watch) -> None:

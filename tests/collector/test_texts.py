@@ -24,7 +24,7 @@ def test_text_ends_at_a_nul_and_is_utf_8_or_latin_1() -> None:
 
 def test_text_is_cut_and_control_characters_are_escaped() -> None:
     assert clean("a" * 1_000) == "a" * MAX_TEXT_CHARACTERS
-    assert clean("a\x1b[0m\x9b\u202e") == "a\\x1b[0m\\x9b\u202e"
+    assert clean("a\x1b[0m\x9b\u202e\U000e0041") == "a\\x1b[0m\\x9b\\u202e\\U000e0041"
     assert clean("\ud800") == "\\ud800" and clean(None) is None
 
 
