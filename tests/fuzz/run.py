@@ -28,7 +28,7 @@ from tests.fuzz.ports import PORTS  # noqa: E402
 
 TARGET = Path(__file__).with_name("target.py")
 OUT = ROOT / "out" / "fuzz"
-MAX_INPUT_BYTES = 4_096
+MAX_INPUT_BYTES = 2_048
 MAX_INPUT_SECONDS = 5
 MAX_MEMORY_MIB = 1_024
 DONE = re.compile(r"stat::number_of_executed_units:\s+(\d+)")
