@@ -47,4 +47,5 @@ def read_datagram(payload: bytes, direction: int) -> list[Fact]:
     ]
 
 
-DISSECTOR = Dissector(name="ntp", recognises=recognises, read_datagram=read_datagram)
+_STARTS = bytes(first for first in range(256) if 1 <= first >> 3 & 7 <= 4 and first & 7)
+DISSECTOR = Dissector(name="ntp", recognises=recognises, read_datagram=read_datagram, starts=_STARTS)

@@ -10,6 +10,8 @@ the Retry's connection id (RFC 9001 5.2), which is its own destination then, so 
 cannot be opened is let go, as an endpoint does (RFC 9001 5.5); only what was opened can break the protocol.
 """
 
+from collections.abc import Iterator
+
 from collector.cursor import Cursor
 from collector.dissectors.dissector import FROM_SERVER, Dissector, Fact
 from collector.dissectors.tls import MAX_HELLO_BYTES, read_fact
@@ -167,20 +169,26 @@ class QuicConversation:
     def read(self, direction: int, payload: bytes) -> list[Fact]:
         """A fact for each ClientHello that the datagram completes. Malformed when an opened packet breaks the rules."""
         facts: list[Fact] = []
-        cursor = Cursor(payload)
+        try:
+            for opened in self._packets(Cursor(payload), direction):
+                self._read_frames(opened)
+                while (message := self._stream.next_message()) is not None:
+                    if message[0] == 1:
+                        facts.append(read_fact(message[1], direction == FROM_SERVER, "quic", "q"))
+        finally:
+            self._count(direction, bool(facts))
+        return facts
+
+    def _packets(self, cursor: Cursor, direction: int) -> Iterator[bytes]:
+        """What the client's Initial packets of a datagram hold; a packet that is cut off ends it."""
         for _ in range(MAX_PACKETS):
             try:
                 packet = self._pull_packet(cursor, direction)
             except Truncated:
-                break
+                return
             if packet is None:
-                break
-            self._read_frames(packet)
-            while (message := self._stream.next_message()) is not None:
-                if message[0] == 1:
-                    facts.append(read_fact(message[1], direction == FROM_SERVER, "quic", "q"))
-        self._count(direction, bool(facts))
-        return facts
+                return
+            yield packet
 
     def _count(self, direction: int, said: bool) -> None:
         left = self._left

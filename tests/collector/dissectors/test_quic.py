@@ -151,6 +151,14 @@ def test_video_in_a_flow_that_began_as_quic_is_let_go() -> None:
     assert conversation.wants == [True, False]
 
 
+def test_a_client_that_breaks_the_rules_again_and_again_is_let_go() -> None:
+    conversation = QuicConversation()
+    for number_ in range(MAX_DATAGRAMS):
+        with pytest.raises(Malformed):
+            conversation.read(FROM_CLIENT, initial(b"\x08" + bytes(40), packet_number=number_))
+    assert conversation.wants[FROM_CLIENT] is False
+
+
 def test_only_a_long_header_of_a_known_version_is_recognised() -> None:
     packet = initial(crypto(0, QUIC_HELLO))
     assert recognises(packet, 4_433, FROM_CLIENT)
