@@ -72,8 +72,9 @@ bench: $(VENV)/.ready-dev tshark ndpi  ## Packets per second beside other tools,
 soak: $(VENV)/.ready-dev  ## Memory over a long run
 	$(BIN)/python bench/run.py --memory
 
-fuzz: $(VENV)/.ready-dev  ## The property tests, long and with new examples each time
+fuzz: $(VENV)/.ready-dev  ## The property tests, long and with new examples; then each dissector, guided by coverage (FUZZ_SECONDS)
 	$(BIN)/python -m pytest -m hypothesis --hypothesis-profile=deep $(PYTEST_OPTIONS)
+	$(BIN)/python tests/fuzz/run.py --seconds $${FUZZ_SECONDS:-600}
 
 lock: $(VENV)/.ready-dev  ## Write both lock files from pyproject.toml (newer versions: make lock LOCK_OPTIONS=--upgrade)
 	$(PIP_COMPILE) --build-deps-for editable $(LOCK_OPTIONS) --output-file requirements.lock pyproject.toml

@@ -17,11 +17,13 @@ class Fields(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
 
 
 class Event(Fields):
-    """`event.*`: `kind` is "event"; `dataset` is "lenswatch.<protocol>"; `id` is the same for the same packet bytes."""
+    """`event.*`: `kind` is "event"; `dataset` is "lenswatch.<protocol>"; `id` is the same for the same packet bytes.
+    `action` is what a message does, in its protocol's own word (DISCOVER, ProbeMatches, notify)."""
 
     kind: str
     dataset: str
     id: str
+    action: str | None = None
 
 
 class Interface(Fields):
@@ -212,6 +214,33 @@ class TlsOffer(Fields):
     ech: bool | None = None
 
 
+class Announced(Fields):
+    """`lenswatch.announced.*`: what the sender of a message says of itself, or of the one it asks for; nothing of it is
+    proven.
+
+    `type` is the kind of device; `name` its host or display name; `software` a Server field, a SOFTWARE attribute or a
+    vendor class; `realm` the realm of an authentication; `identifier` a UUID or a cloud's own id; `location` where its
+    description or service is; `services` types of service or device; `scopes` ONVIF scopes; `parameters` the options
+    that a DHCP client asks for, in its order ("1,3,6").
+    """
+
+    type: str | None = None
+    name: str | None = None
+    manufacturer: str | None = None
+    model: str | None = None
+    serial_number: str | None = None
+    firmware: str | None = None
+    mac: str | None = None
+    ip: str | None = None
+    software: str | None = None
+    realm: str | None = None
+    identifier: str | None = None
+    location: str | None = None
+    services: list[str] | None = None
+    scopes: list[str] | None = None
+    parameters: str | None = None
+
+
 class Broken(Fields):
     """`lenswatch.broken.*`: bytes that broke the protocol they had claimed to be."""
 
@@ -228,11 +257,12 @@ class FlowState(Fields):
 
 class Lenswatch(Fields):
     """`lenswatch.*` of an observation. `domain_source` says where `destination.domain` is from:
-    tls_sni, http_host, dns_question or dns_answer (the answer that led this client to this address)."""
+    tls_sni, http_host, rtsp_url, dns_question or dns_answer (the answer that led this client to this address)."""
 
     device: DeviceIdentity | None = None
     domain_source: str | None = None
     tls: TlsOffer | None = None
+    announced: Announced | None = None
     broken: Broken | None = None
     flow: FlowState | None = None
     site: str | None = None

@@ -16,7 +16,14 @@ from collector.ledger import Ledger
 from collector.naming import NameMemory
 from collector.observation import Broken, Observation
 from collector.packets import SYN, TCP, Block, Ints, PacketBatch
-from collector.reading import SEQUENCE_SPACE, DatagramReader, StreamReader, load_dissectors
+from collector.reading import (
+    SEQUENCE_SPACE,
+    DatagramReader,
+    StreamReader,
+    datagram_candidates,
+    load_dissectors,
+    stream_candidates,
+)
 from collector.reporting import Concerns, Place, Reporter
 from collector.settings import CollectorSettings
 from collector.views import FlowValues, FlowView, OwnNetworks
@@ -43,9 +50,8 @@ class Pipeline:
         self.names = NameMemory(settings.max_names)
         self.inventory = Inventory(settings.site, fingerprints, settings.max_devices)
         dissectors = load_dissectors()
-        self._streams = tuple(each for each in dissectors if each.begin is not None)
-        self._datagrams = tuple(each for each in dissectors if each.read_datagram is not None)
-        self._numbers = {each.name: number for number, each in enumerate(dissectors, 1)}
+        self._streams, self._datagrams = stream_candidates(dissectors), datagram_candidates(dissectors)
+        self._numbers = {name: number for number, name in enumerate(dict.fromkeys(each.name for each in dissectors), 1)}
         self._own = OwnNetworks(settings.networks)
         self._viewed: tuple[int, FlowView] | None = None
         self._last_ns = 0

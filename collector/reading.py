@@ -4,7 +4,7 @@ import importlib
 from collections.abc import Sequence
 
 from collector.dissectors import DISSECTORS
-from collector.dissectors.dissector import FROM_CLIENT, FROM_SERVER, Dissection, Dissector, Fact
+from collector.dissectors.dissector import FROM_CLIENT, FROM_SERVER, Conversation, Dissection, Dissector, Fact
 from collector.errors import Malformed
 from collector.reassembly import Reassembly
 
@@ -23,6 +23,26 @@ def load_dissectors(names: tuple[str, ...] = DISSECTORS) -> tuple[Dissector, ...
     return tuple(loaded)
 
 
+Candidates = tuple[tuple[Dissector, ...], ...]
+"""By the first byte of a flow, who may recognise it, in the order of the list."""
+
+
+def stream_candidates(dissectors: tuple[Dissector, ...]) -> Candidates:
+    """Those that read TCP, by first byte, so that a new flow asks few of many."""
+    return _by_first_byte(tuple(each for each in dissectors if each.begin is not None))
+
+
+def datagram_candidates(dissectors: tuple[Dissector, ...]) -> Candidates:
+    """Those that read UDP, by first byte."""
+    return _by_first_byte(tuple(each for each in dissectors if each.read_datagram or each.converse))
+
+
+def _by_first_byte(dissectors: tuple[Dissector, ...]) -> Candidates:
+    return tuple(
+        tuple(each for each in dissectors if each.starts is None or first in each.starts) for first in range(256)
+    )
+
+
 class StreamReader:
     """One TCP flow. `protocol` is the dissector's name once it is known.
 
@@ -32,18 +52,18 @@ class StreamReader:
     """
 
     __slots__ = (
-        "_dissection", "_dissectors", "_heads", "_next", "_open", "_port", "_streams", "began", "broken", "gaps",
+        "_candidates", "_dissection", "_heads", "_next", "_open", "_port", "_streams", "began", "broken", "gaps",
         "name", "noted", "protocol", "turned",
     )  # fmt: skip
 
-    def __init__(self, dissectors: tuple[Dissector, ...], port: int, began: int) -> None:
+    def __init__(self, candidates: Candidates, port: int, began: int) -> None:
         self.began = began
         self.turned = self.noted = False
         self.broken: str | None = None
         self.name: tuple[str, str] | None = None
         self.protocol: str | None = None
         self.gaps = 0
-        self._dissectors = dissectors
+        self._candidates = candidates
         self._port = port
         self._dissection: Dissection | None = None
         self._open = [True, True]
@@ -156,7 +176,7 @@ class StreamReader:
         heads = self._heads
         head = data if heads is None else heads[direction] + data
         undecided = False
-        for dissector in self._dissectors:
+        for dissector in self._candidates[head[0]] if head else ():
             answer = dissector.recognises(head, self._port, direction)
             if answer and dissector.begin is not None:
                 self.protocol = dissector.name
@@ -180,18 +200,20 @@ class DatagramReader:
     """One UDP flow: which dissector reads its datagrams, and how many were nobody's. See StreamReader for the rest."""
 
     __slots__ = (
-        "_broke", "_dissectors", "_port", "began", "broken", "dissector", "misses", "name", "noted", "turned", "view",
+        "_broke", "_candidates", "_conversation", "_port", "began", "broken", "dissector", "misses", "name", "noted",
+        "turned",
     )  # fmt: skip
 
-    def __init__(self, dissectors: tuple[Dissector, ...], port: int, began: int) -> None:
+    def __init__(self, candidates: Candidates, port: int, began: int) -> None:
         self.began = began
         self.turned = self.noted = False
         self.broken: str | None = None
         self.name: tuple[str, str] | None = None
         self.dissector: Dissector | None = None
+        self._conversation: Conversation | None = None
         self.misses = 0
         self._broke = False
-        self._dissectors = dissectors
+        self._candidates = candidates
         self._port = port
 
     @property
@@ -202,6 +224,8 @@ class DatagramReader:
     @property
     def wants(self) -> Sequence[bool]:
         """By direction, whether more datagrams are of use."""
+        if self._conversation is not None:
+            return self._conversation.wants
         return BOTH if self.dissector is not None or self.misses < MAX_UNDECIDED_DATAGRAMS else NEITHER
 
     def read(self, direction: int, payload: bytes) -> list[Fact]:
@@ -209,15 +233,19 @@ class DatagramReader:
         self.broken = None
         dissector = self.dissector
         if dissector is None:
-            for dissector in self._dissectors:
+            for dissector in self._candidates[payload[0]]:
                 if dissector.recognises(payload, self._port, direction):
                     self.dissector = dissector
+                    if dissector.converse is not None:
+                        self._conversation = dissector.converse()
                     break
             else:
                 self.misses += 1
                 return []
-        assert dissector.read_datagram is not None
         try:
+            if self._conversation is not None:
+                return self._conversation.read(direction, payload)
+            assert dissector.read_datagram is not None
             return dissector.read_datagram(payload, direction)
         except Malformed as error:
             if not self._broke:

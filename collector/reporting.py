@@ -9,7 +9,9 @@ from collections.abc import Callable
 import numpy as np
 
 from collector.dissectors.dissector import Fact
+from collector.encrypted_dns import recognise_encrypted_dns
 from collector.flows import Column, Ended
+from collector.identify.banners import SELF_DATASETS
 from collector.identify.evidence import BROWSER
 from collector.identify.inventory import Inventory
 from collector.naming import NameMemory
@@ -35,7 +37,12 @@ Place = tuple[int | str, int]
 Concerns = Callable[[str, str | None, str, Callable[[], str], Url | None, str | None], bool]
 """Dataset, name called or asked for, direction, the other side's address, URL, user agent → is it worth observing?"""
 MAX_RESOLVERS = 10_000
-CONTACT_DATASETS = ("tls", "http")
+CONTACT_DATASETS = frozenset(
+    ("tls", "quic", "http", "rtsp", "ntp", "stun", "dahua_p2p", "ezviz", "dvrip", "dhip", "reolink")
+)
+"""Those in which a device calls somebody, by a name that it says or that it looked up before."""
+ENCRYPTED_DNS = "encrypted_dns"
+"""The dataset of what opens a connection for look-ups that nobody between can read; its action is dot, doh or doq."""
 
 
 class Reporter:
@@ -80,10 +87,13 @@ class Reporter:
                 addresses = [packed(address) for address in fact.dns.resolved_ip]
                 self._names.learn(view.ends[0], addresses, name, at_ns, "dns_answer")
             self._weigh_question(view, name)
+        if fact.announced is not None:
+            self._weigh_words(view, fact)
+        hidden = recognise_encrypted_dns(fact, view.values[5][1 - view.values[0]], view.ends[1])
         if self._concerns is not None:
             agent = fact.user_agent.original if fact.user_agent is not None else None
             called = name if dataset == "dns" else reader.name[0] if reader.name is not None else None
-            whole = DATASET_PREFIX + dataset
+            whole = DATASET_PREFIX + (dataset if hidden is None else ENCRYPTED_DNS)
             if not self._concerns(whole, called, view.direction, view.peer_address, fact.url, agent):
                 self.unasked[whole] += 1
                 return None
@@ -92,8 +102,11 @@ class Reporter:
         observation = self._make(view, dataset, at_ns, place, reader.name)
         observation.dns, observation.tls, observation.url = fact.dns, fact.tls, fact.url
         observation.http, observation.user_agent = fact.http, fact.user_agent
-        if fact.offer is not None and observation.lenswatch is not None:
-            observation.lenswatch.tls = fact.offer
+        observation.event.action = fact.action
+        if observation.lenswatch is not None:
+            observation.lenswatch.tls, observation.lenswatch.announced = fact.offer, fact.announced
+        if hidden is not None:
+            observation.event.dataset, observation.event.action = DATASET_PREFIX + ENCRYPTED_DNS, hidden
         return observation
 
     def broken(
@@ -112,6 +125,19 @@ class Reporter:
             self._inventory.note_call(view.device, name[0])
         if fact is not None and fact.user_agent is not None and BROWSER.match(fact.user_agent.original):
             self._inventory.note_user_agent(view.device, fact.user_agent.original)
+
+    def _weigh_words(self, view: FlowView, fact: Fact) -> None:
+        """What a device of ours says of itself: who made it, and what it is."""
+        if fact.backward:
+            sender = view.server_device()
+        else:
+            sender = view.device if view.direction in ("outbound", "internal") or fact.dataset == "dhcp" else None
+        if sender is None or fact.announced is None:
+            return
+        for text, weight, maker in self._inventory.banners.evidence(fact):
+            sender.add(text, weight, maker)
+        if fact.dataset in SELF_DATASETS:
+            sender.tell(fact.announced)
 
     def _weigh_question(self, view: FlowView, name: str) -> None:
         """Who asks for a maker's device names is likely such a device, unless it asks for others: a resolver."""

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
-from collector.observation import Dns, Http, Tls, TlsOffer, Url, UserAgent
+from collector.observation import Announced, Dns, Http, Tls, TlsOffer, Url, UserAgent
 
 FROM_CLIENT = 0
 FROM_SERVER = 1
@@ -15,8 +15,9 @@ class Fact:
     """What a dissector read: the dataset ("dns") and the ECS field sets that say it.
 
     `name` is the name that the peer was called by (SNI, Host, question), `named_by` where it stood
-    (tls_sni, http_host, dns_question). `backward` is true when the flow's server sent it. `finish` fills in what is
-    dear to compute (fingerprints), and is called only for a fact that becomes an observation.
+    (tls_sni, http_host, dns_question). `backward` is true when the flow's server sent it. `action` is what the message
+    does, in the protocol's own word; `announced` what its sender says of itself. `finish` fills in what is dear to
+    compute (fingerprints), and is called only for a fact that becomes an observation.
     """
 
     dataset: str
@@ -29,6 +30,8 @@ class Fact:
     url: Url | None = None
     http: Http | None = None
     user_agent: UserAgent | None = None
+    action: str | None = None
+    announced: Announced | None = None
     finish: Callable[[], None] | None = dataclasses.field(default=None, compare=False)
 
 
@@ -48,16 +51,31 @@ class Dissection(Protocol):
         ...
 
 
+class Conversation(Protocol):
+    """One UDP flow being read, where what one datagram says depends on those before it, or where only the first few
+    say anything. `wants` is as a Dissection's.
+    """
+
+    wants: list[bool]
+
+    def read(self, direction: int, payload: bytes) -> list[Fact]:
+        """What the next datagram of one direction completes; nothing when it says nothing. Raises Malformed."""
+        ...
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Dissector:
-    """One protocol over TCP (`begin`) or UDP (`read_datagram`), or both.
+    """One protocol over TCP (`begin`) or UDP (`read_datagram`, or `converse` where datagrams depend on each other).
 
-    `recognises(first bytes, server port, direction)` answers True, False, or None for "ask again with more".
-    `begin()` starts a stream. `read_datagram(payload, direction)` reads a datagram whole and raises
-    Malformed when it breaks the protocol.
+    `recognises(first bytes, server port, direction)` answers True, False, or None for "ask again with more"; it is
+    asked only for bytes that begin with one of `starts`, which are all that can begin this protocol (None: any byte).
+    `begin()` starts a stream, `converse()` a flow of datagrams. `read_datagram(payload, direction)` reads a datagram
+    whole and raises Malformed when it breaks the protocol.
     """
 
     name: str
     recognises: Callable[[bytes, int, int], bool | None]
     begin: Callable[[], Dissection] | None = None
     read_datagram: Callable[[bytes, int], list[Fact]] | None = None
+    converse: Callable[[], Conversation] | None = None
+    starts: bytes | None = None

@@ -1,8 +1,8 @@
-"""DNS over UDP and TCP, multicast DNS and LLMNR: one message, one fact for each question.
+"""DNS over UDP and TCP, and LLMNR: one message, one fact for each question.
 
-RFC 1035 4 (messages, compression, TCP length prefix), 3596 (AAAA), 2782 (SRV), 3597 (types without a name), 6762
-(mDNS: the class' top bit is a flag), 6891 (EDNS: lives in the additional section, which is not read), 9460 (SVCB and
-HTTPS), 4795 (LLMNR). Registry of types and response codes: IANA, "Domain Name System (DNS) Parameters".
+RFC 1035 4 (messages, compression, TCP length prefix), 3596 (AAAA), 2782 (SRV), 3597 (types without a name), 6891
+(EDNS: lives in the additional section, which is not read), 9460 (SVCB and HTTPS), 4795 (LLMNR). Registry of types and
+response codes: IANA, "Domain Name System (DNS) Parameters".
 
 A message whose header and first question can be read is a fact, even when it ends early (a short capture length, a
 sender's mistake): with the answers before the break. Only then is it Malformed.
@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from struct import Struct
 
-from collector.dissectors.dissector import FROM_SERVER, Dissector, Fact
+from collector.dissectors.dissector import Dissector, Fact
 from collector.errors import Malformed, Truncated
 from collector.observation import Dns, DnsAnswer, DnsQuestion
 
@@ -116,15 +116,18 @@ def _join(labels: list[bytes]) -> str:
     return ".".join([escape(label).replace(".", "\\.") for label in labels])
 
 
-def read_message(data: bytes, dataset: str = "dns") -> list[Fact]:
+def read_message(data: bytes, dataset: str = "dns", whole: bool = False) -> list[Fact]:
     """A DNS message without a length prefix → a fact for each question, the first of them with the answers.
 
-    Truncated or Malformed when the header or the first question cannot be read.
+    An answer's with the records of its other sections too when the `whole` message is asked for. Truncated or
+    Malformed when the header or the first question cannot be read.
     """
     if len(data) < HEADER_BYTES:
         raise Truncated(f"a DNS header has {HEADER_BYTES} bytes, here are {len(data)}")
-    identifier, flags, question_count, answer_count, _, _ = _HEADER.unpack_from(data)
+    identifier, flags, question_count, answer_count, authority_count, additional_count = _HEADER.unpack_from(data)
     response = flags & 0x8000 != 0
+    if whole and response:
+        answer_count += authority_count + additional_count
     known: dict[int, str] = {}
     questions, position = _read_questions(data, question_count, known)
     answers: list[DnsAnswer] = []
@@ -310,7 +313,7 @@ def _read_parameter(key: int, value: bytes, addresses: list[str]) -> str:
     return ",".join(hints)
 
 
-def _plausible(data: bytes, start: int = 0) -> bool:
+def is_plausible(data: bytes, start: int = 0) -> bool:
     """Whether a DNS header may begin at `start`, as far as it is there: opcode, reserved bit, questions."""
     head = data[start : start + HEADER_BYTES]
     size = len(head)
@@ -350,14 +353,14 @@ def recognises_datagram(first: bytes, port: int, direction: int) -> bool:
 
     The ports of multicast DNS and LLMNR are theirs: what is asked there is asked of the neighbours, not of a server.
     """
-    if not _plausible(first) or len(first) < HEADER_BYTES or port in (MDNS_PORT, LLMNR_PORT):
+    if not is_plausible(first) or len(first) < HEADER_BYTES or port in (MDNS_PORT, LLMNR_PORT):
         return False
     return port == PORT or _whole(first, 0, len(first))
 
 
 def recognises_stream(first: bytes, port: int, direction: int) -> bool | None:
     """As `recognises_datagram`, behind the length prefix of RFC 1035 4.2.2; None while the bytes are too few to say."""
-    if not _plausible(first, 2):
+    if not is_plausible(first, 2):
         return False
     if len(first) < 2:
         return None
@@ -371,27 +374,14 @@ def recognises_stream(first: bytes, port: int, direction: int) -> bool | None:
     return _whole(first, 2, 2 + size) if len(first) >= 2 + size else None
 
 
-def recognises_mdns(first: bytes, port: int, direction: int) -> bool:
-    """Port 5353 and a sane header; the operation code must be zero (RFC 6762 18.3)."""
-    return port == MDNS_PORT and len(first) >= HEADER_BYTES and not first[2] & 0x78 and _plausible(first)
-
-
 def recognises_llmnr(first: bytes, port: int, direction: int) -> bool:
     """Port 5355 and a sane header; the operation code must be zero (RFC 4795 2.1.1)."""
-    return port == LLMNR_PORT and len(first) >= HEADER_BYTES and not first[2] & 0x78 and _plausible(first)
+    return port == LLMNR_PORT and len(first) >= HEADER_BYTES and not first[2] & 0x78 and is_plausible(first)
 
 
 def read_datagram(payload: bytes, direction: int) -> list[Fact]:
     """A DNS message over UDP; `backward` is true for answers, whichever side the flow took for its server."""
     return read_message(payload)
-
-
-def read_mdns(payload: bytes, direction: int) -> list[Fact]:
-    """A multicast DNS message. Who announces itself began the flow, so that `backward` is the direction."""
-    facts = read_message(payload, "mdns")
-    for fact in facts:
-        fact.backward = direction == FROM_SERVER
-    return facts
 
 
 def read_llmnr(payload: bytes, direction: int) -> list[Fact]:
@@ -426,5 +416,4 @@ class DnsDissection:
 
 DISSECTOR = Dissector(name="dns", recognises=recognises_datagram, read_datagram=read_datagram)
 OVER_TCP = Dissector(name="dns", recognises=recognises_stream, begin=DnsDissection)
-MDNS = Dissector(name="mdns", recognises=recognises_mdns, read_datagram=read_mdns)
 LLMNR = Dissector(name="llmnr", recognises=recognises_llmnr, read_datagram=read_llmnr)

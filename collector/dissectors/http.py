@@ -1,11 +1,13 @@
 """HTTP/1.x over TCP on any port: each request and each response, its body skipped and never held.
 
 RFC 9110 (methods 9, fields 5, CONNECT 9.3.6, Upgrade 7.8), 9112 (request line 3, target 3.2, status line 4, fields 5,
-body length 6, chunked coding 7.1), 4918 (WebDAV), UPnP Device Architecture 2.0 (NOTIFY, SUBSCRIBE, M-SEARCH).
+body length 6, chunked coding 7.1), 7235 4.1 (WWW-Authenticate), 4918 (WebDAV), UPnP Device Architecture 2.0 (NOTIFY,
+SUBSCRIBE, M-SEARCH; device description 2.3).
 
-Which side asks is told by the bytes, not by the port. Of the head, only the fields that an observation has are read. A
-field's text is as sent: bytes that are not printable ASCII are \\xNN. After CONNECT, a switch of protocols, or a body
-that runs to the end of the connection, the bytes are another protocol's and are not wanted.
+Which side asks is told by the bytes, not by the port. Of the head, only the fields that an observation has are read.
+A field's text is as sent: bytes that are not printable ASCII are \\xNN. A short XML body of a response is kept until
+it is whole: it may be a device's description of itself. After CONNECT, a switch of protocols, or a body that runs to
+the end of the connection, the bytes are another protocol's and are not wanted.
 """
 
 import re
@@ -13,7 +15,8 @@ from collections.abc import Iterator
 
 from collector.dissectors.dissector import FROM_SERVER, Dissector, Fact
 from collector.errors import Malformed
-from collector.observation import Http, HttpBody, HttpRequest, HttpResponse, Url, UserAgent
+from collector.observation import Announced, Http, HttpBody, HttpRequest, HttpResponse, Url, UserAgent
+from collector.texts import clean, read_element
 
 MAX_HEAD_BYTES = 65_536
 MAX_HEADERS = 200
@@ -23,6 +26,8 @@ MAX_LINE_BYTES = 8_192
 MAX_LENGTH_DIGITS = 18
 MAX_OUTSTANDING = 64
 """Requests that wait for their response; when there are more, the responses are not read any more."""
+MAX_DESCRIPTION_BYTES = 16_384
+"""Of an XML body that is looked at; device descriptions have two to eight thousand."""
 MAX_UNDECIDED_BYTES = 256
 """A request line that is longer than this is recognised by its method alone."""
 
@@ -33,7 +38,10 @@ METHODS = (
 )  # fmt: skip
 """Methods that are recognised before the request line has ended; others when the line ends in HTTP/1.x."""
 
-_HEAD, _CHUNK_SIZE, _CHUNK_END, _TRAILER = range(4)
+_HEAD, _CHUNK_SIZE, _CHUNK_END, _TRAILER, _DESCRIPTION = range(5)
+_XML = frozenset(("text/xml", "application/xml"))
+_DESCRIBES = re.compile(rb"urn:schemas-upnp-org:device-1-0|<(?:\w+:)?DeviceInfo[ >]")
+_REALM = re.compile(r"""\brealm[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))""", re.IGNORECASE)
 _CAPITALS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _KNOWN = re.compile(f"(?:{'|'.join(METHODS)}) (?:/|[Hh][Tt][Tt][Pp]s?://|[^ /]+:[0-9])".encode("ascii"))
 _METHOD_START = re.compile(rb"[A-Z][A-Z0-9_\-]{0,31}(?: |\Z)")
@@ -197,10 +205,43 @@ class Side:
             self.held = bytearray(data[position:])
 
 
+def read_realm(challenge: str | None) -> str | None:
+    """The realm of a WWW-Authenticate field (RFC 7235 2.2)."""
+    found = _REALM.search(challenge) if challenge else None
+    return clean(escape(found[1] if found[1] is not None else found[2])) if found is not None else None
+
+
+def read_server(head: str, lower: str) -> Announced | None:
+    """What a response's head says of who sent it: Server, and the realm of the first challenge; None for neither."""
+    software = read_field(head, lower, "\nserver:")
+    realm = read_realm(read_field(head, lower, "\nwww-authenticate:"))
+    software = clean(escape(software)) if software else None
+    return Announced(software=software, realm=realm) if software or realm else None
+
+
+def read_description(body: bytes) -> Announced | None:
+    """A UPnP device description, or a camera's DeviceInfo of the same purpose; None when the body is neither."""
+    if not _DESCRIBES.search(body):
+        return None
+    text = body.decode("utf-8", "replace")
+    kind, address = read_element(text, "deviceType"), read_element(text, "macAddress")
+    said = Announced(
+        type=kind,
+        name=read_element(text, "friendlyName") or read_element(text, "deviceName"),
+        manufacturer=read_element(text, "manufacturer"),
+        model=read_element(text, "modelName") or read_element(text, "model"),
+        serial_number=read_element(text, "serialNumber"),
+        firmware=read_element(text, "firmwareVersion") or read_element(text, "modelNumber"),
+        mac=address.lower().replace("-", ":") if address else None,
+        identifier=read_element(text, "UDN"),
+    )
+    return said if said != Announced() else None
+
+
 class HttpDissection:
     """One connection: requests and responses in turn, kept alive and pipelined."""
 
-    __slots__ = ("_may_switch", "_methods", "_problem", "_sides", "skip", "wants")
+    __slots__ = ("_description_bytes", "_may_switch", "_methods", "_problem", "_sides", "skip", "wants")
 
     def __init__(self) -> None:
         self.wants = [True, True]
@@ -209,6 +250,7 @@ class HttpDissection:
         self._sides = (Side(), Side())
         self._methods: list[str] = []
         self._may_switch = False
+        self._description_bytes = 0
 
     def feed(self, direction: int, data: bytes) -> Iterator[Fact]:
         """The next bytes of one direction; yields a fact for each head that they complete."""
@@ -227,6 +269,15 @@ class HttpDissection:
             if side.state == _HEAD and buffer[position] in b"\r\n":
                 position += 1
                 side.searched = 0
+                continue
+            if side.state == _DESCRIPTION:
+                end = position + self._description_bytes
+                if end > size:
+                    break
+                side.state = _HEAD
+                if (said := read_description(bytes(buffer[position:end]))) is not None:
+                    yield Fact("ssdp", backward=direction == FROM_SERVER, action="description", announced=said)
+                position = end
                 continue
             end = side.find_end(buffer, position)
             if not end:
@@ -315,12 +366,16 @@ class HttpDissection:
             raise Malformed("an HTTP status line without a version or a code of three digits")
         status = int(code)
         length = read_length(head, lower)
-        self._expect_response_body(direction, status, _is_chunked(head, lower), length)
         kind = read_field(head, lower, "\ncontent-type:")
         mime_type = escape(kind.partition(";")[0].rstrip(" \t").lower()) if kind else None
+        self._expect_response_body(direction, status, _is_chunked(head, lower), length)
+        if mime_type in _XML and 0 < self.skip[direction] <= MAX_DESCRIPTION_BYTES:
+            self._description_bytes, self.skip[direction] = self.skip[direction], 0
+            self._sides[direction].state = _DESCRIPTION
         return Fact(
             "http",
             backward=direction == FROM_SERVER,
+            announced=read_server(head, lower),
             http=Http(
                 response=HttpResponse(
                     status_code=status,
@@ -377,4 +432,4 @@ class HttpDissection:
                 raise Malformed(f"an HTTP body has more than {MAX_HEADERS} trailers")
 
 
-DISSECTOR = Dissector(name="http", recognises=recognises, begin=HttpDissection)
+DISSECTOR = Dissector(name="http", recognises=recognises, begin=HttpDissection, starts=b"\r\n" + _CAPITALS)

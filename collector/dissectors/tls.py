@@ -212,8 +212,8 @@ def _is_grease(protocol: bytes) -> bool:
     return len(protocol) == 2 and protocol[0] << 8 | protocol[1] in GREASE
 
 
-def read_fact(body: bytes, backward: bool = False) -> Fact:
-    """A ClientHello's body → what it says. Truncated, Malformed."""
+def read_fact(body: bytes, backward: bool = False, dataset: str = "tls", transport: str = "t") -> Fact:
+    """A ClientHello's body → what it says; `transport` as `ja4` has it. Truncated, Malformed."""
     hello = read_client_hello(body)
     versions = [number for number in hello.versions if number not in GREASE] or [hello.version]
     highest = max([number for number in versions if number in VERSIONS], default=hello.version)
@@ -221,7 +221,7 @@ def read_fact(body: bytes, backward: bool = False) -> Fact:
     name = escape(hello.server_name) if hello.server_name else None
     client = TlsClient(server_name=name)
     return Fact(
-        "tls",
+        dataset,
         name,
         "tls_sni" if name else None,
         backward,
@@ -235,12 +235,12 @@ def read_fact(body: bytes, backward: bool = False) -> Fact:
             alpn=alpn or None,
             ech=True if not _ENCRYPTED_HELLO.isdisjoint(hello.extensions) else None,
         ),
-        finish=functools.partial(_fingerprint, client, hello),
+        finish=functools.partial(_fingerprint, client, hello, transport),
     )
 
 
-def _fingerprint(client: TlsClient, hello: ClientHello) -> None:
-    client.ja3, client.ja4 = ja3(hello), ja4(hello)
+def _fingerprint(client: TlsClient, hello: ClientHello, transport: str) -> None:
+    client.ja3, client.ja4 = ja3(hello), ja4(hello, transport)
 
 
 def recognises(first: bytes, port: int, direction: int) -> bool | None:
@@ -347,4 +347,4 @@ class TlsDissection:
             self.wants = [False, False]
 
 
-DISSECTOR = Dissector(name="tls", recognises=recognises, begin=TlsDissection)
+DISSECTOR = Dissector(name="tls", recognises=recognises, begin=TlsDissection, starts=b"\x16")

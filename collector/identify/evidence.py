@@ -9,6 +9,7 @@ import re
 
 PREFIX_WEIGHTS = {"high": 0.8, "medium": 0.45, "low": 0.05}
 CALL_WEIGHTS = {"high": 0.7, "medium": 0.4, "low": 0.1}
+BANNER_WEIGHTS = {"high": 0.7, "medium": 0.4, "low": 0.1}
 ASKED_SHARE = 0.8
 """Of a call's weight, when the name was only asked of DNS."""
 PORT_WEIGHT = 0.5

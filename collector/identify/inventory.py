@@ -6,8 +6,9 @@ discovery ports; evidence against by the user agent of a desktop browser.
 """
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Sequence
 
+from collector.identify.banners import Banners
 from collector.identify.evidence import (
     ASKED_SHARE,
     BROWSER,
@@ -19,7 +20,7 @@ from collector.identify.evidence import (
     combine,
 )
 from collector.identify.fingerprint import Fingerprint
-from collector.observation import Device, DeviceIdentity
+from collector.observation import Announced, Device, DeviceIdentity, Model
 
 MAX_DEVICES = 100_000
 MAX_ADDRESSES_OF_A_MAC = 8
@@ -32,13 +33,16 @@ PREFIX, CALLED, ASKED = "MAC prefix", "calls", "looks up"
 class KnownDevice:
     """A device: its ECS field sets and the evidence behind them, text → (weight, maker or None when it speaks against).
 
-    `resolver`: the device answers DNS.
+    `resolver`: the device answers DNS. `model`, `serial_number` and `firmware` are what it last said of itself.
     """
 
     device: Device
     identity: DeviceIdentity
     evidence: dict[str, tuple[float, str | None]]
     resolver: bool = False
+    model: str | None = None
+    serial_number: str | None = None
+    firmware: str | None = None
 
     @property
     def is_camera(self) -> bool:
@@ -51,6 +55,13 @@ class KnownDevice:
             return
         self.evidence[text] = (weight, maker)
         self._judge()
+
+    def tell(self, said: Announced) -> None:
+        """The device said what it is; what it does not say again still holds."""
+        told = (said.model or self.model, said.serial_number or self.serial_number, said.firmware or self.firmware)
+        if told != (self.model, self.serial_number, self.firmware):
+            self.model, self.serial_number, self.firmware = told
+            self._judge()
 
     def serve_names(self) -> None:
         """The device answers DNS: what it asks for, it asks for others."""
@@ -86,14 +97,20 @@ class KnownDevice:
             type=kind,
             confidence=round(camera if kind != "other" else other * (1.0 - likely), 3),
             evidence=list(self.evidence),
+            firmware=self.firmware,
         )
-        self.device = Device(id=self.device.id, manufacturer=maker if camera >= MIN_CONFIDENCE else None)
+        self.device = Device(
+            id=self.device.id,
+            manufacturer=maker if camera >= MIN_CONFIDENCE else None,
+            model=Model(name=self.model) if self.model else None,
+            serial_number=self.serial_number,
+        )
 
 
 class Inventory:
     """Every device of one site. `evicted` counts what the bound let go."""
 
-    def __init__(self, site: str, fingerprints: Iterable[Fingerprint], max_devices: int = MAX_DEVICES) -> None:
+    def __init__(self, site: str, fingerprints: Sequence[Fingerprint], max_devices: int = MAX_DEVICES) -> None:
         self.site, self.max_devices = site, max_devices
         self.evicted = 0
         self.devices: dict[str, KnownDevice] = {}
@@ -108,6 +125,7 @@ class Inventory:
             {name.rpartition(".")[0].rpartition(".")[2] + "." + name.rpartition(".")[2] for name in self._calls}
         )
         self.discovery_ports = frozenset(self._ports)
+        self.banners = Banners(fingerprints)
 
     def _learn(self, fingerprint: Fingerprint) -> None:
         for prefix in fingerprint.prefixes:

@@ -9,14 +9,15 @@ from collector.reading import (
     MAX_UNDECIDED_DATAGRAMS,
     DatagramReader,
     StreamReader,
+    datagram_candidates,
     load_dissectors,
+    stream_candidates,
 )
 from collector.reassembly import MAX_HELD_SEGMENTS
 from tests.collector.dissectors.messages import ANSWER, GET, HELLO, QUERY, RESPONSE, dns, over_tcp
 
 SYN_AT = 999
-STREAMS = tuple(each for each in load_dissectors() if each.begin is not None)
-DATAGRAMS = tuple(each for each in load_dissectors() if each.read_datagram is not None)
+STREAMS, DATAGRAMS = stream_candidates(load_dissectors()), datagram_candidates(load_dissectors())
 UPLOAD = b"POST /upload HTTP/1.1\r\nHost: cloud.example\r\nContent-Length: 1000\r\n\r\n"
 BROKEN_QUERY = QUERY[:14] + b"\xff" * 20
 # On another port than 53 a DNS message is waited for until it is whole; this one never will be.

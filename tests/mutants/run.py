@@ -162,7 +162,7 @@ def built_seeds() -> Iterator[Seed]:
             frames.ethernet(bytes(28), 0x0806),
         ]
     )
-    captures = [frames.pcap(each) for each in (packets, tagged, odd)]
+    captures = [frames.pcap(each) for each in (packets, tagged, odd, *dissected())]
     captures += [frames.pcap(packets, order, magic) for order in "<>" for magic in PCAP_MAGICS]
     links = (
         (0, loopback),
@@ -176,6 +176,20 @@ def built_seeds() -> Iterator[Seed]:
     captures += [frames.pcap(each, link_type=link_type) for link_type, each in links]
     captures += [in_pcapng(packets, bodies, order) for order in "<>"]
     yield from (seed for seed in map(read_seed, captures) if seed is not None)
+
+
+def dissected() -> Iterator[list[frames.Packet]]:
+    """A conversation of every dissector, each a seed of its own, so that none is left out."""
+    for sample in (*messages.DATAGRAMS, *messages.CONVERSATIONS):
+        ends = (frames.CAMERA, 40_000, frames.SERVER, sample.port)
+        yield frames.spaced([frames.udp_frame(data, ends, side == 1) for side, data in sample.parts])
+    for sample in messages.STREAMS:
+        talk = frames.Talk((frames.CAMERA, 40_000, frames.SERVER, sample.port))
+        for side, data in sample.parts:
+            for at in range(0, len(data), 1_000):
+                talk.send(side, data[at : at + 1_000])
+        talk.close()
+        yield talk.packets
 
 
 def in_pcapng(packets: Sequence[frames.Packet], bodies: Sequence[frames.Packet], order: str) -> bytes:

@@ -2,11 +2,12 @@
 
     python tests/truth/compare.py FOLDER [--jobs 2] [--file NAME] [--verbose]
 
-Every capture of the folder is read twice, by tshark (all of Wireshark's dissectors, one process a file) and by our own
-pipeline; the multisets of DNS question names, server names, HTTP requests and JA3 fingerprints are compared. What
-lenswatch does not read (QUIC, tunnels …) is taken out on tshark's side by `frame.protocols` and counted apart. A file
-that differs must be explained in `differences.toml`, next to this file; what is explained as a mistake of tshark's does
-not count in recall and precision. Exit codes: 0 all well, 1 not, 2 usage. docs/70-truth.md says more.
+Every capture of the folder is read twice, by tshark (all of Wireshark's dissectors, one process a file) and by our
+own pipeline; the multisets of DNS question names, server names, HTTP requests and JA3 fingerprints are compared. What
+lenswatch does not read (Google's QUIC, tunnels …) is taken out on tshark's side by `frame.protocols` and counted
+apart. A file that differs must be explained in `differences.toml`, next to this file; what is explained as a mistake
+of tshark's does not count in recall and precision. Exit codes: 0 all well, 1 not, 2 usage. docs/70-truth.md says
+more.
 """
 
 import argparse
@@ -19,13 +20,10 @@ import re
 import shutil
 import subprocess
 import sys
-import tomllib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
-
-import msgspec
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 if str(ROOT) not in sys.path:
@@ -36,6 +34,8 @@ from collector.errors import CaptureError  # noqa: E402
 from collector.observation import DATASET_PREFIX, Observation  # noqa: E402
 from collector.pipeline import Pipeline  # noqa: E402
 from collector.settings import CollectorSettings  # noqa: E402
+from tests.truth import layers  # noqa: E402
+from tests.truth.differences import Difference, Explained, load_differences  # noqa: E402
 
 DIFFERENCES = Path(__file__).with_name("differences.toml")
 SUFFIXES = (".pcap", ".pcapng", ".cap", ".pcap.gz", ".pcapng.gz", ".cap.gz")
@@ -46,13 +46,19 @@ ALL_NETWORKS = ("0.0.0.0/0", "::/0")
 MAX_SHOWN_NAMES = 10
 MAX_SHOWN_CHARACTERS = 160
 
-KINDS = {"dns": "DNS question names", "sni": "server names", "http": "HTTP requests", "ja3": "JA3 fingerprints"}
+KINDS = {
+    "dns": "DNS question names",
+    "sni": "server names",
+    "http": "HTTP requests",
+    "ja3": "JA3 fingerprints",
+    **layers.TITLES,
+}
 
 FILTER = (
     "dns.qry.name or nbns.name or tls.handshake.type == 1 or dtls.handshake.type == 1 or gquic.tag.sni"
-    " or http.request or http2.headers.method"
+    f" or http.request or http2.headers.method or {layers.FILTER}"
 )
-PROTOCOLS = "frame dns mdns llmnr nbns tls dtls quic gquic http http2 ssdp"
+PROTOCOLS = f"frame dns mdns llmnr nbns tls dtls quic gquic http http2 {layers.PROTOCOLS}"
 # Segments out of order are put in order, as we do; the price: tshark waits for ever for a segment that was lost.
 PREFERENCES = ("tcp.desegment_tcp_streams:TRUE", "tcp.reassemble_out_of_order:TRUE")
 
@@ -60,11 +66,9 @@ UNDER = frozenset({"eth", "ethertype", "vlan", "sll", "null", "raw", "ip", "ipv6
 """What lenswatch takes off before a payload; `ipv6.` extension headers too. Anything else is out of its scope."""
 OUT_OF_SCOPE = {
     "nbns": "NetBIOS names",
-    "gquic": "QUIC",
-    "quic": "QUIC",
+    "gquic": "Google's QUIC",
     "dtls": "DTLS",
     "http2": "HTTP/2",
-    "ssdp": "SSDP",
 }
 OUTER = {"tls": "inside TLS", "http": "inside HTTP", "socks": "inside SOCKS"}
 EXPLAINED, UNEXPLAINED, STALE = "explained", "not explained", "no longer so"
@@ -87,32 +91,10 @@ class Reading:
     apart: Counter[tuple[str, str]] = dataclasses.field(default_factory=Counter)
     problem: str | None = None
 
-
-class Difference(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """`[captures.<sha256>.<kind>]`: how many names only tshark (`missing`) and only lenswatch (`extra`) reads; who is
-    wrong; and why, in a sentence.
-    """
-
-    wrong: Literal["tshark", "lenswatch"]
-    reason: str
-    missing: int = 0
-    extra: int = 0
-
-
-class Explained(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """`[captures.<sha256>]`: what the capture is, and its differences by kind."""
-
-    about: str
-    dns: Difference | None = None
-    sni: Difference | None = None
-    http: Difference | None = None
-    ja3: Difference | None = None
-
-
-class DifferencesFile(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """`differences.toml`, by the SHA-256 of the capture."""
-
-    captures: dict[str, Explained] = {}
+    def settle(self) -> None:
+        """Count each name once where only the first messages of a flow are read."""
+        for kind in layers.DISTINCT:
+            self.names[kind] = Counter(set(self.names[kind]))
 
 
 @dataclasses.dataclass(slots=True)
@@ -188,13 +170,14 @@ def read_with_tshark(path: Path) -> Reading:
         reading.problem = f"its JSON cannot be read: {error}"
         return reading
     for packet in packets:
-        layers = find(find(packet, "_source"), "layers")
-        stack = str(find(find(layers, "frame"), "frame.protocols")).split(":")
-        for kind, why, name in names_in(layers, stack):
+        found = find(find(packet, "_source"), "layers")
+        stack = str(find(find(found, "frame"), "frame.protocols")).split(":")
+        for kind, why, name in names_in(found, stack):
             if why:
                 reading.apart[kind, why] += 1
             else:
                 reading.names[kind][name] += 1
+    reading.settle()
     return reading
 
 
@@ -217,9 +200,12 @@ def raw_of(value: Any) -> bytes:
     return bytes.fromhex(value[0])
 
 
-def names_in(layers: Pairs, stack: list[str]) -> Iterator[tuple[str, str, str]]:
+def names_in(found: Pairs, stack: list[str]) -> Iterator[tuple[str, str, str]]:
     """Kind, why it is out of scope ("" when it is not) and name of everything named in one frame."""
-    for protocol, layer in layers:
+    raw = b""
+    for protocol, layer in found:
+        if protocol.endswith("_raw"):
+            raw = layers.bytes_of(layer)
         if protocol in ("dns", "mdns", "llmnr"):
             why = scope(stack, protocol)
             for name in question_names(layer):
@@ -231,9 +217,13 @@ def names_in(layers: Pairs, stack: list[str]) -> Iterator[tuple[str, str, str]]:
             yield from ((kind, why, name) for kind, name in hello_names(layer))
         elif protocol == "gquic":
             yield from (("sni", OUT_OF_SCOPE["gquic"], "") for key, _ in walk(layer) if key == "gquic.tag.sni")
-        elif protocol in ("http", "ssdp"):
+        elif protocol == "http":
             why = scope(stack, protocol)
             yield from (("http", why or older, name) for older, name in request_names(layer))
+            yield from ((kind, why, name) for kind, name in layers.server_of(layer))
+        elif protocol in layers.TITLES:
+            why = scope(stack, protocol)
+            yield from ((kind, why, name) for kind, name in layers.texts_of(protocol, layer, raw))
         elif protocol == "http2":
             yield from (("http", OUT_OF_SCOPE["http2"], "") for key, _ in walk(layer) if key == "http2.headers.method")
 
@@ -339,6 +329,7 @@ def read_with_lenswatch(path: Path) -> Reading:
     except CaptureError as error:
         reading.problem = error.reason
     note(pipeline.finish(), reading)
+    reading.settle()
     return reading
 
 
@@ -353,7 +344,9 @@ def note(observations: Iterable[Observation], reading: Reading) -> None:
                 reading.names["sni"][each.tls.client.server_name] += 1
             if each.tls.client.ja3:
                 reading.names["ja3"][each.tls.client.ja3] += 1
-        if each.url is not None and each.http is not None and each.http.request is not None:
+        if (text := layers.text_in(dataset, each)) is not None:
+            reading.names[text[0]][text[1]] += 1
+        if dataset == "http" and each.url is not None and each.http is not None and each.http.request is not None:
             host = each.url.domain or ""
             if each.url.port is not None:
                 host = f"{host}:{each.url.port}"
@@ -361,14 +354,6 @@ def note(observations: Iterable[Observation], reading: Reading) -> None:
 
 
 # ------------------------------------------------------------------------------------------------------ the judgement
-
-
-def load_differences(path: Path) -> dict[str, Explained]:
-    """The explained differences by SHA-256. ValueError in one line: file, place, reason."""
-    try:
-        return msgspec.convert(tomllib.loads(path.read_text("utf-8")), DifferencesFile).captures
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
-        raise ValueError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
 
 
 def compare(path: Path) -> Comparison:

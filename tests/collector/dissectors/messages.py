@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Sequence
 
 from collector.dissectors.dissector import FROM_CLIENT, FROM_SERVER
+from tests.collector.dissectors import documents as d
+from tests.collector.dissectors.quic_packets import crypto, initial
 
 GREASE = 0x2A2A
 CHROME_CIPHERS = (
@@ -139,10 +141,14 @@ class Sample:
     facts: int
 
 
+QUIC_HELLO = handshake(1, client_hello())
+QUIC_FIRST = initial(crypto(300, QUIC_HELLO[300:]) + b"\1" + crypto(0, QUIC_HELLO[:100]))
+QUIC_SECOND = initial(crypto(100, QUIC_HELLO[100:300]), packet_number=1)
+
 DATAGRAMS = (
     Sample("collector.dissectors.dns.DISSECTOR", 53, ((FROM_CLIENT, QUERY), (FROM_SERVER, ANSWER)), 2),
     Sample(
-        "collector.dissectors.dns.MDNS",
+        "collector.dissectors.mdns.DISSECTOR",
         5353,
         (
             (FROM_CLIENT, dns([question("_rtsp._tcp.local", 12, 0x8001), question("cam.local", 255)], flags=0)),
@@ -151,6 +157,64 @@ DATAGRAMS = (
         3,
     ),
     Sample("collector.dissectors.dns.LLMNR", 5355, ((FROM_CLIENT, dns([question("camera")], flags=0)),), 1),
+    Sample("collector.dissectors.dhcp.DISSECTOR", 67, ((FROM_CLIENT, d.DHCP_DISCOVER), (FROM_SERVER, d.DHCP_ACK)), 2),
+    Sample(
+        "collector.dissectors.ssdp.DISSECTOR",
+        1900,
+        ((FROM_CLIENT, d.SSDP_NOTIFY), (FROM_CLIENT, d.SSDP_SEARCH), (FROM_SERVER, d.SSDP_ANSWER)),
+        3,
+    ),
+    Sample("collector.dissectors.wsd.DISSECTOR", 3702, ((FROM_CLIENT, d.WSD_PROBE), (FROM_SERVER, d.WSD_MATCH)), 2),
+    Sample(
+        "collector.dissectors.sadp.DISSECTOR", 37_020, ((FROM_CLIENT, d.SADP_PROBE), (FROM_SERVER, d.SADP_MATCH)), 2
+    ),
+    Sample(
+        "collector.dissectors.dhip.DISSECTOR", 37_810, ((FROM_CLIENT, d.DHIP_SEARCH), (FROM_SERVER, d.DHIP_ANSWER)), 2
+    ),
+    Sample("collector.dissectors.dhip.DISSECTOR", 5_050, ((FROM_CLIENT, d.OLD_SEARCH), (FROM_SERVER, d.OLD_ANSWER)), 2),
+    Sample(
+        "collector.dissectors.dvrip.DISSECTOR", 34_569, ((FROM_CLIENT, d.DVRIP_SEARCH), (FROM_SERVER, d.DVRIP_FOUND)), 2
+    ),
+    Sample(
+        "collector.dissectors.tvt.DISSECTOR",
+        23_456,
+        ((FROM_CLIENT, d.TVT_SEARCH), (FROM_SERVER, d.TVT_ANSWER), (FROM_SERVER, d.TVT_RESULT)),
+        3,
+    ),
+    Sample(
+        "collector.dissectors.tuya.DISSECTOR",
+        6_667,
+        ((FROM_CLIENT, d.TUYA_ENCRYPTED), (FROM_CLIENT, d.TUYA_PLAIN), (FROM_CLIENT, d.TUYA_NEW)),
+        3,
+    ),
+    Sample("collector.dissectors.ntp.DISSECTOR", 123, ((FROM_CLIENT, d.NTP_ASK), (FROM_SERVER, d.NTP_ANSWER)), 2),
+)
+CONVERSATIONS = (
+    Sample("collector.dissectors.quic.DISSECTOR", 443, ((FROM_CLIENT, QUIC_FIRST), (FROM_CLIENT, QUIC_SECOND)), 1),
+    Sample(
+        "collector.dissectors.dahua_p2p.DISSECTOR",
+        8_800,
+        (
+            (FROM_CLIENT, d.P2P_PROBE),
+            (FROM_SERVER, d.P2P_ANSWER),
+            (FROM_CLIENT, d.P2P_CHANNEL),
+            (FROM_CLIENT, d.P2P_TUNNEL),
+        ),
+        4,
+    ),
+    Sample("collector.dissectors.ezviz.DISSECTOR", 6_002, ((FROM_CLIENT, d.CAS_ASK), (FROM_SERVER, d.CAS_ANSWER)), 2),
+    Sample(
+        "collector.dissectors.reolink.DISSECTOR",
+        2_018,
+        ((FROM_CLIENT, d.REOLINK_SEARCH), (FROM_SERVER, d.REOLINK_FOUND)),
+        2,
+    ),
+    Sample(
+        "collector.dissectors.stun.DISSECTOR",
+        3_478,
+        ((FROM_CLIENT, d.STUN_ASK), (FROM_SERVER, d.STUN_ANSWER), (FROM_SERVER, d.TURN_REFUSED)),
+        3,
+    ),
 )
 STREAMS = (
     Sample(
@@ -173,5 +237,57 @@ STREAMS = (
         80,
         ((FROM_CLIENT, POST + CHUNKED + GET), (FROM_SERVER, CONTINUE + RESPONSE + CHUNKED_RESPONSE + RESPONSE)),
         7,
+    ),
+    Sample(
+        "collector.dissectors.http.DISSECTOR",
+        80,
+        ((FROM_CLIENT, GET), (FROM_SERVER, d.DESCRIPTION_ANSWER + RESPONSE)),
+        4,
+    ),
+    Sample(
+        "collector.dissectors.rtsp.DISSECTOR",
+        554,
+        (
+            (FROM_CLIENT, d.RTSP_DESCRIBE + d.RTSP_PARAMETER),
+            (FROM_SERVER, d.RTSP_REFUSED + d.RTSP_ANSWER + d.RTSP_MEDIA + d.RTSP_REFUSED),
+        ),
+        5,
+    ),
+    Sample("collector.dissectors.dhip.OVER_TCP", 5_000, ((FROM_CLIENT, d.DHIP_LOGIN), (FROM_SERVER, d.DHIP_REALM)), 2),
+    Sample(
+        "collector.dissectors.dhip.OVER_TCP",
+        37_777,
+        ((FROM_CLIENT, d.OLD_LOGIN + d.OLD_LOGIN), (FROM_SERVER, d.OLD_LOGIN_ANSWER)),
+        3,
+    ),
+    Sample(
+        "collector.dissectors.dvrip.OVER_TCP",
+        34_567,
+        (
+            (FROM_CLIENT, d.DVRIP_LOGIN + d.DVRIP_UPDATE),
+            (FROM_SERVER, d.DVRIP_LOGGED_IN + d.DVRIP_MEDIA + d.DVRIP_LOGGED_IN),
+        ),
+        4,
+    ),
+    Sample(
+        "collector.dissectors.ezviz.CAS_OVER_TCP", 9_010, ((FROM_CLIENT, d.CAS_SECRET), (FROM_SERVER, d.CAS_ANSWER)), 2
+    ),
+    Sample(
+        "collector.dissectors.ezviz.REGISTRATION_OVER_TCP",
+        8_666,
+        ((FROM_CLIENT, d.REGISTRATION_1 + d.REGISTRATION_4),),
+        2,
+    ),
+    Sample(
+        "collector.dissectors.reolink.OVER_TCP",
+        9_000,
+        ((FROM_CLIENT, d.REOLINK_LOGIN), (FROM_SERVER, d.REOLINK_LOGIN_ANSWER)),
+        2,
+    ),
+    Sample(
+        "collector.dissectors.stun.OVER_TCP",
+        3_478,
+        ((FROM_CLIENT, d.STUN_ASK + d.STUN_ASK), (FROM_SERVER, d.TURN_REFUSED)),
+        3,
     ),
 )

@@ -8,11 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.dissectors import DISSECTORS
-from collector.dissectors.dissector import FROM_CLIENT, FROM_SERVER, Dissection, Dissector, Fact
+from collector.dissectors.dissector import FROM_CLIENT, FROM_SERVER, Conversation, Dissection, Dissector, Fact
 from collector.errors import Malformed
-from tests.collector.dissectors.messages import DATAGRAMS, STREAMS, Sample
+from tests.collector.dissectors.messages import CONVERSATIONS, DATAGRAMS, STREAMS, Sample
 
-PORTS = (53, 80, 443, 1053, 5353, 5355, 34_567)
+PORTS = (53, 80, 123, 443, 1053, 3478, 5050, 5353, 5355, 8800, 34_567, 37_777)
+MAX_DATAGRAMS_A_SIDE = 64
+"""After so many that say nothing new, no conversation may still want to be read: video comes in millions."""
 
 
 def resolve(dotted: str) -> Dissector:
@@ -34,6 +36,12 @@ def read_datagram(sample: Sample, payload: bytes, direction: int) -> list[Fact]:
     return read(payload, direction)
 
 
+def converse(sample: Sample) -> Conversation:
+    make = resolve(sample.dissector).converse
+    assert make is not None
+    return make()
+
+
 def feed(dissection: Dissection, direction: int, chunks: Iterable[bytes]) -> list[Fact]:
     return [fact for chunk in chunks for fact in dissection.feed(direction, chunk)]
 
@@ -48,6 +56,7 @@ def named(sample: Sample) -> str:
 
 
 streams = pytest.mark.parametrize("sample", STREAMS, ids=named)
+conversations = pytest.mark.parametrize("sample", CONVERSATIONS, ids=named)
 datagrams = pytest.mark.parametrize("sample", DATAGRAMS, ids=named)
 dissectors = pytest.mark.parametrize("dotted", DISSECTORS)
 
@@ -55,7 +64,11 @@ dissectors = pytest.mark.parametrize("dotted", DISSECTORS)
 def test_every_dissector_on_the_list_has_a_sample_for_what_it_reads() -> None:
     for dotted in DISSECTORS:
         dissector = resolve(dotted)
-        for reads, samples in ((dissector.begin, STREAMS), (dissector.read_datagram, DATAGRAMS)):
+        for reads, samples in (
+            (dissector.begin, STREAMS),
+            (dissector.read_datagram, DATAGRAMS),
+            (dissector.converse, CONVERSATIONS),
+        ):
             if reads is not None:
                 mend = f"add a Sample of {dotted} to tests/collector/dissectors/messages.py"
                 assert dotted in {sample.dissector for sample in samples}, mend
@@ -70,6 +83,48 @@ def test_a_conversation_is_read_whole(sample: Sample) -> None:
 def test_each_datagram_is_read(sample: Sample) -> None:
     facts = [fact for direction, data in sample.parts for fact in read_datagram(sample, data, direction)]
     assert len(facts) == sample.facts
+
+
+@conversations
+def test_a_conversation_of_datagrams_is_read_whole(sample: Sample) -> None:
+    conversation = converse(sample)
+    assert (
+        len([fact for direction, data in sample.parts for fact in conversation.read(direction, data)]) == sample.facts
+    )
+
+
+@conversations
+def test_the_first_datagram_of_a_conversation_is_recognised(sample: Sample) -> None:
+    for direction, data in sample.parts:
+        assert resolve(sample.dissector).recognises(data, sample.port, direction) is True
+
+
+@conversations
+def test_a_conversation_that_says_nothing_new_is_let_go(sample: Sample) -> None:
+    for junk in (bytes(1_200), b"\x80\x60" + bytes(1_200), sample.parts[0][1]):
+        conversation = converse(sample)
+        for direction in (FROM_CLIENT, FROM_SERVER) * MAX_DATAGRAMS_A_SIDE:
+            if conversation.wants[direction]:
+                try_to_converse(conversation, direction, junk)
+        assert not any(conversation.wants)
+
+
+@conversations
+def test_a_cut_longer_or_changed_datagram_of_a_conversation_is_facts_or_malformed(sample: Sample) -> None:
+    for number, (direction, data) in enumerate(sample.parts):
+        step = max(1, len(data) // 400)
+        for other in (*(data[:cut] for cut in range(1, len(data), step)), data + data, *list(changes(data))[::step]):
+            conversation = converse(sample)
+            for before, earlier in sample.parts[:number]:
+                conversation.read(before, earlier)
+            try_to_converse(conversation, direction, other)
+
+
+def try_to_converse(conversation: Conversation, direction: int, payload: bytes) -> None:
+    try:
+        conversation.read(direction, payload)
+    except Malformed as error:
+        assert "\n" not in str(error)
 
 
 @streams
@@ -191,10 +246,13 @@ def seeded(samples: Iterable[Sample]) -> st.SearchStrategy[tuple[int, bytes]]:
 
 
 @dissectors
-@given(part=seeded((*STREAMS, *DATAGRAMS)), port=st.sampled_from(PORTS))
+@given(part=seeded((*STREAMS, *DATAGRAMS, *CONVERSATIONS)), port=st.sampled_from(PORTS))
 def test_recognising_has_three_answers_whatever_the_bytes(dotted: str, part: tuple[int, bytes], port: int) -> None:
     dissector = resolve(dotted)
-    assert dissector.recognises(part[1], port, part[0]) in (True, False, None)
+    answer = dissector.recognises(part[1], port, part[0])
+    assert answer in (True, False, None)
+    if dissector.starts is not None and part[1][:1] and part[1][0] not in dissector.starts:
+        assert answer is False
 
 
 @streams
@@ -223,3 +281,12 @@ def outcome(sample: Sample, direction: int, chunks: list[bytes]) -> tuple[list[F
 @given(part=seeded(DATAGRAMS))
 def test_any_datagram_is_facts_or_malformed(sample: Sample, part: tuple[int, bytes]) -> None:
     read_or_refuse(sample, part[1], part[0])
+
+
+@conversations
+@given(parts=st.lists(seeded(CONVERSATIONS), max_size=4))
+def test_any_datagrams_in_a_conversation_are_facts_or_malformed(sample: Sample, parts: list[tuple[int, bytes]]) -> None:
+    conversation = converse(sample)
+    for direction, data in parts:
+        if data:
+            try_to_converse(conversation, direction, data)

@@ -12,7 +12,6 @@ from collector.dissectors.dns import (
     MAX_ANSWERS,
     MAX_POINTERS,
     MAX_QUESTIONS,
-    MDNS,
     DnsDissection,
     read_ipv6,
     read_message,
@@ -322,22 +321,9 @@ def test_video_in_a_stream_is_never_waited_for() -> None:
         assert recognises_stream(first, 34_567, FROM_CLIENT) is False
 
 
-def test_mdns_says_who_announced_and_hides_the_class_flag() -> None:
-    message = dns(
-        [question("cam.local", 1, 0x8001)], [answer(HERE, 1, bytes((10, 0, 0, 1)), kind=0x8001)], flags=0x8400
-    )
-    assert MDNS.read_datagram is not None
-    (fact,) = MDNS.read_datagram(message, FROM_CLIENT)
-    assert (fact.dataset, fact.name, fact.backward) == ("mdns", "cam.local", False)
-    (fact,) = MDNS.read_datagram(message, FROM_SERVER)
-    assert fact.backward is True
-
-
-def test_mdns_and_llmnr_are_recognised_on_their_ports_only() -> None:
+def test_llmnr_is_recognised_on_its_port_only() -> None:
     message = dns([question("cam.local")], flags=0)
-    assert [MDNS.recognises(message, port, FROM_CLIENT) for port in (5353, 53, 5355)] == [True, False, False]
     assert [LLMNR.recognises(message, port, FROM_CLIENT) for port in (5355, 53, 5353)] == [True, False, False]
-    assert MDNS.recognises(b"\x80\x60" + bytes([0x28]) + bytes(40), 5353, FROM_CLIENT) is False
 
 
 def test_llmnr_has_a_dataset_of_its_own() -> None:

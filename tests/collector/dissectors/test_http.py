@@ -4,6 +4,7 @@ import pytest
 
 from collector.dissectors.dissector import FROM_CLIENT, FROM_SERVER, Fact
 from collector.dissectors.http import (
+    MAX_DESCRIPTION_BYTES,
     MAX_HEAD_BYTES,
     MAX_HEADERS,
     MAX_LINE_BYTES,
@@ -11,11 +12,14 @@ from collector.dissectors.http import (
     METHODS,
     HttpDissection,
     read_authority,
+    read_description,
+    read_realm,
     read_url,
     recognises,
 )
 from collector.errors import Malformed
-from collector.observation import Http, HttpBody, HttpRequest, HttpResponse, Url, UserAgent
+from collector.observation import Announced, Http, HttpBody, HttpRequest, HttpResponse, Url, UserAgent
+from tests.collector.dissectors.documents import DESCRIPTION, DESCRIPTION_ANSWER
 from tests.collector.dissectors.messages import CHUNKED, GET, POST, RESPONSE
 
 PLAIN = b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n"
@@ -391,3 +395,41 @@ def test_every_known_method_is_recognised(method: str) -> None:
 )
 def test_only_http_is_recognised(first: bytes, answer: bool | None) -> None:
     assert recognises(first, 80, FROM_CLIENT) is answer
+
+
+def test_a_response_says_its_server_and_the_realm_of_its_first_challenge() -> None:
+    (fact,) = feed(
+        HttpDissection(),
+        FROM_SERVER,
+        b"HTTP/1.1 401 Unauthorized\r\nServer: App-webs/\x1b\r\n"
+        b'WWW-Authenticate: Digest qop="auth", realm="IP \\"Camera"\r\n'
+        b"WWW-Authenticate: Basic realm=second\r\nContent-Length: 0\r\n\r\n",
+    )
+    assert fact.announced == Announced(software="App-webs/\\x1b", realm='IP \\"Camera')
+    assert read_realm("Basic realm=plain") == "plain" and read_realm("Negotiate") is None
+
+
+def test_a_device_description_that_passes_by_is_read_and_the_next_response_too() -> None:
+    facts = feed(HttpDissection(), FROM_SERVER, DESCRIPTION_ANSWER + RESPONSE)
+    assert [fact.dataset for fact in facts] == ["http", "ssdp", "http"]
+    assert facts[1].action == "description" and facts[1].announced == Announced(
+        type="urn:schemas-upnp-org:device:Basic:1", name="Gate & yard", manufacturer="Acme Vision", model="AV-2000",
+        serial_number="AV20005E5E0001", firmware="V5.1.2", identifier="uuid:5e5e0001",
+    )  # fmt: skip
+
+
+def test_other_xml_and_a_description_that_is_too_long_are_skipped() -> None:
+    for body in (b"<a>b</a>", DESCRIPTION.ljust(MAX_DESCRIPTION_BYTES + 1)):
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Length: %d\r\n\r\n" % len(body)
+        assert [fact.dataset for fact in feed(HttpDissection(), FROM_SERVER, head + body + RESPONSE)] == [
+            "http",
+            "http",
+        ]
+
+
+def test_what_a_camera_tells_of_itself_on_request_is_a_description_too() -> None:
+    body = b'<DeviceInfo version="2.0"><deviceName>Gate</deviceName><model>DS-X</model><serialNumber>5e</serialNumber>'
+    body += b"<macAddress>00-00-5E-00-53-11</macAddress><firmwareVersion>V5.5</firmwareVersion></DeviceInfo>"
+    assert read_description(body) == Announced(
+        name="Gate", model="DS-X", serial_number="5e", mac="00:00:5e:00:53:11", firmware="V5.5"
+    )

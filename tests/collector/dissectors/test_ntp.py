@@ -1,0 +1,38 @@
+"""NTP: who asks for the time, and what answers; video is never taken for it."""
+
+import pytest
+
+from collector.dissectors.dissector import FROM_CLIENT, FROM_SERVER
+from collector.dissectors.ntp import read_datagram, recognises
+from collector.errors import Truncated
+from tests.collector.dissectors.documents import NTP_ANSWER, NTP_ASK
+
+
+def test_a_question_and_an_answer_have_their_modes() -> None:
+    (asked,), (answered,) = read_datagram(NTP_ASK, FROM_CLIENT), read_datagram(NTP_ANSWER, FROM_SERVER)
+    assert (asked.action, asked.announced, asked.backward) == ("client", None, False)
+    assert (answered.action, answered.backward) == ("server", True)
+    assert answered.announced is not None and answered.announced.identifier == "GPS"
+
+
+def test_the_source_of_a_server_that_asks_another_is_that_ones_address() -> None:
+    (fact,) = read_datagram(b"\x24\2" + bytes(10) + bytes((192, 0, 2, 7)) + bytes(32), FROM_SERVER)
+    assert fact.announced is not None and fact.announced.identifier == "192.0.2.7"
+
+
+def test_on_another_port_only_a_simple_clients_question_is_recognised() -> None:
+    assert recognises(NTP_ASK, 123, FROM_CLIENT) and recognises(NTP_ASK, 10_123, FROM_CLIENT)
+    assert recognises(NTP_ANSWER, 123, FROM_SERVER) and not recognises(NTP_ANSWER, 10_123, FROM_SERVER)
+
+
+def test_video_of_the_same_length_is_not_taken_for_it() -> None:
+    for first in range(256):
+        assert not recognises(bytes([first]) + bytes(range(1, 48)), 20_000, FROM_CLIENT)
+
+
+def test_a_control_message_is_recognised_and_a_cut_one_is_truncated() -> None:
+    assert recognises(b"\x16\2" + bytes(10), 123, FROM_CLIENT)
+    (fact,) = read_datagram(b"\x16\2" + bytes(10), FROM_CLIENT)
+    assert fact.action == "control"
+    with pytest.raises(Truncated):
+        read_datagram(NTP_ASK[:47], FROM_CLIENT)
