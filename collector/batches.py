@@ -68,6 +68,11 @@ class Batcher:
             return []
         return self.flush()
 
+    @property
+    def waits(self) -> bool:
+        """Whether anything is still to be handed over."""
+        return bool(self._open)
+
     def flush(self) -> list[Batch]:
         """Every batch, full or not."""
         self._since = None

@@ -166,6 +166,10 @@ class Spool:
             self._database.execute(KEEP, ("clean", 0))
 
     def _count(self) -> None:
+        self.bytes: int
+        self.batches: int
+        self.observations: int
+        self.oldest: float
         self.bytes, self.batches, self.observations, self.oldest = self._database.execute(COUNTS).fetchone()
 
     @contextlib.contextmanager
@@ -384,6 +388,18 @@ class Spool:
             f"{self.path}: the spool is broken ({error}): {kept} batches were read up to the last good row, "
             f"{f'at most {lost}' if self._last_id else 'an unknown number'} are lost; the broken file is {broken.name}"
         )
+
+
+def count_waiting(folder: Path) -> int:
+    """How many observations wait in the spool of a folder, which may be in use. Raises LenswatchError."""
+    path = folder / FILE_NAME
+    if not path.exists():
+        return 0
+    try:
+        with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
+            return int(database.execute(COUNTS).fetchone()[2])
+    except sqlite3.Error as error:
+        raise LenswatchError(f"{path}: the spool cannot be read: {error}; collecting will mend it") from error
 
 
 def connect(path: Path, checked: bool) -> sqlite3.Connection:

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import msgspec
 
-from collector.settings import CollectorSettings, read_settings
+from collector.kafka_settings import KafkaSettings
+from collector.settings import CollectorSettings, default_state_folder, read_settings
+from collector.spool import SpoolSettings
 
 
 class RulesSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -40,6 +42,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     rules: RulesSettings = RulesSettings()
     geo: GeoSettings = GeoSettings()
     store: StoreSettings = StoreSettings()
+    kafka: KafkaSettings = KafkaSettings()
+    spool: SpoolSettings = SpoolSettings()
 
 
 def load_settings(path: Path | None, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -51,5 +55,4 @@ def state_folder(settings: StoreSettings, environment: Mapping[str, str] = os.en
     """Where state is kept: the setting, else `lenswatch` in the XDG state folder (XDG Base Directory 0.8)."""
     if settings.folder is not None:
         return settings.folder
-    base = environment.get("XDG_STATE_HOME")
-    return (Path(base) if base else Path.home() / ".local" / "state") / "lenswatch"
+    return default_state_folder(environment)
