@@ -185,9 +185,8 @@ def measure(broker: Broker, folder: Path, count: int) -> list[str]:
         worker = measure_worker(centre, count)
         plain = measure_plain(centre, count)
     print(f"one worker                {worker:>9,.0f} observations/s per core (wanted {MIN_RATE:,})")
-    print(
-        f"plain loop                {plain:>9,.0f} observations/s per core; the worker reaches {worker / plain:.2f} of it"
-    )
+    ratio = worker / plain
+    print(f"plain loop                {plain:>9,.0f} observations/s per core; the worker reaches {ratio:.2f} of it")
     with centre_at(broker.address, folder / "latency", settle_seconds=600.0) as centre:
         median, late = measure_latency(centre)
     print(f"observation to alert      p50 {median * 1000:.0f} ms, p99 {late * 1000:.0f} ms at {LATENCY_RATE:,}/s")
