@@ -38,6 +38,8 @@ def run_worker(settings: Settings, load: LoadRules, sinks: Sequence[Sink]) -> No
     """Run until SIGTERM or SIGINT has drained the worker. Raises LenswatchError when it cannot begin, or ended by
     itself."""
     logging.basicConfig(level=logging.ERROR, format="lenswatch: %(name)s: %(message)s", stream=sys.stderr)
+    # That no broker answers, it says a hundred times; the lag and the watchdog say it once.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     rules = load()
     rules.prepare()
     asyncio.run(Worker(settings, load, rules, sinks).run())
@@ -120,7 +122,7 @@ class Worker:
 
     async def _start(self, centre: Centre) -> None:
         with reaching(self.settings.kafka):
-            await centre.app.start()
+            await centre.start()
 
     async def _rounds(self, centre: Centre) -> None:
         while True:
