@@ -20,7 +20,6 @@ from collector.observation import (
     Event,
     FlowState,
     Lenswatch,
-    Network,
     Observation,
     Observer,
     Url,
@@ -189,16 +188,15 @@ class Reporter:
         at_ns, first_ns = int(columns["last_ns"][row]), int(columns["first_ns"][row])
         # An opened flow is named by its first packet: when we looked is not a property of the flow.
         observation = self._make(view, "flow", first_ns if state == "opened" else at_ns, (state, 0), name)
-        observation.timestamp = time_of(at_ns)
+        if state == "opened":
+            observation.timestamp = time_of(at_ns)
         number = int(columns["protocol"][row])
         if number:
-            observation.network = with_protocol(view.network, self._protocols[number])
+            # The view is this observation's alone.
+            view.network.protocol = self._protocols[number]
         began = view.values[0]
-        ends = []
-        for side, end in ((began, view.source), (1 - began, observation.destination)):
-            sent, packets = int(columns["bytes"][row, side]), int(columns["packets"][row, side])
-            ends.append(Endpoint(ip=end.ip, port=end.port, mac=end.mac, domain=end.domain, bytes=sent, packets=packets))
-        observation.source, observation.destination = ends
+        for side, end in ((began, observation.source), (1 - began, observation.destination)):
+            end.bytes, end.packets = int(columns["bytes"][row, side]), int(columns["packets"][row, side])
         if observation.lenswatch is not None:
             observation.lenswatch.flow = FlowState(state=state, duration_seconds=round((at_ns - first_ns) / NS, 6))
         return observation
@@ -232,18 +230,6 @@ class Reporter:
                 site=self._site,
             ),
         )
-
-
-def with_protocol(network: Network, protocol: str) -> Network:
-    """The same network fields, with the protocol that the flow was recognised as."""
-    return Network(
-        transport=network.transport,
-        type=network.type,
-        community_id=network.community_id,
-        protocol=protocol,
-        direction=network.direction,
-        vlan=network.vlan,
-    )
 
 
 def packed(address: str) -> bytes:

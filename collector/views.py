@@ -2,6 +2,7 @@
 
 import binascii
 import datetime
+import functools
 import hashlib
 import ipaddress
 import socket
@@ -13,6 +14,7 @@ from collector.identify.inventory import Inventory, KnownDevice
 from collector.observation import Endpoint, Network, Vlan
 from collector.packets import TCP, Ints, Mask
 
+MAX_COMMUNITY_IDS = 1 << 14
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
 FlowValues = tuple[int, int, int, int, bool, list[int], bytes, bytes, list[bool], list[bool]]
@@ -178,6 +180,7 @@ class FlowView:
         return self._inventory.device_at(self.server_mac, self.server)
 
 
+@functools.lru_cache(MAX_COMMUNITY_IDS)
 def community_id(source: bytes, destination: bytes, transport: int, source_port: int, destination_port: int) -> str:
     """The Community ID, version 1, seed 0 (github.com/corelight/community-id-spec): the same for both directions."""
     if (source, source_port) > (destination, destination_port):

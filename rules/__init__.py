@@ -10,6 +10,11 @@
   endpoints     names and addresses → company and role    networks      addresses → the longest network
   firmware      paths, files, user agents → step          lookalike     names that resemble a maker's
 
+  verdict       (activity, company, profile, day) → what each programme says
+  ownership     three legal tests on dated shares         court         verdicts and waiver of a sighting
+  knowledge     facts → as they could be known on a day   scenario      facts → as they would be from a day on
+  waivers       exceptions, with scope and end
+
   detection     Sigma file → Detection                    correlation   Sigma correlation file → Correlation
   rulebook      a folder of both                          correlate     windows of packet time: what is fulfilled
   pack          all files as one archive                  predicate     its condition → a function; the fields
@@ -17,6 +22,7 @@
   sentence      the words of an alert                     alert         the product
   errors        one line for whoever wrote the file
 
-The doors are `rules.alert`, `rules.load`, `rules.match`, `rules.correlate`, `rules.check`, `rules.pack` and
-`rules.errors`. To add a detection: one file below `detections/<family>/`; the file is the registration.
+The doors are `rules.alert`, `rules.load`, `rules.match`, `rules.correlate`, `rules.check`, `rules.verdict`,
+`rules.court`, `rules.waivers`, `rules.pack` and `rules.errors`. To add a detection: one file below
+`detections/<family>/`; the file is the registration.
 """

@@ -142,7 +142,8 @@ def _build_inner(
         if not isinstance(document.get(key), dict if key in ("logsource", "detection") else str)
     ]
     wrong += check_head(path, {"logsource": document.get("logsource")}, ())
-    rule, predicate = compile_rule(path, document, wrong)
+    asked: set[str] = set()
+    rule, predicate = compile_rule(path, document, wrong, asked)
     errors += wrong
     if wrong or rule is None or predicate is None:
         return None
@@ -161,6 +162,7 @@ def _build_inner(
         path=path,
         version=version,
         fires=predicate,
+        asked=frozenset(asked),
         name=rule.name,
     )
 

@@ -16,8 +16,8 @@ from rules.alert import Verdict
 from rules.fact import UseClass as UseClass
 from rules.factbook import Facts
 from rules.sentence import our_side
-from rules.sighting import Sighting
-from rules.verdict import HOSTS, MADE, OPERATES, STRENGTH, Judge, Question, rank
+from rules.sighting import Contact, Sighting
+from rules.verdict import EVIDENCE_ONLY, HOSTS, MADE, OPERATES, STRENGTH, Judge, Question, rank
 from rules.waivers import NO_WAIVERS, Waiver, Waivers
 
 DEVICE_PRESENT: Final = "device_present"
@@ -82,11 +82,14 @@ class Court:
         for waiver in covering:
             if not waiver.programmes:
                 return waiver.id
-        if not covering:
+        if not covering or seen.contact is None:
             return None
-        telling = [
-            verdict for verdict in self.verdicts(seen) if verdict.concerns and STRENGTH[verdict.outcome] > CONTEXT
-        ]
+        verdicts = self.verdicts(seen)
+        if seen.contact.activity in EVIDENCE_ONLY:
+            # It is evidence of use, and is silent where the use is waived.
+            use = self._question(seen, seen.contact)._replace(activity=DEVICE_PRESENT, relation=MADE)
+            verdicts = [*verdicts, *(_waived(verdict, covering) for verdict in self.judge.verdicts(use))]
+        telling = [verdict for verdict in verdicts if verdict.concerns and STRENGTH[verdict.outcome] > CONTEXT]
         if telling and all(verdict.waiver is not None for verdict in telling):
             return telling[0].waiver
         return None
@@ -108,17 +111,13 @@ class Court:
         contact = seen.contact
         if contact is None:
             return []
-        observation = seen.observation
-        more = observation.lenswatch
-        site = self.organisation.at(more.site if more else None)
-        day = seen.day or observation.timestamp.astimezone(datetime.UTC).date()
-        asked = Question(contact.entity_id, contact.activity, day, site.profiles, site.use_class, OPERATES)
+        asked = self._question(seen, contact)
         found = list(self.judge.verdicts(asked))
         maker = self._maker(seen)
         if maker is not None:
             presence = asked._replace(entity=maker, activity=DEVICE_PRESENT, relation=MADE)
             found += _telling(self.judge.verdicts(presence))
-        system = observation.destination.as_
+        system = seen.observation.destination.as_
         network = self._as_numbers.get(system.number) if system is not None else None
         if network is not None and network.entity not in (None, contact.entity_id):
             relation = network.relation or HOSTS
@@ -129,6 +128,13 @@ class Court:
             return found
         covering = self._covering(seen)
         return [_waived(verdict, covering) for verdict in found]
+
+    def _question(self, seen: Sighting, contact: Contact) -> Question:
+        observation = seen.observation
+        more = observation.lenswatch
+        site = self.organisation.at(more.site if more else None)
+        day = seen.day or observation.timestamp.astimezone(datetime.UTC).date()
+        return Question(contact.entity_id, contact.activity, day, site.profiles, site.use_class, OPERATES)
 
     def _maker(self, seen: Sighting) -> str | None:
         device = seen.observation.device
@@ -144,7 +150,8 @@ def _telling(verdicts: tuple[Verdict, ...], least: int = CONTEXT + 1) -> list[Ve
 
 def _waived(verdict: Verdict, waivers: list[Waiver]) -> Verdict:
     for waiver in waivers:
-        if not waiver.programmes or verdict.programme in waiver.programmes:
+        of_company = not waiver.companies or verdict.entity in waiver.companies
+        if of_company and (not waiver.programmes or verdict.programme in waiver.programmes):
             return msgspec.structs.replace(verdict, waiver=waiver.id)
     return verdict
 

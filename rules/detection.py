@@ -75,7 +75,8 @@ class CorrelationCustom(msgspec.Struct, forbid_unknown_fields=True, frozen=True)
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Detection:
-    """One compiled rule. `version` begins the SHA-256 of its file, `name` is what a correlation may call it."""
+    """One compiled rule. `version` begins the SHA-256 of its file; `fires` reads the fields of `asked` alone; `name` is
+    what a correlation may call it."""
 
     id: str
     title: str
@@ -91,6 +92,7 @@ class Detection:
     path: Path
     version: str
     fires: Predicate = dataclasses.field(repr=False, compare=False)
+    asked: frozenset[str] = frozenset()
     steps: bool = False
     name: str | None = None
 
@@ -108,7 +110,8 @@ def build_detection(path: Path, document: dict[str, Any], content: bytes) -> Det
     errors = [RuleError(path, key, "no such key in a rule") for key in document if key not in _KEYS]
     errors += check_head(path, document, HEAD)
     custom = read_custom(path, document, Custom, PLACEHOLDERS, errors)
-    rule, predicate = compile_rule(path, document, errors)
+    asked: set[str] = set()
+    rule, predicate = compile_rule(path, document, errors, asked)
     if errors or custom is None or rule is None or predicate is None:
         raise RuleErrors(errors)
     source = rule.logsource
@@ -128,6 +131,7 @@ def build_detection(path: Path, document: dict[str, Any], content: bytes) -> Det
         path=path,
         version=hashlib.sha256(content).hexdigest()[:16],
         fires=predicate,
+        asked=frozenset(asked),
         steps=custom.steps,
         name=rule.name,
     )
@@ -210,8 +214,10 @@ def _template_fault(message: str, words: frozenset[str]) -> str | None:
     return None
 
 
-def compile_rule(path: Path, document: dict[str, Any], errors: list[RuleError]) -> tuple[Any, Predicate | None]:
-    """The pySigma rule and the compiled condition; what is wrong goes to `errors`."""
+def compile_rule(
+    path: Path, document: dict[str, Any], errors: list[RuleError], asked: set[str]
+) -> tuple[Any, Predicate | None]:
+    """The pySigma rule and the compiled condition; what is wrong goes to `errors`, the fields it reads to `asked`."""
     from sigma.exceptions import SigmaError
     from sigma.rule import SigmaRule
 
@@ -225,7 +231,7 @@ def compile_rule(path: Path, document: dict[str, Any], errors: list[RuleError]) 
         rule = SigmaRule.from_dict(without_dates(document))
         if len(rule.detection.parsed_condition) != 1:
             raise ConditionError("detection.condition", "is a list; write one condition")
-        predicate = compile_condition(rule.detection.parsed_condition[0].parsed)
+        predicate = compile_condition(rule.detection.parsed_condition[0].parsed, asked)
         _check_used(rule.detection)
         return rule, predicate
     except ConditionError as error:

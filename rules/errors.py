@@ -8,7 +8,7 @@ import difflib
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from collector.errors import LenswatchError
+from collector.errors import LenswatchError, SettingsError
 
 
 class RuleError(LenswatchError):
@@ -28,9 +28,9 @@ class RuleErrors(LenswatchError):  # noqa: N818 - it is several
 
 
 def known_word(word: str, known: Collection[str], kind: str) -> str:
-    """The word, where it is a known one. Raises LenswatchError that names the nearest and lists all."""
+    """The word, where it is a known one. Raises SettingsError that names the nearest and lists all."""
     if word in known:
         return word
     near = difflib.get_close_matches(word, known, 1)
     mean = f"; do you mean {near[0]}?" if near else "."
-    raise LenswatchError(f"{word}: no such {kind}{mean} There are: {', '.join(sorted(known))}")
+    raise SettingsError(f"{word}: no such {kind}{mean} There are: {', '.join(sorted(known))}")

@@ -114,7 +114,8 @@ class Reach(FactFields, frozen=True):
 
     `test` fifty_percent, subsidiary_or_affiliate and control are asked of the ownership graph; origin: a company whose
     country is one of `countries`; listed_on: whom `programme` lists; any_maker: whoever made the device. `off`: known
-    and not applied, for want of confirmation; `note` says why.
+    and not applied, for want of confirmation; `note` says why. `known_since`: the first day on which it could be known
+    (absent: since).
     """
 
     test: ReachTest
@@ -125,6 +126,7 @@ class Reach(FactFields, frozen=True):
     programme: str | None = None
     since: datetime.date | None = None
     until: datetime.date | None = None
+    known_since: datetime.date | None = None
     off: bool = False
     note: str | None = None
 

@@ -1,5 +1,6 @@
 """One detection that fired on one sighting → an alert document that explains itself."""
 
+import functools
 import hashlib
 import string
 from collections.abc import Callable
@@ -29,6 +30,7 @@ from rules.sentence import WORDS, our_side, their_side, write_reason
 from rules.sighting import Contact, Sighting
 from rules.verdict import duties_of, strongest
 
+MAX_IDENTIFIERS: Final = 1 << 14
 ID_DIGITS: Final = 32
 _FORMATTER: Final = string.Formatter()
 
@@ -85,8 +87,13 @@ class Finding:
         window = int(observation.timestamp.timestamp() // WINDOW_SECONDS)
         device = device_of(observation)
         fold = self._detection.fold
-        text = "\0".join((self._detection.id, device, fold, fold_key(seen, fold), str(window)))
-        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:ID_DIGITS]
+        return _identifier(self._detection.id, device, fold, fold_key(seen, fold), window)
+
+
+@functools.lru_cache(MAX_IDENTIFIERS)
+def _identifier(rule: str, device: str, fold: str, key: str, window: int) -> str:
+    text = "\0".join((rule, device, fold, key, str(window)))
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:ID_DIGITS]
 
 
 def fill(template: str, word: Callable[[str], str]) -> str:

@@ -48,5 +48,11 @@ def _listing(listing: Listing, day: datetime.date) -> Listing:
 
 def _programme(programme: Programme, day: datetime.date) -> Programme:
     acts = tuple(each for each in programme.acts if (each.known_since or each.since or datetime.date.min) <= day)
+    reach = tuple(
+        # Nobody knew yet that it would be suspended.
+        msgspec.structs.replace(each, until=None) if each.until is not None and day < each.until else each
+        for each in programme.reach
+        if (each.known_since or each.since or datetime.date.min) <= day
+    )
     editions = tuple(each for each in programme.editions if (each.published or each.date) <= day)
-    return msgspec.structs.replace(programme, acts=acts, editions=editions)
+    return msgspec.structs.replace(programme, acts=acts, reach=reach, editions=editions)

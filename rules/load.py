@@ -93,7 +93,7 @@ def _link(
 
 
 def under_scenario(rules: RuleSet, id: str, begins: datetime.date) -> RuleSet:
-    """The same rules over the facts and waivers as a scenario changes them from a day on. Raises LenswatchError that
+    """The same rules over the facts and waivers as a scenario changes them from a day on. Raises SettingsError that
     lists the scenarios where there is none of this id."""
     scenario = rules.facts.scenarios[known_word(id, rules.facts.scenarios, "scenario")]
     facts = assume(rules.facts, scenario, begins)

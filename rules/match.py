@@ -28,6 +28,7 @@ from rules.finding import Finding, device_of
 from rules.firmware import FIRMWARE_ROLE, FirmwareIndex, FirmwareStep
 from rules.listing import Standings
 from rules.lookalike import Lookalikes
+from rules.plan import Plan, plan_for
 from rules.sentence import INBOUND, their_side
 from rules.sighting import Contact, Sighting
 from rules.verdict import Judge
@@ -36,6 +37,7 @@ NAME_LOOKUP: Final = "name_lookup"
 FIRMWARE_DOWNLOAD: Final = "firmware_download"
 MAX_DATASETS: Final = 256
 MAX_ZONES: Final = 65_536
+MAX_NAMES: Final = 16_384
 NETWORK: Final = "network"
 # Names that are asked of the neighbours (RFC 6762, RFC 4795, NetBIOS), or that stand for an address, are nobody's.
 LOCAL_DATASETS: Final = frozenset(DATASET_PREFIX + name for name in ("mdns", "llmnr", "nbns"))
@@ -52,20 +54,11 @@ class _Feed(NamedTuple):
     number: int
 
 
-class _Question(NamedTuple):
-    """A detection to be asked, and what follows when it fires: an alert, unless it only feeds, and what it feeds."""
+class _Follow(NamedTuple):
+    """What follows when a detection fires: an alert, unless it only feeds, and what it feeds."""
 
-    detection: Detection
     finding: Finding | None
     feeds: tuple[_Feed, ...]
-
-
-class _Plan(NamedTuple):
-    """The detections that a dataset's observations are asked of: by what the facts said of the observation."""
-
-    contact: tuple[_Question, ...]
-    lookalike: tuple[_Question, ...]
-    neither: tuple[_Question, ...]
 
 
 class Judgement(NamedTuple):
@@ -153,9 +146,10 @@ class RuleSet:
         self._firmware = FirmwareIndex(facts.endpoints)
         self._lookalikes = Lookalikes(facts.endpoints, facts.entities)
         self._standings = Standings(facts.entities, facts.programmes)
-        self._questions = self._ask()
-        self._plans: dict[str, _Plan] = {}
+        self._pairs = self._follows()
+        self._plans: dict[str, Plan[_Follow]] = {}
         self._nobodys: dict[str, bool] = {}
+        self._matches: dict[str, EndpointMatch | None] = {}
 
     def prepare(self) -> None:
         """Do now what the first observation would have to wait for."""
@@ -176,25 +170,24 @@ class RuleSet:
         plan = self._plans.get(dataset) or self._plan(dataset)
         name, contact = self._look(observation)
         if contact is not None:
-            questions = plan.neither if contact.endpoint.confidence == "background" else plan.contact
+            judges = plan.neither if contact.endpoint.confidence == "background" else plan.contact
             lookalike = None
         else:
             lookalike = self._resembles(name) if name else None
-            questions = plan.lookalike if lookalike else plan.neither
+            judges = plan.lookalike if lookalike else plan.neither
         found = Judgement([], [])
-        if not questions:
+        if not judges:
             return found
         seen = Sighting(observation, name, contact, None, lookalike, on)
         if contact is not None:
             seen.day = on or observation.timestamp.astimezone(datetime.UTC).date()
             seen.standing = self._standings.on(contact.endpoint.entity, seen.day)
-        for detection, finding, feeds in questions:
-            if detection.fires(seen):
-                if finding is not None:
-                    found.hits.append(Hit(finding, seen, self.court))
-                # What a waiver covers feeds nothing: it is not for the last to come in to decide.
-                if feeds and self.court.waiver(seen) is None:
-                    found.occurrences.extend(self._occurrences(feeds, seen))
+        for finding, feeds in judges.firing(seen):
+            if finding is not None:
+                found.hits.append(Hit(finding, seen, self.court))
+            # What a waiver covers feeds nothing: it is not for the last to come in to decide.
+            if feeds and self.court.waiver(seen) is None:
+                found.occurrences.extend(self._occurrences(feeds, seen))
         return found
 
     def _occurrences(self, feeds: tuple[_Feed, ...], seen: Sighting) -> Iterator[Occurrence]:
@@ -244,7 +237,7 @@ class RuleSet:
             answer.listings = self._standings.on(entity, on or datetime.date.max).listings
         return answer
 
-    def _ask(self) -> tuple[_Question, ...]:
+    def _follows(self) -> tuple[tuple[Detection, _Follow], ...]:
         """Each detection once: those that make alerts, then those that only feed a correlation."""
         feeds: dict[str, list[_Feed]] = {}
         asked = {detection.id: detection for detection in self.detections}
@@ -255,17 +248,12 @@ class RuleSet:
                 feeds.setdefault(detection.id, []).append(_Feed(correlation, finding, number))
         alone = {detection.id for detection in self.detections}
         return tuple(
-            _Question(each, Finding(each, self.digest) if name in alone else None, tuple(feeds.get(name, ())))
+            (each, _Follow(Finding(each, self.digest) if name in alone else None, tuple(feeds.get(name, ()))))
             for name, each in asked.items()
         )
 
-    def _plan(self, dataset: str) -> _Plan:
-        service = dataset.removeprefix(DATASET_PREFIX)
-        asked = [each for each in self._questions if each.detection.service in (None, service)]
-        plan = _Plan(*(
-            tuple(each for each in asked if each.detection.category in (None, category))
-            for category in ("contact", "lookalike", None)
-        ))  # fmt: skip
+    def _plan(self, dataset: str) -> Plan[_Follow]:
+        plan = plan_for(dataset.removeprefix(DATASET_PREFIX), self._pairs)
         if len(self._plans) < MAX_DATASETS:
             self._plans[dataset] = plan
         return plan
@@ -339,7 +327,7 @@ class RuleSet:
             return None, None, None
         if direction == INBOUND:
             name, url = None, None
-        match = self.endpoints.match_name(name) if name else None
+        match = self._match_name(name) if name else None
         step = None
         if url is not None:
             step = self._firmware_step(direction, url, agent, name)
@@ -348,6 +336,16 @@ class RuleSet:
         if match is None and self.endpoints.has_networks:
             match = self.endpoints.match_address(peer())
         return name, match, step
+
+    def _match_name(self, name: str) -> EndpointMatch | None:
+        """As `EndpointIndex.match_name`; remembered, because devices call the same few names."""
+        known = self._matches.get(name, self)
+        if known is not self:
+            return known  # type: ignore[return-value]
+        if len(self._matches) >= MAX_NAMES:
+            self._matches.clear()
+        match = self._matches[name] = self.endpoints.match_name(name)
+        return match
 
     def _firmware_step(
         self, direction: str | None, url: Url, agent: str | None, name: str | None

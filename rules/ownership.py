@@ -15,7 +15,6 @@ from rules.fact import Entity, Share
 HALF: Final = 50.0
 WHOLE: Final = 100.0
 SURE: Final = frozenset({"high", "medium"})
-PARENT: Final = "parent"
 
 Certainty = Literal["yes", "no", "unknown"]
 

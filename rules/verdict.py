@@ -13,8 +13,9 @@ import msgspec
 
 from rules.alert import OwnershipLink, Verdict
 from rules.fact import ACTIVITIES as ACTIVITIES
-from rules.fact import OUTCOMES, Act, Entity, Listing, Programme, Reach
+from rules.fact import OUTCOMES as OUTCOMES
 from rules.fact import USE_CLASSES as USE_CLASSES
+from rules.fact import Act, Entity, Listing, Programme, Reach
 from rules.factbook import Facts
 from rules.listing import applies
 from rules.ownership import SURE, Ownership
@@ -24,14 +25,15 @@ EVIDENCE_ONLY: Final = frozenset({"name_lookup", "time_sync", "ddns"})
 # The device itself is the matter, and who made it.
 MADE_ACTIVITIES: Final = frozenset({"device_present", "new_device"})
 EVIDENCE_WORDS: Final = "It is evidence that a device uses {company}, and nothing more."
-MADE, OPERATES, HOSTS, CARRIES = "made", "operates", "hosts", "carries"
+MADE, OPERATES, HOSTS = "made", "operates", "hosts"
 NAMING: Final = {
     "listed": "named", "removed": "named", "derived": "derived", "category": "category", "listed_unit": "unit",
     "in_scope_by_rule": "by_rule", "named_in_statement": "statement",
 }  # fmt: skip
 STRENGTH: Final = {outcome: len(OUTCOMES) - place for place, outcome in enumerate(OUTCOMES)}
 REVIEW: Final = "review"
-MAX_REMEMBERED: Final = 65_536
+MAX_REMEMBERED: Final = 8_192
+MAX_POSITIONS: Final = 65_536
 
 
 class Position(NamedTuple):
@@ -59,7 +61,8 @@ class Question(NamedTuple):
 
 
 class Judge:
-    """All programmes over all companies. Answers are remembered, at most `MAX_REMEMBERED` of them."""
+    """All programmes over all companies. At most `MAX_REMEMBERED` answers are remembered, and `MAX_POSITIONS` of what
+    they are made of."""
 
     def __init__(self, facts: Facts) -> None:
         self.facts = facts
@@ -77,7 +80,7 @@ class Judge:
 
     def verdicts(self, question: Question) -> tuple[Verdict, ...]:
         """One verdict for each programme that the profiles name, profile by profile; without a profile, for each that
-        reaches the company at all. Remembered."""
+        lists the company or reaches it through its owners. Remembered."""
         known = self._remembered.get(question)
         if known is None:
             if len(self._remembered) >= MAX_REMEMBERED:
@@ -101,7 +104,7 @@ class Judge:
     def _all(self, question: Question) -> list[Verdict]:
         programmes = self.facts.programmes
         if not question.profiles:
-            reached = (id for id in programmes if self.position(question.entity, id, question.day).basis in LISTED)
+            reached = (id for id in programmes if self.position(question.entity, id, question.day).basis in TOLD)
             return [self.judge(question, id, None) for id in reached]
         return [
             self.judge(question, id, profile)
@@ -119,7 +122,7 @@ class Judge:
         outcome, says, citation = "context_only", "", programme.authority
         since, sources = place.since, place.sources
         duties: tuple[str, ...] = ()
-        list_as_of = None
+        list_as_of = wind_down_until = None
         if place.basis in UNREACHED:
             outcome, says, list_as_of = _unreached(place, programme, company)
         else:
@@ -133,10 +136,11 @@ class Judge:
                 says = act.says.format(company=company)
             if activity in EVIDENCE_ONLY:
                 outcome, says, duties = "context_only", EVIDENCE_WORDS.format(company=company), ()
-            outcome, says = self._doubted(outcome, says, place, act)
+            outcome, says, duties = _doubted(outcome, says, duties, place, act)
             if profile is None:
                 outcome, says, duties = self._general(question, programme, place, (outcome, says, duties))
-            says = _wind_down(says, place.listing, day)
+            wind_down_until = place.listing.wind_down_until if place.listing else None
+            says = _wind_down(says, wind_down_until, day)
         return Verdict(
             programme=programme_id,
             programme_name=programme.name,
@@ -154,17 +158,8 @@ class Judge:
             listing=place.citation,
             list_as_of=list_as_of,
             ownership=list(place.links) or None,
-            wind_down_until=place.listing.wind_down_until if place.listing else None,
+            wind_down_until=wind_down_until,
         )
-
-    def _doubted(self, outcome: str, says: str, place: Position, act: Act | None) -> tuple[str, str]:
-        """The outcome held at review where there is a doubt that the programme reaches the company, or in the row."""
-        doubt = place.doubt
-        if doubt is None and act is not None and act.confidence not in SURE:
-            doubt = f"what the rule says rests on a {act.confidence} source"
-        if doubt is None or STRENGTH[outcome] <= STRENGTH[REVIEW]:
-            return outcome, says
-        return REVIEW, f"To be looked at, for {doubt}. If it does: {says}"
 
     def _general(
         self, question: Question, programme: Programme, place: Position, general: tuple[str, str, tuple[str, ...]]
@@ -185,14 +180,15 @@ class Judge:
         )
         strongest = min(more, key=rank)
         held = REVIEW if STRENGTH[strongest] >= STRENGTH[REVIEW] else strongest
-        return held, f"It depends on who you are: {told}; for others: {says}", duties
+        doubt = f"To be looked at, for {place.doubt}. If it holds: " if place.doubt else ""
+        return held, f"{doubt}It depends on who you are: {told}; for others: {says}", duties
 
     def _act(self, question: Question, programme: Programme, profile: str | None, place: Position) -> Act | None:
         """The first row that fits."""
         key = (programme.id, question.activity, question.relation, profile, question.use_class)
         rows = self._rows.get(key)
         if rows is None:
-            if len(self._rows) >= MAX_REMEMBERED:
+            if len(self._rows) >= MAX_POSITIONS:
                 self._rows.clear()
             rows = self._rows[key] = tuple(act for act in programme.acts if _asks(act, key))
         day, status = question.day, place.listing.status if place.listing else None
@@ -215,7 +211,7 @@ class Judge:
         key = (entity_id, programme_id, day)
         known = self._positions.get(key)
         if known is None:
-            if len(self._positions) >= MAX_REMEMBERED:
+            if len(self._positions) >= MAX_POSITIONS:
                 self._positions.clear()
             known = self._positions[key] = self._position(entity_id, self.facts.programmes[programme_id], day)
         return known
@@ -225,7 +221,9 @@ class Judge:
         listings = self._named.get(programme.id, {}).get(entity_id, ())
         in_force = [each for each in listings if each.status in NAMING and applies(each, day)]
         if in_force:
-            return _by_listing(min(in_force, key=_naming_rank))
+            listing = min(in_force, key=_naming_rank)
+            links = self._derivation(entity_id, programme.id, day) if listing.status == "derived" else ()
+            return _by_listing(listing, links)
         warning = None
         for reach in programme.reach:
             if (reach.since is None or reach.since <= day) and (reach.until is None or day <= reach.until):
@@ -258,16 +256,25 @@ class Judge:
             return Position("other_list", since, None, other.links, reach.citation, reach.sources, other.doubt)
         return self._owned(entity_id, entity, programme, reach, day)
 
+    def _derivation(self, entity_id: str, programme: str, day: datetime.date) -> tuple[OwnershipLink, ...]:
+        """The links from a company whose listing is derived to the one that is named."""
+        owners = self._owners(entity_id, programme, day)
+        return self.ownership.subsidiary_or_affiliate(entity_id, owners.keys(), day).links if owners else ()
+
+    def _owners(self, entity_id: str, programme: str, day: datetime.date) -> dict[str, Listing]:
+        """The companies above one that the programme itself lists on a day."""
+        named = self._named.get(programme, {})
+        return {
+            owner: listing
+            for owner in self.ownership.above(entity_id) & named.keys()
+            for listing in named[owner]
+            if listing.status in ("listed", "removed") and applies(listing, day)
+        }
+
     def _owned(
         self, entity_id: str, entity: Entity | None, programme: Programme, reach: Reach, day: datetime.date
     ) -> Position | None:
-        named = self._named.get(programme.id, {})
-        above = self.ownership.above(entity_id) if entity is not None else frozenset()
-        owners: dict[str, Listing] = {}
-        for owner in above & named.keys():
-            for listing in named[owner]:
-                if listing.status in ("listed", "removed") and applies(listing, day):
-                    owners[owner] = listing
+        owners = self._owners(entity_id, programme.id, day) if entity is not None else {}
         if not owners or entity is None:
             return None
         test = getattr(self.ownership, reach.test)
@@ -320,6 +327,7 @@ LISTED: Final = frozenset(
      "other_list"}
 )  # fmt: skip
 UNREACHED: Final = frozenset({"not_found", "not_checked"})
+TOLD: Final = LISTED - {"origin", "other_list", "unconfirmed"}
 
 
 def telling_first(verdict: Verdict) -> tuple[bool, int]:
@@ -371,13 +379,13 @@ def _naming_rank(listing: Listing) -> tuple[bool, bool, datetime.date]:
     return (not own, listing.confidence not in SURE, listing.since or datetime.date.min)
 
 
-def _by_listing(listing: Listing) -> Position:
+def _by_listing(listing: Listing, links: tuple[OwnershipLink, ...]) -> Position:
     doubt = None
     if listing.status == "listed_unit":
         doubt = "a unit of the group is named, and not the group"
     elif listing.confidence not in SURE:
         doubt = f"the listing rests on {'general knowledge' if listing.confidence == 'background' else 'a weak source'}"
-    return Position(NAMING[listing.status], listing.since, listing, (), listing.citation, listing.sources, doubt)
+    return Position(NAMING[listing.status], listing.since, listing, links, listing.citation, listing.sources, doubt)
 
 
 def _other_days(listings: Sequence[Listing], day: datetime.date) -> str:
@@ -385,8 +393,21 @@ def _other_days(listings: Sequence[Listing], day: datetime.date) -> str:
     if listing.withdrawn is not None:
         return f"It was named in a list that was withdrawn on {listing.withdrawn} and never applied."
     if listing.since is not None and day < listing.since:
-        return f"On that day it was not listed; it is since {listing.since}."
+        return f"It is since {listing.since}."
     return f"It was listed until {listing.until}." if listing.until else ""
+
+
+def _doubted(
+    outcome: str, says: str, duties: tuple[str, ...], place: Position, act: Act | None
+) -> tuple[str, str, tuple[str, ...]]:
+    """The outcome held at review, and without duties, where it is doubtful that the programme reaches the company, or
+    what its row says."""
+    doubt = place.doubt
+    if doubt is None and act is not None and act.confidence not in SURE:
+        doubt = f"what the rule says rests on a {act.confidence} source"
+    if doubt is None or STRENGTH[outcome] <= STRENGTH[REVIEW]:
+        return outcome, says, duties
+    return REVIEW, f"To be looked at, for {doubt}. If it holds: {says}", ()
 
 
 def _unreached(place: Position, programme: Programme, company: str) -> tuple[str, str, str | None]:
@@ -397,13 +418,14 @@ def _unreached(place: Position, programme: Programme, company: str) -> tuple[str
         return "context_only", words, None
     read = programme.list_read
     as_of = read.as_of if read is not None else None
+    if place.listing is not None:
+        return "checked_not_listed", f"{company} is not listed on that day.{more}", as_of
     when = f" (list of {as_of})" if as_of else ""
     return "checked_not_listed", f"{company} was looked for and is not listed{when}.{more}", as_of
 
 
-def _wind_down(says: str, listing: Listing | None, day: datetime.date) -> str:
+def _wind_down(says: str, last: datetime.date | None, day: datetime.date) -> str:
     """The sentence with what is left of a wind-down licence."""
-    last = listing.wind_down_until if listing is not None else None
     if last is None:
         return says
     left = (last - day).days

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from collector.errors import LenswatchError
 from collector.identify.fingerprint import read_fingerprints
-from rules.load import load_rules
 from streams.geo import GeoFiles
 from streams.local import Run
+from streams.ruleset import rules_for
 from streams.settings import Settings, state_folder
 from streams.store import AlertStore
 
@@ -107,7 +107,7 @@ def check_rules(settings: Settings) -> Answer:
     """Facts, detections and fingerprints load."""
     try:
         began = time.process_time()
-        rules = load_rules(settings.rules.folders)
+        rules = rules_for(settings)
         fingerprints = read_fingerprints()
     except LenswatchError as error:
         return Answer(

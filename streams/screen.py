@@ -10,10 +10,12 @@ import os
 import shutil
 import sys
 import textwrap
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
 from rules.alert import LISTED_STATUSES, Alert, Verdict
+from rules.verdict import OUTCOMES
 from streams.local import Run
 
 if TYPE_CHECKING:
@@ -103,12 +105,11 @@ def listing_words(alert: Alert) -> str:
 
 
 def outcome_words(alert: Alert) -> str:
-    """The strongest outcome, the programme it is of, and whether it is for us or, no profile being set, in general."""
+    """What it means for us: the strongest outcome, and the programme it is of; nothing where no profile is set."""
     detail = alert.lenswatch
     for verdict in detail.verdicts or ():
-        if verdict.outcome == detail.outcome and verdict.waiver is None:
-            whose = "in general" if verdict.profile is None else "for us"
-            return f"{whose}: {plain(verdict.outcome)} ({verdict.programme})"
+        if verdict.outcome == detail.outcome and verdict.profile is not None and verdict.waiver is None:
+            return f"for us: {plain(verdict.outcome)} ({verdict.programme})"
     return ""
 
 
@@ -284,11 +285,21 @@ def summary_lines(run: Run) -> list[str]:
     if run.waived:
         told = ", ".join(f"{count:,} {id}" for id, count in sorted(run.waived.items()))
         lines.append(f"waived        {run.waived.total():,} ({told})")
-    verdicts = [verdict for alert in run.alerts.values() for verdict in alert.lenswatch.verdicts or ()]
-    if any(verdict.profile is None for verdict in verdicts):
-        lines.append("verdicts      no profile says who we are, so they give the general picture; set [rules] profiles")
+    lines += verdict_lines(run)
     lines += [f"the ledger is open: {line}" for line in run.open_sums()]
     return lines
+
+
+def verdict_lines(run: Run) -> list[str]:
+    """The alerts by outcome; without a profile, that this is the general picture."""
+    details = [alert.lenswatch for alert in run.alerts.values() if alert.lenswatch.outcome is not None]
+    if not details:
+        return []
+    counts = Counter(detail.outcome for detail in details)
+    told = ", ".join(f"{counts[outcome]:,} {plain(outcome)}" for outcome in OUTCOMES if counts[outcome])
+    if any(by_profile(verdict) for detail in details for verdict in detail.verdicts or ()):
+        return [f"verdicts      {told}"]
+    return [f"verdicts      in general {told}; set [rules] profiles to say who you are, for what it means for you"]
 
 
 Rows = Iterator[tuple[str, str]]

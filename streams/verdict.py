@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from collector.errors import LenswatchError
+from collector.errors import SettingsError
 from rules.alert import Verdict
 from rules.cli import read_day
 from rules.errors import known_word
@@ -69,7 +69,7 @@ def verdict(
 
 
 def find_company(rules: RuleSet, text: str) -> str:
-    """The id of a company by id, name, alias or brand. Raises LenswatchError that lists the ids."""
+    """The id of a company by id, name, alias or brand. Raises SettingsError that lists the ids."""
     entities = rules.facts.entities
     if text in entities:
         return text
@@ -80,7 +80,7 @@ def find_company(rules: RuleSet, text: str) -> str:
         if wanted in {name.casefold() for name in (id, entity.name, *entity.aliases, *entity.brands)}
     }
     if len(found) > 1:
-        raise LenswatchError(f"{text}: {' or '.join(sorted(found))}? Give the id")
+        raise SettingsError(f"{text}: {' or '.join(sorted(found))}? Give the id")
     return found.pop() if found else known_word(text, entities, "company")
 
 

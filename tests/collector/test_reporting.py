@@ -5,9 +5,9 @@ from collections.abc import Callable
 import pytest
 
 from collector.identify.fingerprint import Fingerprint
-from collector.observation import Network, Observation, Url, Vlan
+from collector.observation import Observation, Url
 from collector.pipeline import Pipeline
-from collector.reporting import is_address, with_protocol
+from collector.reporting import is_address
 from collector.settings import CollectorSettings
 from tests.collector.conftest import Watch
 from tests.collector.dissectors.messages import GET, HELLO, QUERY, RESPONSE
@@ -162,10 +162,3 @@ def test_an_address_is_told_from_a_name(name: str) -> None:
 @pytest.mark.parametrize("name", ["", "a.example", "192.0.2", "camera1", "1.2.3.4.5", "a:b", "[", "]", "256.1.1.1"])
 def test_what_is_no_address_is_a_name(name: str) -> None:
     assert is_address(name) is False
-
-
-def test_the_protocol_is_added_to_a_copy() -> None:
-    network = Network(transport="tcp", type="ipv4", community_id="1:x", direction="outbound", vlan=Vlan(id="5"))
-    named = with_protocol(network, "tls")
-    assert network.protocol is None
-    assert (named.protocol, named.vlan, named.direction, named.community_id) == ("tls", network.vlan, "outbound", "1:x")

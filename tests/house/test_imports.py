@@ -26,6 +26,7 @@ WIRING = (
     "streams.settings",
     "streams.doctor",
     "streams.verdict",
+    "streams.waivers",
     "streams.whatif",
 )
 WIRING_DOORS = (

@@ -13,7 +13,19 @@ PURE_FILES = (
     *(f"collector/{name}.py" for name in ("decode", "flows", "reassembly", "cursor", "pipeline", "packets")),
     *(
         f"rules/{name}.py"
-        for name in ("match", "predicate", "endpoints", "verdict", "ownership", "alert", "correlate", "pack")
+        for name in (
+            "match",
+            "predicate",
+            "endpoints",
+            "verdict",
+            "ownership",
+            "alert",
+            "court",
+            "knowledge",
+            "scenario",
+            "correlate",
+            "pack",
+        )
     ),
 )
 CLOCKS = ("time", "sched")

@@ -133,6 +133,27 @@ def test_a_waiver_of_a_programme_silences_only_where_no_other_says_more(
     assert both.waiver(seen()) == "w-1"
 
 
+def test_a_waiver_of_one_company_does_not_cover_the_maker_of_the_device(
+    shipped: RuleSet, seen: Callable[..., Sighting]
+) -> None:
+    relay = {"destination.domain": "eucas.ezvizlife.com", "event.dataset": "lenswatch.tls", "url": None}
+    ezviz = court(shipped, CONTRACTOR, waiver(programmes=("US-MCCAIN-889",), companies=("ezviz",)))
+    assert ezviz.waiver(seen(**relay)) == "w-1"
+    assert ezviz.waiver(seen(**relay, **{"device.manufacturer": "hikvision"})) is None
+
+
+def test_a_look_up_is_silent_where_the_use_it_shows_is_waived(shipped: RuleSet, seen: Callable[..., Sighting]) -> None:
+    lookup = {
+        "event.dataset": "lenswatch.dns", "destination.domain": None, "url": None,
+        "dns": {"type": "query", "question": {"name": "litedev.hik-connect.com", "type": "A"}},
+    }  # fmt: skip
+    assert seen(**lookup).contact.activity == "name_lookup"  # type: ignore[union-attr]
+    assert court(shipped, CONTRACTOR, waiver(programmes=("US-MCCAIN-889",))).waiver(seen(**lookup)) == "w-1"
+    assert court(shipped, CONTRACTOR, waiver(programmes=("US-NS-CMIC",))).waiver(seen(**lookup)) is None
+    private = Organisation(everywhere=Site(profiles=("us-private",)))
+    assert court(shipped, private, waiver(programmes=("US-FCC",))).waiver(seen(**lookup)) is None
+
+
 def test_a_programme_that_says_nothing_waives_nothing(shipped: RuleSet, seen: Callable[..., Sighting]) -> None:
     assert court(shipped, CONTRACTOR, waiver(programmes=("US-NS-CMIC",))).waiver(seen()) is None
 

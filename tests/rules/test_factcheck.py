@@ -1,11 +1,32 @@
 """What a fact must hold beyond its type."""
 
+import dataclasses
 import datetime
 
 import msgspec
 import pytest
 
-from rules.fact import EndpointName, Entity, FirmwareFact, Listing, NetworkAddress, NetworkFile, NotTheCompany, Relabel
+from rules.fact import (
+    Act,
+    AssumedListing,
+    AssumedReach,
+    AssumedShare,
+    EndpointName,
+    Entity,
+    FirmwareFact,
+    Listing,
+    ListRead,
+    NetworkAddress,
+    NetworkFile,
+    NotTheCompany,
+    Profile,
+    Programme,
+    Reach,
+    Relabel,
+    Scenario,
+    Share,
+    Unconfirmed,
+)
 from rules.factcheck import Known, faults, is_host_name, missing_activities, reference_faults
 
 NAME = EndpointName(name="cam.example.com", match="suffix", role="cloud", confidence="high", sources=("book",))
@@ -157,3 +178,79 @@ def test_ids_that_exist_are_no_fault() -> None:
 def test_a_role_without_an_activity_is_missed() -> None:
     assert "storage" in missing_activities(["website"])
     assert "firmware_download" in missing_activities(["website"])
+
+
+ACT = Act(outcome="review", says="Look at {company}.", citation="1 FR 1", sources=("book",), confidence="high")
+PROGRAMME = Programme(
+    id="US-X", name="X", authority="A", jurisdiction="US", kind="list", what_it_prohibits="x", sources=("book",),
+    confidence="high", acts=(ACT,),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "narrow",
+    [
+        {"activities": ("ddns",)},
+        {"profiles": ("us-private",)},
+        {"use_classes": ("other",)},
+        {"companies": ("acme",)},
+        {"statuses": ("category",)},
+        {"relations": ("hosts",)},
+        {"since": datetime.date(2020, 1, 1)},
+        {"until": datetime.date(2020, 1, 1)},
+        {"known_since": datetime.date(2020, 1, 1)},
+    ],
+)
+def test_the_last_row_of_a_programme_is_for_everybody(narrow: dict[str, object]) -> None:
+    assert keys(PROGRAMME) == []
+    particular = msgspec.structs.replace(ACT, **narrow)
+    assert keys(msgspec.structs.replace(PROGRAMME, acts=(particular, ACT))) == []
+    assert keys(msgspec.structs.replace(PROGRAMME, acts=(ACT, particular))) == [f"acts[1].{next(iter(narrow))}"]
+
+
+@pytest.mark.parametrize("says", ["Look at {firm}.", "A { alone.", "{0}"])
+def test_a_sentence_has_no_other_brace_than_the_company(says: str) -> None:
+    assert keys(msgspec.structs.replace(ACT, says=says)) == ["says"]
+
+
+def test_days_of_acts_shares_and_withdrawals_are_in_order_and_days() -> None:
+    first, before = datetime.date(2020, 1, 2), datetime.date(2020, 1, 1)
+    assert keys(msgspec.structs.replace(ACT, since=first, until=before)) == ["until"]
+    assert keys(msgspec.structs.replace(LISTING, since=first, withdrawn=before)) == ["withdrawn"]
+    assert keys(msgspec.structs.replace(LISTING, since=first, withdrawn=first)) == []
+    assert keys(Share(by="a", sources=("book",), confidence="high", until="2022/2023")) == ["until"]
+
+
+def test_a_scenario_that_changes_nothing_is_refused() -> None:
+    scenario = Scenario(id="s", name="S", sources=("book",), confidence="high")
+    assert keys(scenario) == [""]
+    assert keys(msgspec.structs.replace(scenario, waivers_ended=("*",))) == []
+
+
+def test_ids_in_the_law_that_lead_nowhere_are_named() -> None:
+    known = dataclasses.replace(KNOWN, profiles={"us-private"})
+    facts = {
+        "profiles": msgspec.structs.replace(ACT, profiles=("us-private", "us_private")),
+        "companies": msgspec.structs.replace(ACT, companies=("acme", "akme")),
+        "programmes[1]": Profile(
+            id="p", name="P", programmes=("US-X", "US-Y"), sources=("book",), confidence="high"
+        ),
+        "programme": AssumedReach(programme="US-Y", test="control"),
+        "entity": AssumedShare(entity="akme", by="acme", percent=50.0),
+        "list_read.sources": msgspec.structs.replace(PROGRAMME, list_read=ListRead(as_of="2026", sources=("lost",))),
+    }  # fmt: skip
+    for key, fact in facts.items():
+        assert [found for found, _ in reference_faults(fact, known)] == [key]
+    for fact in (
+        AssumedListing(entity="acme", programme="US-Y"),
+        Unconfirmed(programme="US-Y", reason="r", sources=("book",)),
+        Reach(test="listed_on", citation="c", sources=("book",), confidence="high", programme="US-Y"),
+        Reach(test="listed_on", citation="c", sources=("book",), confidence="high"),
+    ):
+        assert [found for found, _ in reference_faults(fact, known)] == ["programme"]
+
+
+def test_a_list_that_was_read_names_its_source() -> None:
+    assert keys(msgspec.structs.replace(PROGRAMME, list_read=ListRead(as_of="2026", sources=()))) == [
+        "list_read.sources"
+    ]

@@ -416,3 +416,46 @@ def test_no_copied_table_of_opensanctions_goes_without_its_licence(facts: Facts)
     for id, source in facts.sources.items():
         if source.url and "opensanctions/opensanctions" in source.url and source.url.endswith(".csv"):
             assert source.licence and "NC" in source.licence, id
+
+
+def test_every_programme_says_what_it_means_for_a_camera_and_whom_it_reaches(facts: Facts) -> None:
+    for id, programme in facts.programmes.items():
+        assert programme.acts, id
+        named = any(
+            listing.programme == id and listing.status != "not_listed"
+            for entity in facts.entities.values()
+            for listing in entity.listings
+        )
+        assert named or programme.reach, id
+
+
+def test_every_programme_concerns_somebody_or_only_its_own_house(facts: Facts) -> None:
+    concerned = {programme for profile in facts.profiles.values() for programme in profile.programmes}
+    assert facts.programmes.keys() - concerned == {"EU-EP-2021"}
+
+
+def test_the_profiles_are_those_that_were_researched_and_the_federal_agency(facts: Facts) -> None:
+    assert len(facts.profiles) == 20
+    assert {"us-federal-agency", "us-private", "uk-sensitive", "tw-agency", "what-if-sdn"} <= facts.profiles.keys()
+
+
+def test_what_is_uncertain_is_off_or_held_at_review_with_its_reason(facts: Facts) -> None:
+    off = [(id, reach.note) for id, programme in facts.programmes.items() for reach in programme.reach if reach.off]
+    assert [id for id, _ in off] == ["US-BIS-EL"] and all(note and "confirm" in note for _, note in off)
+    updates = [act for act in facts.programmes["US-FCC"].acts if "update_received" in act.activities]
+    assert [act.outcome for act in updates if not act.statuses] == ["review"]
+
+
+def test_an_official_finding_of_the_1260h_list_says_its_edition(facts: Facts) -> None:
+    editions = {edition.date for edition in facts.programmes["US-DOD-1260H"].editions if not edition.withdrawn}
+    for id, entity in facts.entities.items():
+        link = entity.military_link
+        if link is not None and "1260H" in link.citation:
+            assert link.edition in editions, id
+
+
+def test_a_listing_is_published_on_its_first_day_or_later(facts: Facts) -> None:
+    for id, entity in facts.entities.items():
+        for listing in entity.listings:
+            if listing.published is not None and listing.since is not None:
+                assert listing.since <= listing.published, id

@@ -71,5 +71,18 @@ def test_shares_findings_and_rules_of_later_days_are_not_known(shipped_facts: Fa
     assert [edition.date.year for edition in then.programmes["US-DOD-1260H"].editions] == [2021, 2022]
 
 
+def test_a_rules_reach_is_known_when_it_is_and_its_suspension_when_that_is(shipped_facts: Facts) -> None:
+    def reach(day: str) -> list[tuple[datetime.date | None, datetime.date | None]]:
+        then = known_at(shipped_facts, datetime.date.fromisoformat(day))
+        return [(each.since, each.until) for each in then.programmes["US-BIS-EL"].reach]
+
+    first, last = datetime.date(2025, 9, 29), datetime.date(2025, 11, 9)
+    assert reach("2025-09-28") == []
+    assert reach("2025-10-15") == [(first, None)]
+    assert reach("2025-11-09") == [(first, last)]
+    control = known_at(shipped_facts, datetime.date(2024, 1, 1)).programmes["US-DOD-1260H"].reach
+    assert [each.since for each in control] == [datetime.date(2026, 6, 30)]
+
+
 def test_the_digest_says_what_was_left_out(facts: Facts) -> None:
     assert known_at(facts, datetime.date(2024, 1, 1)).digest.endswith("known-at-2024-01-01")

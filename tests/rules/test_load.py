@@ -1,14 +1,16 @@
 """Folders become a RuleSet, or are refused with all that is wrong."""
 
+import datetime
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from collector.errors import LenswatchError
 from rules import load
 from rules.errors import RuleErrors
-from rules.load import collect_files, load_pack, load_rules
+from rules.load import collect_files, load_pack, load_rules, under_scenario
 from rules.match import RuleSet
 from rules.pack import pack
 
@@ -153,3 +155,24 @@ def test_a_pack_without_detections_or_without_facts_is_refused() -> None:
     for kind in ("facts", "detections"):
         with pytest.raises(RuleErrors):
             load_pack(pack({name: content for name, content in files.items() if f"/{kind}/" not in name}))
+
+
+def test_a_scenario_takes_the_endpoints_and_detections_over_and_has_its_own_digest(shipped: RuleSet) -> None:
+    then = under_scenario(shipped, "hikvision-sdn-45", datetime.date(2026, 11, 2))
+    assert (then.endpoints, then.detections) == (shipped.endpoints, shipped.detections)
+    assert then.digest != shipped.digest
+    with pytest.raises(LenswatchError, match=r"doom: no such scenario.*cetc-sdn-45"):
+        under_scenario(shipped, "doom", datetime.date(2026, 11, 2))
+
+
+def test_what_was_known_on_a_day_has_its_own_digest_and_fewer_listings(shipped: RuleSet) -> None:
+    then = load_rules(known=datetime.date(2020, 1, 1))
+    assert then.digest != shipped.digest
+    assert not any(each.programme == "US-DOD-1260H" for each in then.facts.entities["dahua"].listings)
+
+
+def test_a_wrong_waiver_stops_the_loading(tmp_path: Path) -> None:
+    path = tmp_path / "w.toml"
+    path.write_text("[[waiver]]\nid = 'w'\n")
+    with pytest.raises(RuleErrors, match=r"w\.toml: waiver\[0\]"):
+        load_rules(waivers=[path])

@@ -19,6 +19,7 @@ from rules.verdict import (
     EVIDENCE_ONLY,
     LISTED,
     MADE_ACTIVITIES,
+    TOLD,
     UNREACHED,
     Judge,
     Question,
@@ -178,6 +179,11 @@ def test_checked_and_not_listed_says_the_lists_date(judge: Judge) -> None:
     assert (said.outcome, said.list_as_of) == ("checked_not_listed", "2026-06-08") and "2026-06-08" in said.says
 
 
+def test_on_a_day_before_its_listing_a_company_is_not_listed_and_it_says_since_when_it_is(judge: Judge) -> None:
+    said = one(judge, "dahua", "US-DOD-1260H", "device_present", "us-dod-contractor", day=datetime.date(2022, 1, 1))
+    assert said.says == "Dahua is not listed on that day. It is since 2022-10-05."
+
+
 def test_what_nobody_checked_is_not_called_clear(judge: Judge) -> None:
     said = one(judge, "reolink", "US-OFAC-SDN", "device_present", "us-private")
     assert (said.outcome, said.basis) == ("context_only", "not_checked") and "no all-clear" in said.says
@@ -193,7 +199,20 @@ def test_without_a_profile_the_picture_says_on_whom_it_depends(judge: Judge) -> 
 def test_without_a_profile_what_holds_for_everybody_is_said_as_it_is(judge: Judge) -> None:
     assert one(judge, "hikvision", "US-NS-CMIC", "device_present").outcome == "not_restricted"
     told = judge.verdicts(Question("hikvision", "device_present", DAY))
-    assert {judge.position("hikvision", each.programme, DAY).basis for each in told} <= LISTED
+    assert {judge.position("hikvision", each.programme, DAY).basis for each in told} <= TOLD < LISTED
+
+
+def test_a_doubt_is_told_without_a_profile_too(judge: Judge) -> None:
+    said = one(judge, "hikvision", "US-TX-PROHIBITED", "device_present")
+    assert said.outcome == "review" and "generally known; it was not seen" in said.says
+
+
+def test_a_derived_listing_leads_to_the_company_that_is_named(judge: Judge) -> None:
+    said = one(judge, "ezviz", "US-MCCAIN-889", "cloud_relay", "us-federal-contractor")
+    assert [(link.holder, link.company, link.percent) for link in said.ownership or ()] == [
+        ("hikvision", "ezviz", 48.0)
+    ]
+    assert said.listing == "'subsidiary or affiliate' of Hikvision"
 
 
 def test_the_picture_of_a_profile_names_other_listings_beside_it(judge: Judge) -> None:
@@ -220,6 +239,7 @@ def test_a_doubt_never_makes_an_answer_stronger_than_review(facts: Facts, judge:
                     for profile in facts.profiles:
                         said = one(judge, company, programme, activity, profile)
                         assert rank(said.outcome) >= rank("review"), said
+                        assert said.duties is None or not said.says.startswith("To be looked at"), said
 
 
 def test_a_list_withdrawn_within_the_hour_never_applied_and_can_be_told(facts: Facts) -> None:
@@ -264,6 +284,7 @@ def test_a_wind_down_says_the_days_that_are_left(facts: Facts) -> None:
 
 def test_answers_are_remembered_and_memory_is_bounded(facts: Facts, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rules.verdict.MAX_REMEMBERED", 8)
+    monkeypatch.setattr("rules.verdict.MAX_POSITIONS", 8)
     judge = Judge(facts)
     question = Question("hikvision", "cloud_relay", DAY, ("us-private",))
     assert judge.verdicts(question) is judge.verdicts(question)

@@ -64,7 +64,9 @@ def test_a_sum_that_does_not_close_is_told() -> None:
     from collector.ledger import Ledger
 
     run = Run(Ledger(), matched=5, told=1, folded=3)
-    assert run.open_sums() == ["fold: 5 alerts in, 1 told and 3 folded"]
+    assert run.open_sums() == ["fold: 5 alerts in, 1 told, 3 folded, 0 waived"]
+    run.waived["w"] = 1
+    assert run.open_sums() == []
 
 
 def test_a_capture_that_ends_early_is_a_problem_and_the_next_is_read(rules: RuleSet, tmp_path: Path) -> None:

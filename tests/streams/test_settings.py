@@ -13,7 +13,11 @@ GIVEN = {
         "sensor": "switch-2", "site": "harbour", "networks": ["10.20.0.0/16", "fd20::/16"], "max_flows": 11,
         "max_readers": 12, "max_names": 13, "max_devices": 14,
     },
-    "rules": {"folders": ["/etc/lenswatch/rules", "more"]},
+    "rules": {
+        "folders": ["/etc/lenswatch/rules", "more"], "profiles": ["us-private", "ca-private"],
+        "use_class": "public_safety", "sites": {"quay": {"profiles": ["us-federal-agency"], "use_class": "other"}},
+        "waivers": ["/etc/lenswatch/waivers.toml"],
+    },
     "geo": {"asn": "/var/geo/asn.mmdb", "country": "/var/geo/country.mmdb"},
     "store": {"folder": "/var/lib/lenswatch", "max_alerts": 15},
     "kafka": {
@@ -32,6 +36,8 @@ GIVEN = {
 
 def as_toml(value: object) -> str:
     """A value as TOML has it."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {as_toml(inner)}" for key, inner in value.items()) + "}"
     return str(msgspec.json.encode(value), "utf-8")
 
 

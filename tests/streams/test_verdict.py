@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.streams.command import Ran, run
+from rules.load import load_rules
+from tests.streams.command import OFFICE, Ran, run
 
 ON = ("--on", "2026-11-02")
 
@@ -91,6 +92,7 @@ def test_a_scenario_is_asked_from_its_first_day(tmp_path: Path) -> None:
     assert (row["outcome"], row["wind_down_until"]) == ("licence_required", "2027-01-31")
     later = ask(tmp_path, *question, *ON, "--from", "2026-12-01")
     assert outcomes(later)["US-OFAC-SDN"] == "checked_not_listed"
+    assert all("wind_down_until" not in row for row in later["verdicts"])
 
 
 def test_the_day_and_what_was_known_on_it_are_two_questions(tmp_path: Path) -> None:
@@ -127,7 +129,7 @@ def test_a_company_is_found_by_brand_and_name(tmp_path: Path) -> None:
 )
 def test_unknown_words_list_the_known_ones(tmp_path: Path, arguments: tuple[str, ...], words: tuple[str, ...]) -> None:
     ran = told(tmp_path, *arguments)
-    assert (ran.code, ran.out, len(ran.complaints)) == (1, "", 1)
+    assert (ran.code, ran.out, len(ran.complaints)) == (2, "", 1)
     assert all(word in ran.err for word in words), ran.err
 
 
@@ -135,3 +137,83 @@ def test_unknown_words_list_the_known_ones(tmp_path: Path, arguments: tuple[str,
 def test_a_day_that_is_none_is_a_usage_error(tmp_path: Path, option: str) -> None:
     ran = told(tmp_path, "dahua", "--scenario", "dahua-sdn-45", option, "2026-11")
     assert ran.code == 2 and option in ran.err and "YYYY-MM-DD" in ran.err
+
+
+@pytest.fixture(scope="module")
+def contractor(tmp_path_factory: pytest.TempPathFactory) -> tuple[Ran, Path]:
+    """A watch of the office by a federal contractor, and its state folder."""
+    state = tmp_path_factory.mktemp("contractor")
+    ran = run("watch", OFFICE, state=state, LENSWATCH_RULES_PROFILES='["us-federal-contractor"]')
+    return ran, state
+
+
+def test_every_alert_of_a_company_carries_verdicts_and_the_outcome(contractor: tuple[Ran, Path]) -> None:
+    alerts = run("alerts", "--json", state=contractor[1]).alerts
+    judged = [alert for alert in alerts if alert.lenswatch.entity is not None]
+    assert judged
+    for alert in judged:
+        detail = alert.lenswatch
+        own = [each for each in detail.verdicts or () if each.relation == "operates"]
+        assert own[0].programme == "US-MCCAIN-889" and len(own) == 5
+        assert {each.profile for each in own} == {"us-federal-contractor"}
+        assert f"For us-federal-contractor: {(detail.outcome or '').replace('_', ' ')} under" in alert.message
+    assert "verdicts " in contractor[0].err and "prohibited" in contractor[0].err
+    assert "for us: prohibited" in " ".join(contractor[0].out.split())
+
+
+def test_every_citation_of_every_alert_resolves_to_a_fact_with_a_source(contractor: tuple[Ran, Path]) -> None:
+    facts = load_rules().facts
+    cited = {act.citation for programme in facts.programmes.values() for act in programme.acts}
+    cited |= {programme.authority for programme in facts.programmes.values()}
+    listed = {listing.citation for entity in facts.entities.values() for listing in entity.listings}
+    count = 0
+    for alert in run("alerts", "--json", state=contractor[1]).alerts:
+        for verdict in alert.lenswatch.verdicts or ():
+            count += 1
+            assert verdict.citation in cited and (verdict.listing is None or verdict.listing in listed)
+            for link in verdict.ownership or ():
+                assert set(link.sources) <= facts.sources.keys() and link.sources
+            assert verdict.sources and set(verdict.sources) <= facts.sources.keys()
+        entity = alert.lenswatch.entity
+        if entity is not None and entity.military_link is not None:
+            assert entity.military_link.source in facts.sources
+    assert count > 20
+
+
+def test_explain_goes_on_over_owners_and_listings_to_the_verdicts(contractor: tuple[Ran, Path]) -> None:
+    alerts = run("alerts", "--json", state=contractor[1]).alerts
+    alert = next(each for each in alerts if each.lenswatch.entity and each.lenswatch.entity.id == "ezviz")
+    text = " ".join(run("rules", "explain", alert.event.id, state=contractor[1]).out.split())
+    chain = [
+        alert.network.community_id,
+        alert.lenswatch.endpoint.pattern if alert.lenswatch.endpoint else "",
+        "company Hangzhou EZVIZ Network Co., Ltd. (ezviz",
+        "listing US-MCCAIN-889",
+        "outcome prohibited",
+        "verdict US-MCCAIN-889:",
+        "owner hikvision has 48 % of ezviz as of 2022-12-28",
+        "source ezviz-48:",
+        "citation ",
+    ]
+    place = 0
+    for words in chain:
+        place = text.find(words, place)
+        assert place >= 0, words
+
+
+def test_a_watch_without_a_profile_says_so_once(tmp_path: Path) -> None:
+    ran = run("watch", OFFICE, state=tmp_path)
+    (line,) = [line for line in ran.err.splitlines() if line.startswith("verdicts")]
+    assert "in general" in line and "set [rules] profiles" in line
+    assert "for us" not in ran.out
+    assert all("For us-" not in alert.message for alert in run("alerts", "--json", state=tmp_path).alerts)
+
+
+def test_a_watch_may_ask_what_could_be_known(tmp_path: Path) -> None:
+    run("watch", OFFICE, "--known-at", "2019-12-31", state=tmp_path)
+    listed = {
+        listing.programme
+        for alert in run("alerts", "--json", state=tmp_path).alerts
+        for listing in alert.lenswatch.listings or ()
+    }
+    assert listed == {"US-BIS-EL", "US-MCCAIN-889"}

@@ -106,7 +106,7 @@ def test_the_answer_in_words_groups_devices_by_change(tmp_path: Path) -> None:
 
 def test_unknown_scenarios_and_missing_captures_are_one_line(tmp_path: Path) -> None:
     ran = run("whatif", "doom", OFFICE, state=tmp_path)
-    assert ran.code == 1 and len(ran.complaints) == 1 and "hikvision-sdn-45" in ran.err
+    assert ran.code == 2 and len(ran.complaints) == 1 and "hikvision-sdn-45" in ran.err
     ran = run("whatif", "cetc-sdn-45", tmp_path / "none.pcap", state=tmp_path)
     assert ran.code == 1 and len(ran.complaints) == 1 and "none.pcap" in ran.err
 
