@@ -42,6 +42,8 @@ BATCH_BYTES: Final = 256 << 10
 REQUEST_SECONDS: Final = 60.0
 REBALANCE_SECONDS: Final = 60.0
 POLL_SECONDS: Final = 300.0
+# Beyond so many messages that wait for the producer, Faust stops reading for a while.
+MAX_WAITING_MESSAGES: Final = 2_000
 
 
 def credentials_of(kafka: KafkaSettings) -> CredentialsT | None:
@@ -98,6 +100,49 @@ def make_app(kafka: KafkaSettings, settings: WorkerSettings, folder: Path) -> fa
     )
 
 
+class TextTable(Mapping[str, bytes]):
+    """A Faust table of bytes by text, kept by a changelog topic. Keys are bytes to Faust: of any other type it would
+    make JSON, and take a record that it cannot read when it recovers for none."""
+
+    def __init__(self, table: Any) -> None:
+        self._table = table
+
+    def __getitem__(self, key: str) -> bytes:
+        found = self._table.get(pack_key(key))
+        if found is None:
+            raise KeyError(key)
+        value: bytes = found
+        return value
+
+    def __iter__(self) -> Iterator[str]:
+        return (unpack_key(key) for key in self._table)
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def items(self) -> Any:
+        """Every key and value."""
+        return ((unpack_key(key), value) for key, value in self._table.items())
+
+    def write(self, changed: Mapping[str, bytes | None]) -> None:
+        """Put values in place, None takes one away."""
+        for key, data in changed.items():
+            if data is not None:
+                self._table[pack_key(key)] = data
+            else:
+                self._table.pop(pack_key(key), None)
+
+
+def pack_key(key: str) -> bytes:
+    """Text as a key; a device's id may hold what is no good Unicode."""
+    return key.encode("utf-8", "surrogatepass")
+
+
+def unpack_key(key: bytes) -> str:
+    """A key as text."""
+    return key.decode("utf-8", "surrogatepass")
+
+
 class Centre:
     """The two agents and their tables. `rules` may be exchanged between two records."""
 
@@ -119,7 +164,7 @@ class Centre:
         self.positions: dict[tuple[str, int], int] = {}
         self.partitions: dict[int, Partition] = {}
         self.deliveries: dict[int, Deliveries] = {}
-        self.stopping = False
+        self.stopping = self.recovered = False
         self._busy = 0
         self._held: list[Any] = []
         self.devices = self._table(DEVICES_TABLE, kafka.partitions)
@@ -133,19 +178,23 @@ class Centre:
         self.detect = app.agent(app.topic(kafka.observations_topic, **raw), name="detect", concurrency=1)(self._detect)
         self.deliver = app.agent(app.topic(settings.alerts_topic, **raw), name="deliver", concurrency=1)(self._deliver)
         app.on_partitions_revoked.connect(self._on_revoked)
+        app.on_rebalance_complete.connect(self._on_recovered)
         meters.set_rules(rules.digest)
 
-    def _table(self, name: str, partitions: int) -> Any:
-        """A table of bytes by text, kept by a changelog topic of its own."""
-        schema: Any = faust.Schema(key_type=str, value_type=bytes, key_serializer="raw", value_serializer="raw")
-        return self.app.Table(name, schema=schema, partitions=partitions)
+    def _table(self, name: str, partitions: int) -> "TextTable":
+        return TextTable(self.app.Table(name, key_type=bytes, value_type=bytes, partitions=partitions))
 
     async def _on_revoked(self, *_: Any, **__: Any) -> None:
         """What was known of the partitions is another's now; their tables are read again when they come back."""
+        self.recovered = False
         self.partitions.clear()
         self.deliveries.clear()
         self.positions.clear()
         self.meters.rebalances.inc()
+
+    async def _on_recovered(self, *_: Any, **__: Any) -> None:
+        """The tables are whole. Nobody may look at them before: half a table is taken for all there is."""
+        self.recovered = True
 
     async def _detect(self, stream: Any) -> None:
         async for event in stream.events():
@@ -197,7 +246,7 @@ class Centre:
                 fault = read.fault
                 await self._bury(fault.reason, fault.words, b"\n".join(fault.lines), message, value)
         await self._tell(outcome.news, message.partition)
-        self._write(self.devices, outcome.changed)
+        self.devices.write(outcome.changed)
         self.meters.seconds.observe(time.perf_counter() - began)
 
     def _match(self, partition: Partition, batch: Batch) -> Outcome:
@@ -253,15 +302,7 @@ class Centre:
         for sink in self.sinks:
             await sink.deliver([alert])
             self.meters.deliveries.labels(sink.name, "ok").inc()
-        self._write(self.delivered, deliveries.delivered(alert))
-
-    @staticmethod
-    def _write(table: Any, changed: Mapping[str, bytes | None]) -> None:
-        for key, data in changed.items():
-            if data is not None:
-                table[key] = data
-            else:
-                table.pop(key, None)
+        self.delivered.write(deliveries.delivered(alert))
 
     def _partition(self, number: int) -> Partition:
         """What is known of a partition; after a rebalance it is read from the table."""
@@ -295,7 +336,7 @@ class Centre:
     @property
     def is_ready(self) -> bool:
         """Whether the worker has its partitions and its tables."""
-        return bool(self.app.started and not self.app.rebalancing and self.app.flow_control.is_active())
+        return self.recovered and self.app.flow_control.is_active()
 
     async def tick(self, at: float) -> None:
         """Put a tick into every partition of which one is due."""
@@ -331,6 +372,11 @@ class Centre:
         meters.entries.labels(DEVICES_TABLE).set(sum(map(len, self.partitions.values())))
         meters.entries.labels(DELIVERED_TABLE).set(sum(map(len, self.deliveries.values())))
         meters.ready.set(self.is_ready)
+
+    async def start(self) -> None:
+        """Join the group, read the tables, begin."""
+        self.app.producer.buffer.max_messages = MAX_WAITING_MESSAGES
+        await self.app.start()
 
     async def drain(self) -> None:
         """Take no more, finish what was begun, commit it, and stop."""

@@ -3,31 +3,30 @@
 
 import contextlib
 import datetime
-import gc
 import os
 import shutil
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Annotated
 
 import msgspec
 import typer
 
-from collector.capture.source import Source
+from collector.capture.source import Source, open_source
+from collector.cli import collect
 from collector.errors import LenswatchError, SettingsError
 from collector.packets import Block
 from collector.publish.jsonl import JsonLines
+from collector.running import Interrupts, rare_collection
 from collector.settings import CollectorSettings
 from rules.alert import LEVELS, Alert
 from rules.cli import app as rules_app
 from rules.cli import read_day
 from streams.geo_cli import app as geo_app
 from streams.kafka_cli import Servers, kafka_settings, read_kept_alerts, topics_app, worker
-from streams.local import LocalWatch, Output, Run, open_source
+from streams.local import LocalWatch, Output, Run
 from streams.publish_cli import publish
 from streams.ruleset import rules_for
 from streams.screen import fill, in_order, print_alerts, printable, screen_width, story, story_text, summary_lines
@@ -44,6 +43,7 @@ app = typer.Typer(
     help="Which of our cameras call whom, and under which law does that matter?",
 )
 alerts_app = typer.Typer(rich_markup_mode=None, help="The alerts so far: list them, show one.")
+app.command()(collect)
 app.add_typer(rules_app, name="rules")
 app.add_typer(alerts_app, name="alerts")
 app.add_typer(geo_app, name="geo")
@@ -55,7 +55,6 @@ app.add_typer(topics_app, name="topics")
 app.command()(worker)
 
 DEMO = Path(__file__).parent / "demo" / "office.pcap"
-GC_THRESHOLDS = (2_000_000, 10, 10)
 FAILED, USAGE, ALERTED = 1, 2, 3
 
 Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="The settings file (TOML).")]
@@ -211,76 +210,6 @@ class StoreOutput:
     def write(self, documents: Sequence[object]) -> None:
         """Keep the alerts."""
         self._store.put([each for each in documents if isinstance(each, Alert)])
-
-
-@contextlib.contextmanager
-def rare_collection() -> Iterator[None]:
-    """Let the collector of cycles run rarely: what was loaded stays for good, and need not be looked at every time."""
-    before = gc.get_threshold()
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*GC_THRESHOLDS)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
-        gc.unfreeze()
-
-
-class Interrupts:
-    """SIGINT and SIGTERM end the reading between two blocks, never inside one, so that what was read is told whole.
-    A second one ends the command at once."""
-
-    def __init__(self) -> None:
-        self._reading = self._asked = False
-        self._before: dict[signal.Signals, object] = {}
-
-    def __enter__(self) -> "Interrupts":
-        for each in (signal.SIGINT, signal.SIGTERM):
-            self._before[each] = signal.signal(each, self._ask)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for each, before in self._before.items():
-            signal.signal(each, before)  # type: ignore[arg-type]
-
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        again, self._asked = self._asked, True
-        if self._reading or again:
-            raise KeyboardInterrupt
-
-    def between_blocks(self, source: Source) -> Source:
-        """The source, reading of which a signal ends."""
-        return InterruptibleSource(source, self)
-
-    @contextlib.contextmanager
-    def reading(self) -> Iterator[None]:
-        """The time in which a signal may cut in: waiting for the next block. Raises KeyboardInterrupt."""
-        self._reading = True
-        try:
-            if self._asked:
-                raise KeyboardInterrupt
-            yield
-        finally:
-            self._reading = False
-
-
-class InterruptibleSource:
-    """A source whose reading a signal ends."""
-
-    def __init__(self, source: Source, interrupts: Interrupts) -> None:
-        self._source, self._interrupts = source, interrupts
-        self.name, self.size_bytes = source.name, source.size_bytes
-
-    def blocks(self) -> Iterator[Block]:
-        """See `Source.blocks`. Raises KeyboardInterrupt too."""
-        blocks = iter(self._source.blocks())
-        while True:
-            with self._interrupts.reading():
-                block = next(blocks, None)
-            if block is None:
-                return
-            yield block
 
 
 @contextlib.contextmanager

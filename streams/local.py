@@ -2,15 +2,13 @@
 
 import dataclasses
 import datetime
-import importlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
-from collector.capture import SOURCES
 from collector.capture.source import Source
-from collector.errors import CaptureError, LenswatchError
+from collector.errors import CaptureError
 from collector.identify.fingerprint import read_fingerprints
 from collector.ledger import Ledger
 from collector.observation import Observation
@@ -67,17 +65,6 @@ class Run:
         if self.matched != self.told + self.folded + waived:
             sums.append(f"fold: {self.matched} alerts in, {self.told} told, {self.folded} folded, {waived} waived")
         return sums
-
-
-def open_source(name: str) -> Source:
-    """The source that a name stands for. Raises LenswatchError when nothing opens it."""
-    for dotted in SOURCES:
-        module, _, attribute = dotted.rpartition(".")
-        kind = getattr(importlib.import_module(module), attribute)
-        if kind.opens(name):
-            source: Source = kind(name)
-            return source
-    raise LenswatchError(f"{name}: no such capture file; name a file, or - for standard input")
 
 
 class LocalWatch:

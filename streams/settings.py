@@ -8,7 +8,8 @@ from pathlib import Path
 import msgspec
 
 from collector.kafka_settings import KafkaSettings
-from collector.settings import CollectorSettings, read_settings
+from collector.settings import CollectorSettings, default_state_folder, read_settings
+from collector.spool import SpoolSettings
 from rules.court import Organisation, Site, UseClass
 
 # What Kafka allows in a topic's name, of which the group is a part.
@@ -86,6 +87,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     store: StoreSettings = StoreSettings()
     kafka: KafkaSettings = KafkaSettings()
     worker: WorkerSettings = WorkerSettings()
+    spool: SpoolSettings = SpoolSettings()
 
 
 def load_settings(path: Path | None, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -97,5 +99,4 @@ def state_folder(settings: StoreSettings, environment: Mapping[str, str] = os.en
     """Where state is kept: the setting, else `lenswatch` in the XDG state folder (XDG Base Directory 0.8)."""
     if settings.folder is not None:
         return settings.folder
-    base = environment.get("XDG_STATE_HOME")
-    return (Path(base) if base else Path.home() / ".local" / "state") / "lenswatch"
+    return default_state_folder(environment)

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from collector.capture.source import open_source
 from collector.errors import LenswatchError
 from collector.observation import Observation
 from rules.alert import Alert, Verdict
@@ -19,7 +20,7 @@ from rules.errors import known_word
 from rules.load import under_scenario
 from rules.match import RuleSet
 from rules.verdict import Question, rank
-from streams.local import LocalWatch, Run, open_source
+from streams.local import LocalWatch, Run
 from streams.ruleset import rules_for
 from streams.screen import RELATIONS, plain, story_text, time_words, times_words
 from streams.settings import Settings, load_settings

@@ -120,7 +120,7 @@ class Worker:
 
     async def _start(self, centre: Centre) -> None:
         with reaching(self.settings.kafka):
-            await centre.app.start()
+            await centre.start()
 
     async def _rounds(self, centre: Centre) -> None:
         while True:

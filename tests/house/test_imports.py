@@ -7,7 +7,13 @@ import pytest
 
 from tests.house.tree import PACKAGES, ROOT, imported, is_at_or_below, modules, obey, parse, plant, python_files
 
-VOCABULARY = ("collector.observation", "collector.errors", "collector.record", "collector.kafka_settings")
+VOCABULARY = (
+    "collector.observation",
+    "collector.errors",
+    "collector.record",
+    "collector.heartbeat",
+    "collector.kafka_settings",
+)
 DOORS = {
     "collector": ("collector",),
     "rules": ("rules", *VOCABULARY),
@@ -33,6 +39,9 @@ WIRING_DOORS = (
     "collector.pipeline",
     "collector.capture",
     "collector.settings",
+    "collector.spool",
+    "collector.running",
+    "collector.metrics",
     "collector.cli",
     "collector.publish",
     "collector.ledger",

@@ -198,6 +198,18 @@ def test_an_alert_that_the_broker_refuses_takes_the_process_down_before_the_devi
     assert run(test) == ["seen [0] at 7: OSError: refused"]
 
 
+def test_no_table_is_looked_at_before_it_is_whole(run: Any) -> None:
+    async def test(centre: Offline, sink: Kept) -> None:
+        centre.app.flow_control.resume()
+        assert not centre.is_ready
+        await centre.app.on_rebalance_complete.send()
+        assert centre.is_ready
+        await centre.app.on_partitions_revoked.send(set())
+        assert not centre.is_ready
+
+    assert run(test) == []
+
+
 def test_gauges_tell_of_devices_sensors_and_tables(run: Any, observe: Callable[..., Observation]) -> None:
     async def test(centre: Offline, sink: Kept) -> None:
         async with centre.detect.test_context() as agent:

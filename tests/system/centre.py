@@ -126,7 +126,11 @@ class Centre:
         made = spawn("topics", "create", "--config", self.config, state=self.folder)
         assert made.code == 0, made.err
         self.producer = KafkaProducer(
-            bootstrap_servers=self.address, compression_type="zstd", linger_ms=5, delivery_timeout_ms=120_000
+            bootstrap_servers=self.address,
+            compression_type="zstd",
+            linger_ms=5,
+            delivery_timeout_ms=120_000,
+            max_request_size=8 << 20,
         )
 
     def worker(self, name: str, *more: object) -> Worker:
