@@ -27,6 +27,7 @@ from streams.processors.detect import LookUp, enriched
 from streams.processors.partition import Partition
 from streams.settings import Settings
 from streams.sinks.sink import Sink
+from streams.topics import faults, find_topics, wanted_topics
 
 EARLIEST: Final = "earliest"
 POLL_MS: Final = 1_000
@@ -105,7 +106,7 @@ async def replay(
         try:
             run = Run(rules, look_up, settle_seconds, Out(producer, sinks, done), done)
             async with consuming(kafka, max_partition_fetch_bytes=MAX_FETCH_BYTES) as consumer:
-                places = await find_places(consumer, kafka.observations_topic, span)
+                places = await find_places(consumer, kafka.observations_topic, kafka.partitions, span)
                 await read_through(consumer, places, run.take)
             await run.finish()
         finally:
@@ -116,14 +117,9 @@ async def replay(
 Places = dict[TopicPartition, tuple[int, int]]
 
 
-async def find_places(consumer: Any, topic: str, span: Span) -> Places:
-    """For each partition that holds anything of the span, its first offset and the one after its last. Raises
-    LenswatchError where there is no such topic."""
-    await consumer.topics()
-    numbers = consumer.partitions_for_topic(topic)
-    if not numbers:
-        raise LenswatchError(f"{topic}: there is no such topic; `lenswatch topics check` says which there are")
-    partitions = [TopicPartition(topic, number) for number in sorted(numbers)]
+async def find_places(consumer: Any, topic: str, count: int, span: Span) -> Places:
+    """For each partition that holds anything of the span, its first offset and the one after its last."""
+    partitions = [TopicPartition(topic, number) for number in range(count)]
     consumer.assign(partitions)
     begins = await consumer.beginning_offsets(partitions)
     ends = await consumer.end_offsets(partitions)
@@ -182,6 +178,11 @@ def run_replay(settings: Settings, rules: RuleSet, since: str, until: str | None
     worker = settings.worker
 
     async def whole() -> Replay:
+        needed = (settings.kafka.observations_topic, worker.replay_topic)
+        wanted = [topic for topic in wanted_topics(settings.kafka, worker) if topic.name in needed]
+        wrong = faults(wanted, await find_topics(settings.kafka, wanted))
+        if wrong:
+            raise LenswatchError("\n".join(wrong))
         try:
             return await replay(
                 settings.kafka, worker.replay_topic, rules, span, sinks, geo.look_up, worker.settle_seconds

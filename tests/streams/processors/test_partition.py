@@ -24,6 +24,12 @@ SERVER, FILE, CHECK = (
     "/uploads/soft/20261012/DH_IPC.bin",
     "/cloudupgrade/check?model=IPC",
 )
+LOOKALIKES = {
+    f"like{number}": name
+    for number, name in enumerate(
+        ("dahuatec.xyz", "edahua.top", "www.hikvlsion-update.com", "dahuatec.top", "hikvlsion.net", "hikvlsion.org")
+    )
+}
 Make = Callable[..., Observation]
 Table = dict[str, bytes]
 
@@ -39,6 +45,8 @@ def see(observe: Make) -> Make:
         }  # fmt: skip
         if kind == "plain":
             return observe(change | {"event.dataset": "lenswatch.tls", "destination.domain": "www.example.org"})
+        if kind.startswith("like"):
+            return observe(change | {"event.dataset": "lenswatch.tls", "destination.domain": LOOKALIKES[kind]})
         if kind == "cloud":
             return observe(change | {"event.dataset": "lenswatch.tls", "destination.domain": "www.easy4ipcloud.com"})
         path = {"check": CHECK, "download": FILE}[kind]
@@ -198,8 +206,11 @@ def test_entries_of_other_partitions_are_left_alone(rules: RuleSet, see: Make) -
 
 
 STREAM = st.lists(
-    st.tuples(st.sampled_from(("cloud", "check", "download", "plain")), st.integers(0, 50), st.sampled_from("ab")),
-    min_size=1, max_size=12,
+    st.tuples(
+        st.sampled_from(("cloud", "check", "download", "plain", *(f"like{number}" for number in range(6)))),
+        st.integers(0, 4000), st.sampled_from("ab"),
+    ),
+    min_size=1, max_size=16,
 )  # fmt: skip
 
 
@@ -224,3 +235,33 @@ def test_records_crashes_and_repeats_come_to_what_one_process_comes_to(
                 assert write(table, partition.take(old, rules)) == []
     got += write(table, reopen(table).tick(AT + 2 * WINDOW_SECONDS))
     assert {alert.event.id: alert for alert in got} == {alert.event.id: alert for alert in whole}
+
+
+def test_a_correlation_is_counted_over_records_and_workers_and_once_for_a_record_that_is_read_again(
+    rules: RuleSet, see: Make
+) -> None:
+    table: Table = {}
+    records = [batch(number, see(f"like{number}", number * 60)) for number in range(5)]
+    news: list[Alert] = []
+    for record in (*records, *records):
+        news += write(table, reopen(table).take(record, rules))
+    (found,) = [alert for alert in news if alert.lenswatch.correlation is not None]
+    assert found.rule.name == "Device asks for many names that resemble camera makers'"
+    assert found.lenswatch.evidence == [f"like{number}-{number * 60}-0" for number in range(5)]
+
+
+def test_a_lost_table_write_and_the_same_record_again_find_the_same_correlation(rules: RuleSet, see: Make) -> None:
+    table: Table = {}
+    for number in range(4):
+        write(table, reopen(table).take(batch(number, see(f"like{number}", number)), rules))
+    last = batch(4, see("like4", 4))
+    lost, again = reopen(table).take(last, rules), reopen(table).take(last, rules)
+    assert [alert.event.id for alert in lost.news] == [alert.event.id for alert in again.news]
+    assert any(alert.lenswatch.correlation for alert in again.news)
+
+
+def test_what_a_correlation_lets_go_is_counted_by_the_partition(rules: RuleSet, see: Make) -> None:
+    partition = Partition(0, {})
+    partition.take(batch(1, see("like0", 7 * 3600), see("like1", 0)), rules)
+    # Two correlations are fed by such a name.
+    assert partition.let_go == {"late": 2}
