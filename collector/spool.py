@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import sqlite3
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -26,6 +27,8 @@ BROKEN_SUFFIX, NEW_SUFFIX = ".broken", ".new"
 MIN_BYTES = 1 << 20
 WAL_BYTES = 16 << 20
 EVICTED_ROWS = 64
+# On a disk that is nearly full, small batches still fit now and then.
+CALM_SECONDS = 3.0
 ZSTD_LEVEL = 1
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS batches (
@@ -114,7 +117,7 @@ class Spool:
         self._taken: set[int] = set()
         self._finished: list[int] = []
         self._compress = zstandard.ZstdCompressor(ZSTD_LEVEL, write_checksum=True).compress
-        self._disk_failed = False
+        self._failed_at: float | None = None
         self._last_id = 0
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -224,13 +227,13 @@ class Spool:
                 if again:
                     self._mend(error)
                     continue
-                if not self._disk_failed:
+                if self._failed_at is None:
                     self._tell(f"{self.path}: the spool cannot be written: {error}; {loss}; the capture goes on")
-                self._disk_failed = True
+                self._failed_at = time.monotonic()
             else:
-                if self._disk_failed:
+                if self._failed_at is not None and time.monotonic() - self._failed_at > CALM_SECONDS:
                     self._tell(f"{self.path}: the spool can be written again")
-                self._disk_failed = False
+                    self._failed_at = None
                 return True
         return False
 
@@ -260,8 +263,8 @@ class Spool:
 
     @property
     def is_writable(self) -> bool:
-        """Whether the last write went well."""
-        return not self._disk_failed
+        """Whether every write of late went well."""
+        return self._failed_at is None
 
     def _delete(self, ids: Iterable[int]) -> None:
         self._database.executemany("DELETE FROM batches WHERE id = ?", ((each,) for each in ids))

@@ -252,6 +252,7 @@ def test_a_batch_that_claims_to_be_huge_is_not_unpacked() -> None:
 FULL_DISK = """
 import resource, sys
 from pathlib import Path
+from collector import spool as module
 from tests.collector.test_spool import fill, numbers, open_spool
 told = []
 spool = open_spool(Path(sys.argv[1]), told=told)
@@ -270,6 +271,7 @@ while (row := spool.take(0, last)) is not None:
     last = row.id
     spool.finish(row)
     spool.tend(0, 1000.0)
+module.CALM_SECONDS = 0.0
 fill(spool, 50)
 assert numbers(spool) == [50] and spool.is_writable and "can be written again" in told[1], told
 assert spool.take(0, last) is not None

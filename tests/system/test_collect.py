@@ -10,14 +10,16 @@ import sqlite3
 import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from collector.errors import LenswatchError
 from collector.observation import Observation
+from collector.spool import count_waiting
 from tests.streams.command import OFFICE
 from tests.system.broker import Broker, free_ports
 from tests.system.edge import GAP, Edge, Feed, edge_of, read_heartbeats, read_topic
@@ -41,12 +43,25 @@ def own_broker(breakable: Broker) -> Broker:
     return breakable if breakable.is_running else breakable.start()
 
 
-def wait_for(edge: Edge, words: str, seconds: float = 60) -> None:
-    """Until the collector has said it."""
+def waiting(folder: Path) -> int:
+    """How many observations wait in a spool, which may be about to be made."""
+    try:
+        return count_waiting(folder)
+    except LenswatchError:
+        return 0
+
+
+def wait_until(edge: Edge, happened: Callable[[], bool], seconds: float = 90) -> None:
+    """Until it has happened."""
     until = time.monotonic() + seconds
-    while words not in edge.errors:
-        assert time.monotonic() < until, f"never said: {words!r}; said:\n{edge.errors}"
+    while not happened():
+        assert time.monotonic() < until, f"it never happened; the collector said:\n{edge.errors}"
         time.sleep(0.05)
+
+
+def wait_for(edge: Edge, words: str) -> None:
+    """Until the collector has said it."""
+    wait_until(edge, lambda: words in edge.errors)
 
 
 def test_what_kafka_has_is_what_dump_shows(broker: Broker, tmp_path: Path) -> None:
@@ -74,7 +89,7 @@ def test_a_broker_that_is_away_at_the_start_gets_everything_later(own_broker: Br
     feed = Feed(RATE)
     feed.attach(edge.start())
     wait_for(edge, "Connection refused; observations wait in the spool")
-    time.sleep(2)
+    wait_until(edge, lambda: waiting(tmp_path / "lenswatch" / "spool") > 2 * RATE)
     own_broker.start()
     wait_for(edge, "connected")
     feed.stop()
@@ -90,7 +105,8 @@ def test_a_broker_that_is_away_for_a_while_costs_nothing_and_memory_stays_flat(
     edge = edge_of(own_broker, tmp_path)
     feed = Feed(RATE)
     feed.attach(edge.start())
-    time.sleep(4)
+    wait_until(edge, lambda: bool(read_topic(own_broker, edge.topic).records))
+    time.sleep(2)
     before = edge.memory_bytes
     getattr(own_broker, how)()
     seen = []
@@ -126,8 +142,9 @@ def test_kills_of_collector_and_broker_in_any_order_lose_no_more_than_the_gaps_t
     edge = edge_of(own_broker, tmp_path)
     feed = Feed(RATE)
     feed.attach(edge.start())
-    time.sleep(2)
-    kills = 0
+    # Who was killed before it read a packet cannot tell of a gap.
+    wait_until(edge, lambda: bool(read_topic(own_broker, edge.topic).records))
+    kills: list[float] = []
     for _ in range(chaos_rounds):
         for victim in dice.sample(["collector", "broker"], 2):
             time.sleep(dice.uniform(0.2, 1.5))
@@ -137,27 +154,31 @@ def test_kills_of_collector_and_broker_in_any_order_lose_no_more_than_the_gaps_t
                 own_broker.start(wait=dice.random() < 0.5)
             else:
                 edge.kill()
-                kills += 1
+                kills.append(time.time())
                 feed.attach(edge.start())
-                time.sleep(1.5)
+                wait_until(edge, lambda: len(GAP.findall(edge.errors)) == len(kills))
+                time.sleep(dice.uniform(0, 1))
     own_broker.wait()
     feed.stop()
     assert edge.finish() == 0, edge.errors
     lost = lost_in_gaps(edge, feed, read_topic(own_broker, edge.topic).check())
-    assert len(GAP.findall(edge.errors)) == kills and "was cut off" in edge.errors
-    # A start of the program takes a second or two, in which nobody reads.
-    assert lost < kills * 4 * RATE
-    print(f"{chaos_rounds} rounds, {len(feed.fed)} fed, {lost} in the gaps of {kills} kills")
+    begins = [datetime.fromisoformat(first).timestamp() for first, _, _ in GAP.findall(edge.errors)]
+    late = max(at - first for at, first in zip(kills, begins, strict=True))
+    # The linger, the pipe, and what a busy machine adds.
+    assert late < 15 and edge.errors.count("was cut off") == len(kills)
+    print(
+        f"{chaos_rounds} rounds, {len(feed.fed)} fed, {lost} in the gaps of {len(kills)} kills; "
+        f"a kill cost at most {late:.2f} s of packets"
+    )
 
 
 def test_an_orderly_end_loses_nothing_that_was_read_and_leaves_nothing_to_send(broker: Broker, tmp_path: Path) -> None:
     edge = edge_of(broker, tmp_path)
     feed = Feed(RATE)
     feed.attach(edge.start())
-    until = time.monotonic() + 60
-    while not any(each.lenswatch.ledger.published > RATE for each in read_heartbeats(broker, edge.heartbeats)):
-        assert time.monotonic() < until, edge.errors
-        time.sleep(0.2)
+    wait_until(
+        edge, lambda: any(each.lenswatch.ledger.published > RATE for each in read_heartbeats(broker, edge.heartbeats))
+    )
     assert edge.stop() == 0, edge.errors
     feed.stop()
     made, published = map(int, re.findall(r"(\d+) observations made, (\d+) published", edge.errors)[-1])
@@ -263,8 +284,7 @@ def test_a_full_disk_under_the_spool_is_told_and_counted_and_the_capture_goes_on
     filling = small_disk / "filling"
     feed = Feed(RATE)
     feed.attach(edge.start())
-    wait_for(edge, "observations wait in the spool")
-    time.sleep(1)
+    wait_until(edge, lambda: waiting(small_disk / "spool") > RATE)
     with contextlib.suppress(OSError), filling.open("wb") as file:
         while True:
             file.write(bytes(4096))
@@ -295,8 +315,7 @@ def test_a_broken_spool_is_read_up_to_its_last_good_row_and_the_capture_goes_on(
     own_broker.stop()
     feed = Feed(RATE)
     feed.attach(edge.start())
-    wait_for(edge, "observations wait in the spool")
-    time.sleep(4)
+    wait_until(edge, lambda: waiting(tmp_path / "lenswatch" / "spool") > 3 * RATE)
     edge.kill()
     path = tmp_path / "lenswatch" / "spool" / "spool.sqlite"
     with sqlite3.connect(path) as database:
@@ -310,7 +329,7 @@ def test_a_broken_spool_is_read_up_to_its_last_good_row_and_the_capture_goes_on(
     edge.settings["LENSWATCH_SPOOL_DRAIN_SECONDS"] = "30"
     feed.attach(edge.start())
     wait_for(edge, "the spool is broken")
-    time.sleep(2)
+    wait_for(edge, "and this one begins at")
     feed.stop()
     assert edge.finish() == 0, edge.errors
     words = re.search(r"(\d+) batches were read up to the last good row, at most (\d+) are lost", edge.errors)
