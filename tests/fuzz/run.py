@@ -32,6 +32,8 @@ MAX_INPUT_BYTES = 2_048
 MAX_INPUT_SECONDS = 5
 MAX_MEMORY_MIB = 1_024
 DONE = re.compile(r"stat::number_of_executed_units:\s+(\d+)")
+ESCAPED = re.compile(r"^\s*[\w.]*(?:Error|Exception|Truncated)\b|ERROR: libFuzzer")
+"""The exception of a traceback, or libFuzzer's own words of time and memory."""
 PEAK = re.compile(r"stat::peak_rss_mb:\s+(\d+)")
 
 
@@ -80,9 +82,8 @@ def fuzz(name: str, seconds: int, out: Path) -> Outcome:
     inputs, peak = DONE.search(ran.stderr), PEAK.search(ran.stderr)
     escape = None
     if ran.returncode:
-        words = [line for line in (ran.stdout + ran.stderr).splitlines() if line.strip()]
-        told = [line.strip() for line in words if "Error" in line or "==" in line or "Exception" in line]
-        escape = (told or words or [f"exit code {ran.returncode}"])[0]
+        told = [line.strip() for line in (ran.stdout + ran.stderr).splitlines() if ESCAPED.search(line)]
+        escape = told[0] if told else f"exit code {ran.returncode}"
     return Outcome(name, int(inputs[1]) if inputs else 0, int(peak[1]) if peak else 0, escape)
 
 
