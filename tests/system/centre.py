@@ -196,10 +196,11 @@ class Centre:
                 last[alert.event.id] = alert
         return last
 
-    def wait_done(self, seconds: float = 60.0) -> None:
+    def wait_done(self, seconds: float = 60.0, supervise: "Callable[[Centre], None]" = lambda _: None) -> None:
         """Return when nothing waits on the observations topic and every finding has settled."""
 
         def is_done() -> bool:
+            supervise(self)
             alive = [worker for worker in self.workers if worker.process.poll() is None]
             return (
                 bool(alive)
