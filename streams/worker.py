@@ -37,7 +37,8 @@ def run_worker(settings: Settings, load: LoadRules, sinks: Sequence[Sink]) -> No
     itself."""
     logging.basicConfig(level=logging.ERROR, format="lenswatch: %(name)s: %(message)s", stream=sys.stderr)
     # That no broker answers, it says a hundred times; the lag and the watchdog say it once.
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    logging.getLogger("aiokafka").addHandler(logging.NullHandler())
+    logging.getLogger("aiokafka").propagate = False
     rules = load()
     rules.prepare()
     asyncio.run(Worker(settings, load, rules, sinks).run())
