@@ -119,7 +119,7 @@ def test_whoever_is_killed_under_load_no_alert_is_lost_or_told_twice(mortal: Bro
             if centre.workers[-1].process.poll() is not None:
                 centre.worker("w1").wait_ready()
         assert collector.end() == 0, (centre.folder / "collector.err").read_text("utf-8")
-        centre.wait_done(120, supervise)
+        centre.wait_done(120 + 10 * ROUNDS, supervise)
         told, records = centre.told(), centre.read(centre.alerts_topic)
     fresh = {key for day in days for key in embedded(tmp_path, [day])}
     whole = set(embedded(tmp_path, days))
