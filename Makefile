@@ -72,10 +72,12 @@ bench: $(VENV)/.ready-dev tshark ndpi  ## Packets per second beside other tools,
 
 bench-streams: $(VENV)/.ready-dev kafka  ## Observations per second through a real Kafka
 	$(BIN)/python bench/publishing.py
+	$(BIN)/python bench/worker.py
 
 soak: $(VENV)/.ready-dev kafka  ## Memory over a long run; Kafka and collector killed again and again
 	$(BIN)/python bench/run.py --memory
 	LENSWATCH_SOAK=1 $(BIN)/python -m pytest -s tests/system/test_collect.py
+	LENSWATCH_CHAOS_ROUNDS=30 $(BIN)/python -m pytest tests/system/test_chaos.py
 
 fuzz: $(VENV)/.ready-dev  ## The property tests, long and with new examples; then each dissector, guided by coverage (FUZZ_SECONDS)
 	$(BIN)/python -m pytest -m hypothesis --hypothesis-profile=deep $(PYTEST_OPTIONS)

@@ -30,7 +30,7 @@ from tests.system.broker import Broker, find_libs
 from tests.system.centre import Centre, Record, centre_at, until
 from tests.system.load import expected, make_load
 
-OBSERVATIONS, DEVICES, PLAIN = 300_000, 1_000, 9
+OBSERVATIONS, DEVICES, PLAIN = 500_000, 500, 9
 MIN_RATE, MIN_RATIO = 50_000, 0.95
 LATENCY_RATE, LATENCY_SECONDS, MAX_P50, MAX_P99 = 2_000, 10, 0.25, 0.7
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -133,7 +133,7 @@ def measure_latency(centre: Centre) -> tuple[float, float]:
     hundred, at LATENCY_RATE a second."""
     centre.worker("latency").wait_ready()
     count = LATENCY_RATE * LATENCY_SECONDS
-    observations = make_load(count, 5 * DEVICES, seed=3)
+    observations = make_load(count, 10 * DEVICES, seed=3)
     wanted = expected(observations, load_rules())
     firsts = {alert.lenswatch.evidence[0]: key for key, alert in wanted.items()}
     sent: dict[str, float] = {}

@@ -162,7 +162,7 @@ class Centre:
         self.app, self.settings, self.rules, self.sinks, self.meters = app, settings, rules, sinks, meters
         self.look_up, self.down = look_up, down
         self.kafka, self.observations_topic = kafka, kafka.observations_topic
-        self.progress = Progress(time.monotonic(), time.monotonic())
+        self.progress = Progress(time.monotonic())
         self.positions: dict[tuple[str, int], int] = {}
         self.partitions: dict[int, Partition] = {}
         self.deliveries: dict[int, Deliveries] = {}
@@ -223,7 +223,6 @@ class Centre:
                 self.down(f"{place}: {type(error).__name__}: {error}")
             raise
         else:
-            self.progress.moves(time.monotonic())
             self.meters.progress.set_to_current_time()
             self.positions[event.message.topic, event.message.partition] = event.message.offset + 1
         finally:

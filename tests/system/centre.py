@@ -7,7 +7,7 @@ import subprocess
 import time
 import urllib.request
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,14 +38,20 @@ def until(holds: Callable[[], Any], seconds: float, words: str, every: float = 0
 class Worker:
     """One worker process. `port` is where its metrics are."""
 
-    def __init__(self, name: str, config: Path, folder: Path, more: Sequence[object] = ()) -> None:
+    def __init__(
+        self, name: str, config: Path, folder: Path, more: Sequence[object] = (), variables: Mapping[str, str] = {}
+    ) -> None:
         (self.port,) = free_ports(1)
         self.errors, self.alerts_file = folder / f"{name}.err", folder / f"{name}.jsonl"
-        variables = {"LENSWATCH_WORKER_METRICS_PORT": str(self.port), "LENSWATCH_WORKER_INSTANCE": f'"{name}"'}
+        own = {"LENSWATCH_WORKER_METRICS_PORT": str(self.port), "LENSWATCH_WORKER_INSTANCE": f'"{name}"'}
         command = [str(PROGRAM), "worker", "--config", str(config), "--alerts", str(self.alerts_file), *map(str, more)]
         with self.errors.open("ab") as errors:
             self.process = subprocess.Popen(
-                command, env=environment(folder, variables), stdin=subprocess.DEVNULL, stdout=errors, stderr=errors
+                command,
+                env=environment(folder, own | dict(variables)),
+                stdin=subprocess.DEVNULL,
+                stdout=errors,
+                stderr=errors,
             )
 
     def get(self, path: str) -> str | None:
@@ -104,6 +110,7 @@ class Centre:
     partitions: int = 4
     settle_seconds: float = 2.0
     more: str = ""
+    variables: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -135,7 +142,7 @@ class Centre:
 
     def worker(self, name: str, *more: object) -> Worker:
         """Start a worker."""
-        worker = Worker(name, self.config, self.folder, more)
+        worker = Worker(name, self.config, self.folder, more, self.variables)
         self.workers.append(worker)
         return worker
 
@@ -198,10 +205,11 @@ class Centre:
                 last[alert.event.id] = alert
         return last
 
-    def wait_done(self, seconds: float = 60.0) -> None:
+    def wait_done(self, seconds: float = 60.0, supervise: "Callable[[Centre], None]" = lambda _: None) -> None:
         """Return when nothing waits on the observations topic and every finding has settled."""
 
         def is_done() -> bool:
+            supervise(self)
             alive = [worker for worker in self.workers if worker.process.poll() is None]
             return (
                 bool(alive)

@@ -16,7 +16,7 @@ import pytest
 from rules.alert import Alert
 from tests.streams.command import OFFICE, PROGRAM, environment, spawn
 from tests.system.broker import Broker
-from tests.system.centre import Centre, centre_at, until
+from tests.system.centre import Centre, centre_at
 
 pytestmark = pytest.mark.system
 
@@ -97,7 +97,7 @@ def test_whoever_is_killed_under_load_no_alert_is_lost_or_told_twice(mortal: Bro
     order = [victim for _ in range(ROUNDS) for victim in chance.sample(VICTIMS, 3)][:ROUNDS]
     # Days that are over, whatever the clock says when this runs: a finding ends when its day has.
     days = [-2 * ROUNDS + number for number in range(ROUNDS)]
-    with centre_at(mortal.address, tmp_path / "centre", settle_seconds=3.0) as centre:
+    with centre_at(mortal.address, tmp_path / "centre", settle_seconds=3.0, more="stall_seconds = 12") as centre:
         centre.worker("w1").wait_ready()
         collector = Collector(centre)
         for day, victim in zip(days, order, strict=True):
@@ -119,8 +119,7 @@ def test_whoever_is_killed_under_load_no_alert_is_lost_or_told_twice(mortal: Bro
             if centre.workers[-1].process.poll() is not None:
                 centre.worker("w1").wait_ready()
         assert collector.end() == 0, (centre.folder / "collector.err").read_text("utf-8")
-        until(lambda: alive(centre), 60, "a worker is ready")
-        centre.wait_done(120)
+        centre.wait_done(120 + 10 * ROUNDS, supervise)
         told, records = centre.told(), centre.read(centre.alerts_topic)
     fresh = {key for day in days for key in embedded(tmp_path, [day])}
     whole = set(embedded(tmp_path, days))
@@ -132,8 +131,7 @@ def test_whoever_is_killed_under_load_no_alert_is_lost_or_told_twice(mortal: Bro
         assert news.setdefault((alert.event.id, alert.lenswatch.revision), record.value) == record.value
 
 
-def alive(centre: Centre) -> bool:
-    """A worker that ended because the broker was away is started again, as a supervisor would."""
+def supervise(centre: Centre) -> None:
+    """A worker that has ended itself is started again."""
     if centre.workers[-1].process.poll() is not None:
         centre.worker("w1")
-    return centre.workers[-1].get("/readyz") is not None
