@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import faust
+from aiokafka import AIOKafkaProducer
 from faust.auth import OAuthCredentials, SASLCredentials, SSLCredentials
 from faust.types import TP
 from faust.types.auth import CredentialsT
@@ -39,6 +40,7 @@ BUFFERED_RECORDS: Final = 64
 FETCH_BYTES: Final = 4 << 20
 LINGER_SECONDS: Final = 0.05
 BATCH_BYTES: Final = 256 << 10
+REQUEST_BYTES: Final = 2 << 20
 REQUEST_SECONDS: Final = 60.0
 REBALANCE_SECONDS: Final = 60.0
 POLL_SECONDS: Final = 300.0
@@ -94,7 +96,7 @@ def make_app(kafka: KafkaSettings, settings: WorkerSettings, folder: Path) -> fa
         consumer_group_instance_id=settings.instance,
         producer_linger=LINGER_SECONDS,
         producer_max_batch_size=BATCH_BYTES,
-        producer_max_request_size=2 << 20,
+        producer_max_request_size=REQUEST_BYTES,
         producer_compression_type="lz4",
         producer_request_timeout=REQUEST_SECONDS,
     )
@@ -159,7 +161,7 @@ class Centre:
     ) -> None:
         self.app, self.settings, self.rules, self.sinks, self.meters = app, settings, rules, sinks, meters
         self.look_up, self.down = look_up, down
-        self.observations_topic = kafka.observations_topic
+        self.kafka, self.observations_topic = kafka, kafka.observations_topic
         self.progress = Progress(time.monotonic(), time.monotonic())
         self.positions: dict[tuple[str, int], int] = {}
         self.partitions: dict[int, Partition] = {}
@@ -282,8 +284,8 @@ class Centre:
     ) -> None:  # fmt: skip
         """Send (key, value) rows and wait for the broker's answers. Raises what went wrong."""
         if rows:
-            send = self.app.producer.send
-            sent = [await send(topic, key, value, partition, None, headers) for key, value in rows]
+            send = self._teller.send
+            sent = [await send(topic, value, key, partition=partition, headers=headers) for key, value in rows]
             await asyncio.gather(*sent)
 
     async def hand_on(self, message: Any, value: bytes | None) -> None:
@@ -375,6 +377,12 @@ class Centre:
 
     async def start(self) -> None:
         """Join the group, read the tables, begin."""
+        # What is awaited goes by a producer of its own: Faust's waits a while for more, and may send twice.
+        options = client_options(self.kafka) | {"request_timeout_ms": int(REQUEST_SECONDS * 1000)}
+        self._teller = AIOKafkaProducer(
+            **options, enable_idempotence=True, acks="all", compression_type="lz4", max_request_size=REQUEST_BYTES
+        )
+        await self._teller.start()
         self.app.producer.buffer.max_messages = MAX_WAITING_MESSAGES
         await self.app.start()
 
@@ -385,5 +393,6 @@ class Centre:
         while self._busy:
             await asyncio.sleep(0.01)
         await self.app.stop()
+        await self._teller.stop()
         for sink in self.sinks:
             await sink.close()

@@ -38,6 +38,8 @@ def run_worker(settings: Settings, load: LoadRules, sinks: Sequence[Sink]) -> No
     """Run until SIGTERM or SIGINT has drained the worker. Raises LenswatchError when it cannot begin, or ended by
     itself."""
     logging.basicConfig(level=logging.ERROR, format="lenswatch: %(name)s: %(message)s", stream=sys.stderr)
+    # That no broker answers, it says a hundred times; the lag and the watchdog say it once.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     rules = load()
     rules.prepare()
     asyncio.run(Worker(settings, load, rules, sinks).run())

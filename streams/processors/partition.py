@@ -21,7 +21,7 @@ from rules.correlate import Windows
 from rules.match import RuleSet
 from streams.processors import dedupe, liveness
 from streams.processors.correlate import Correlate
-from streams.processors.detect import Memory, judge
+from streams.processors.detect import Memory, concerning, judge
 from streams.processors.fold import Fold, FoldState
 
 MAX_DEVICES: Final = 200_000
@@ -148,7 +148,7 @@ class Partition:
             known = touched[key]
             return known.memory if known is not None else None
 
-        judged = judge(batch.observations, rules, memory_of, on)
+        judged = judge(concerning(batch.observations, rules), rules, memory_of, on)
         due = self._note_seen(batch)
         changed: dict[str, bytes | None] = {}
         for key, device in touched.items():

@@ -209,7 +209,11 @@ class Centre:
                 and self.lag() == 0
             )
 
-        until(is_done, seconds, f"everything is read and settled; {[worker.said() for worker in self.workers]}", 0.3)
+        try:
+            until(is_done, seconds, "everything is read and settled", 0.3)
+        except AssertionError as error:
+            states = [f"{worker.get('/metrics')}\n{worker.said()}" for worker in self.workers[-2:]]
+            raise AssertionError("\n".join((f"{error}; lag {self.lag()}", *states))) from None
 
     def lag(self) -> int:
         """How many records of both topics the group has not committed yet."""

@@ -2,7 +2,7 @@
 
 import datetime
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -11,7 +11,8 @@ from collector.observation import Observation
 from rules.alert import Alert
 from rules.check import read_example
 from rules.match import RuleSet
-from streams.processors.detect import judge
+from streams.processors.correlate import Correlate
+from streams.processors.detect import Memory, judge
 from streams.processors.fold import Fold
 
 BEGIN = datetime.datetime(2026, 11, 2, 8, tzinfo=datetime.UTC)
@@ -44,20 +45,20 @@ KINDS: dict[str, dict[str, Any]] = {
 WEIGHTS = {"plain": 8, "cloud": 3, "maker": 1, "lookup": 2, "check": 1, "download": 1}
 
 
-def make_load(count: int, devices: int, seed: int = 1) -> list[Observation]:
-    """So many observations of so many cameras, in the order of time."""
+def make_load(count: int, devices: int, seed: int = 1, kinds: Mapping[str, int] = WEIGHTS) -> list[Observation]:
+    """So many observations of so many cameras, in the order of time; `kinds` with their weights."""
     chance = random.Random(seed)
     samples = {kind: read_example(CAMERA, change) for kind, change in KINDS.items()}
-    kinds = chance.choices(list(WEIGHTS), list(WEIGHTS.values()), k=count)
+    chosen = chance.choices(list(kinds), list(kinds.values()), k=count)
     replace = msgspec.structs.replace
     made = []
-    for number, kind in enumerate(kinds):
+    for number, kind in enumerate(chosen):
         sample, camera = samples[kind], chance.randrange(devices)
         made.append(
             replace(
                 sample,
                 timestamp=BEGIN + datetime.timedelta(milliseconds=10 * number),
-                event=replace(sample.event, id=f"{number:012x}"),
+                event=replace(sample.event, id=f"{seed:x}{number:012x}"),
                 source=replace(sample.source, ip=f"10.1.{camera >> 8}.{camera & 255}"),
                 device=replace(sample.device, id=f"site/{camera}") if sample.device else None,
             )
@@ -67,8 +68,8 @@ def make_load(count: int, devices: int, seed: int = 1) -> list[Observation]:
 
 def expected(observations: Iterable[Observation], rules: RuleSet) -> dict[str, Alert]:
     """The last revision of each alert, as the embedded shape tells it."""
-    fold = Fold()
-    told = [*judge(observations, rules, lambda _: fold).news, *fold.finish()]
+    memory = Memory(Fold(), Correlate())
+    told = [*judge(observations, rules, lambda _: memory).news, *memory.fold.finish()]
     return {alert.event.id: alert for alert in told}
 
 
