@@ -32,20 +32,18 @@ MAX_EVIDENCE: Final = 10
 LATE, EVICTED, WINDOWS_EVICTED = "late", "evicted", "windows_evicted"
 
 
-class Entry(msgspec.Struct, array_like=True, gc=False):
-    """A value in a grain: when it was first seen in it (seconds since 1970), and in which observation."""
+class First(msgspec.Struct, array_like=True, gc=False):
+    """The first time that a value was seen in a grain (seconds since 1970), and in which observation."""
 
-    grain: int
-    value: str
     at: float
     observation: str
 
 
 class Window(msgspec.Struct, array_like=True):
-    """What one group has been seen to do lately, in the order in which it came in. `newest`: seconds since 1970."""
+    """What one group has been seen to do lately: by grain, by value. `newest`: seconds since 1970."""
 
     newest: float
-    entries: list[Entry]
+    grains: dict[int, dict[str, First]]
 
 
 class Windows(msgspec.Struct):
@@ -55,10 +53,12 @@ class Windows(msgspec.Struct):
 
 
 class Tally(NamedTuple):
-    """A fulfilled window: the values in it, and the first observation of each; it ended at `at`."""
+    """A fulfilled window: the values in it with the first observation of each, in their order; it ended at `at`, on
+    this `day` (since 1970, of its last grain)."""
 
-    entries: list[Entry]
+    values: list[tuple[str, First]]
     at: datetime.datetime
+    day: int
 
 
 class Occurrence:
@@ -80,28 +80,29 @@ class Occurrence:
         self._finding, self._feed = finding, feed
 
     def count(self, windows: Windows, counts: Counter[str]) -> tuple[list["CorrelationHit"], bool]:
-        """Count it in the device's windows: what it fulfils, and whether the windows have changed. What is let go is
+        """Count it in the device's windows: what it fulfils, and whether the windows have changed; what changes
+        nothing fulfils nothing new. So windows are to be kept when their news is, and not before. What is let go is
         added to `counts`, by reason."""
         correlation = self.correlation
         head = correlation.head
         key = "\0".join((head.id, head.version, *self.group))
         at = self.seen.observation.timestamp.timestamp()
         window = windows.groups.get(key)
-        changed = window is None
         if window is None:
             make_room(windows, counts)
-            window = windows.groups[key] = Window(at, [])
+            window = windows.groups[key] = Window(at, {})
         if at < window.newest - lateness_seconds(correlation):
             counts[LATE] += 1
             return [], False
         grain = int(at * GRAINS // correlation.timespan_seconds)
+        seen, changed = First(at, self.seen.observation.event.id), False
         for value in correlation.values(self._feed, self.seen):
-            changed |= add(window, Entry(grain, shorten(value), at, self.seen.observation.event.id))
-        if at > window.newest:
-            window.newest = at
-        if changed:
-            prune(window, correlation, counts)
-        return [self._hit(tally) for tally in fulfilled(window, grain, at, correlation)], changed
+            changed |= add(window, grain, shorten(value), seen)
+        if not changed:
+            return [], False
+        window.newest = max(window.newest, at)
+        prune(window, correlation, counts)
+        return [self._hit(tally) for tally in fulfilled(window, grain, at, correlation)], True
 
     def _hit(self, tally: Tally) -> "CorrelationHit":
         return CorrelationHit(self, self._finding, tally, self._court)
@@ -115,8 +116,7 @@ class CorrelationHit:
     def __init__(self, occurrence: Occurrence, finding: Finding, tally: Tally, court: Court) -> None:
         self._occurrence, self._finding, self._tally, self._court = occurrence, finding, tally, court
         self.seen = occurrence.seen
-        day = int(tally.at.timestamp() // WINDOW_SECONDS)
-        text = "\0".join((occurrence.correlation.head.id, *occurrence.group, str(day)))
+        text = "\0".join((occurrence.correlation.head.id, *occurrence.group, str(tally.day)))
         self.id = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:ID_DIGITS]
 
     @property
@@ -152,14 +152,14 @@ class CorrelationHit:
     def alert(self) -> Alert:
         """The alert, revision 1. `first_seen` is when the condition was fulfilled; `lenswatch.correlation.since` when
         what fulfilled it began."""
-        correlation, (entries, at) = self._occurrence.correlation, self._tally
-        values = [entry.value for entry in entries]
+        correlation, (found, at, _) = self._occurrence.correlation, self._tally
+        values = [value for value, _ in found]
         basis = CorrelationBasis(
             type=correlation.kind,
             count=len(values),
             least=correlation.least,
             timespan_seconds=correlation.timespan_seconds,
-            since=moment(min(entry.at for entry in entries)),
+            since=moment(found[0][1].at),
             group=dict(zip(correlation.group_by, self._occurrence.group, strict=True)),
             rules=[feed.title for feed in correlation.feeds],
             values=values[:MAX_TOLD_VALUES] if correlation.kind == "value_count" else None,
@@ -170,7 +170,7 @@ class CorrelationHit:
             alert.lenswatch,
             first_seen=at,
             last_seen=at,
-            evidence=[entry.observation for entry in entries[-MAX_EVIDENCE:]],
+            evidence=list(dict.fromkeys(first.observation for _, first in found))[-MAX_EVIDENCE:],
             correlation=basis,
         )
         event = msgspec.structs.replace(alert.event, reason=reason(basis))
@@ -219,48 +219,51 @@ def shorten(value: str) -> str:
     return f"{value[: MAX_VALUE_LENGTH - len(digest) - 1]}…{digest}"
 
 
-def add(window: Window, new: Entry) -> bool:
+def add(window: Window, grain: int, value: str, seen: First) -> bool:
     """Remember a value in its grain, as it was first seen in it; whether that is news."""
-    for place, entry in enumerate(window.entries):
-        if entry.grain == new.grain and entry.value == new.value:
-            earlier = (new.at, new.observation) < (entry.at, entry.observation)
-            if earlier:
-                window.entries[place] = new
-            return earlier
-    window.entries.append(new)
+    values = window.grains.setdefault(grain, {})
+    known = values.get(value)
+    if known is not None and (known.at, known.observation) <= (seen.at, seen.observation):
+        return False
+    values[value] = seen
     return True
 
 
 def prune(window: Window, correlation: Correlation, counts: Counter[str]) -> None:
-    """Forget what no window can need any more, and the oldest of what is too much, which is counted."""
+    """Forget what no window can need any more, and the oldest grains of what is too much, which is counted."""
     timespan = correlation.timespan_seconds
     oldest = int((window.newest - lateness_seconds(correlation)) * GRAINS // timespan) - GRAINS
-    window.entries = [entry for entry in window.entries if entry.grain > oldest]
-    excess = len(window.entries) - max_entries(correlation)
-    if excess > 0:
-        window.entries = sorted(window.entries, key=lambda entry: (entry.at, entry.observation))[excess:]
-        counts[EVICTED] += excess
+    for grain in [grain for grain in window.grains if grain <= oldest]:
+        del window.grains[grain]
+    excess = sum(map(len, window.grains.values())) - max_entries(correlation)
+    while excess > 0:
+        grain = min(window.grains)
+        values = window.grains[grain]
+        gone = sorted(values, key=lambda value: (values[value].at, value))[:excess]
+        for value in gone:
+            del values[value]
+        if not values:
+            del window.grains[grain]
+        excess -= len(gone)
+        counts[EVICTED] += len(gone)
 
 
 def fulfilled(window: Window, grain: int, at: float, correlation: Correlation) -> list[Tally]:
     """The windows that hold a grain and fulfil the condition, one for each day on which one ends, the first of it."""
-    last: dict[int, float] = {grain: at}
-    for entry in window.entries:
-        if grain <= entry.grain < grain + GRAINS:
-            last[entry.grain] = max(last.get(entry.grain, 0.0), entry.at)
-    found: dict[float, Tally] = {}
-    for end, ended in sorted(last.items()):
-        day = ended // WINDOW_SECONDS
+    found: dict[int, Tally] = {}
+    for end in sorted(each for each in window.grains if grain <= each < grain + GRAINS):
+        # By the grain's beginning: which observation of a grain came in last is no property of the window.
+        day = end * correlation.timespan_seconds // (GRAINS * WINDOW_SECONDS)
         if day in found:
             continue
-        first: dict[str, Entry] = {}
-        for entry in window.entries:
-            known = first.get(entry.value)
-            if end - GRAINS < entry.grain <= end and (known is None or entry.at < known.at):
-                first[entry.value] = entry
-        if len(first) >= correlation.least:
-            entries = sorted(first.values(), key=lambda entry: (entry.at, entry.value))
-            found[day] = Tally(entries, moment(ended))
+        firsts: dict[str, First] = {}
+        for each in sorted(each for each in window.grains if end - GRAINS < each <= end):
+            for value, first in window.grains[each].items():
+                firsts.setdefault(value, first)
+        if len(firsts) >= correlation.least:
+            in_order = sorted(firsts.items(), key=lambda pair: (pair[1].at, pair[0]))
+            ended = max(first.at for first in window.grains[end].values())
+            found[day] = Tally(in_order, moment(max(ended, at) if end == grain else ended), day)
     return list(found.values())
 
 

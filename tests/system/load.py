@@ -11,7 +11,8 @@ from collector.observation import Observation
 from rules.alert import Alert
 from rules.check import read_example
 from rules.match import RuleSet
-from streams.processors.detect import judge
+from streams.processors.correlate import Correlate
+from streams.processors.detect import Memory, judge
 from streams.processors.fold import Fold
 
 BEGIN = datetime.datetime(2026, 11, 2, 8, tzinfo=datetime.UTC)
@@ -40,8 +41,18 @@ KINDS: dict[str, dict[str, Any]] = {
         "event.dataset": "lenswatch.http", "destination.domain": SERVER,
         "url": {"original": "/uploads/DH_IPC.bin", "domain": SERVER, "path": "/uploads/DH_IPC.bin"},
     },
+    "other maker": {"destination.domain": "pub-cfg.secu100.net"},
+    "third maker": {"destination.domain": "a1.tuyacn.com"},
+    "refusal": {
+        "event.dataset": "lenswatch.http", "destination.domain": SERVER,
+        "http": {"response": {"status_code": 404}, "version": "1.1"},
+    },
 }  # fmt: skip
+LOOKALIKES = ("dahuatec.xyz", "edahua.top", "www.hikvlsion-update.com", "dahuatec.top", "hikvlsion.net")
+KINDS |= {name: {"destination.domain": name} for name in LOOKALIKES}
 WEIGHTS = {"plain": 8, "cloud": 3, "maker": 1, "lookup": 2, "check": 1, "download": 1}
+# Enough of everything that correlations count, for all that are shipped to be fulfilled.
+TALLIED = WEIGHTS | {"other maker": 1, "third maker": 1, "refusal": 2} | dict.fromkeys(LOOKALIKES, 1)
 
 
 def make_load(count: int, devices: int, seed: int = 1, kinds: Mapping[str, int] = WEIGHTS) -> list[Observation]:
@@ -67,8 +78,8 @@ def make_load(count: int, devices: int, seed: int = 1, kinds: Mapping[str, int] 
 
 def expected(observations: Iterable[Observation], rules: RuleSet) -> dict[str, Alert]:
     """The last revision of each alert, as the embedded shape tells it."""
-    fold = Fold()
-    told = [*judge(observations, rules, lambda _: fold).news, *fold.finish()]
+    memory = Memory(Fold(), Correlate())
+    told = [*judge(observations, rules, lambda _: memory).news, *memory.fold.finish()]
     return {alert.event.id: alert for alert in told}
 
 
