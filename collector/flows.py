@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from collector.decode import LINK_ETHERNET, gather
-from collector.packets import ACK, FIN, RST, SYN, TCP, Bytes, Ints, Mask, PacketBatch, Words
+from collector.links import LINK_ETHERNET
+from collector.packets import ACK, FIN, RST, SYN, TCP, Bytes, Ints, Mask, PacketBatch, Words, gather
 
 MAX_FLOWS = 1_000_000
 FIRST_ROWS = 1 << 14
@@ -353,8 +353,10 @@ class FlowTable:
         pairs = addresses_of(batch, packets)
         columns["addresses"][rows] = np.where(swap[:, None, None], pairs[:, ::-1], pairs)
         columns["layer2"][rows] = batch.link_type == LINK_ETHERNET
-        if batch.link_type == LINK_ETHERNET:
-            macs = gather(batch.data, batch.frame[packets], 12).reshape(-1, 2, 6)
+        if batch.macs is not None or batch.link_type == LINK_ETHERNET:
+            macs = gather(batch.data, batch.frame[packets], 12) if batch.macs is None else batch.macs[packets]
+            columns["layer2"][rows] = batch.macs is None or macs.any(axis=1)
+            macs = macs.reshape(-1, 2, 6)
             columns["macs"][rows] = np.where(swap[:, None, None], macs, macs[:, ::-1])
         columns["began"][rows] = np.where(sender_began(batch, packets), sender, 1 - sender)
 
