@@ -48,7 +48,9 @@ class Pipeline:
         self._own = OwnNetworks(settings.networks)
         self._viewed: tuple[int, FlowView] | None = None
         self._last_ns = 0
-        self._report = Reporter(settings, self.inventory, self.names, self._own, tuple(self._numbers), concerns)
+        self._report = Reporter(
+            settings, self.inventory, self.names, self._own, tuple(self._numbers), concerns, self.flows.ingresses
+        )
 
     def process(self, block: Block) -> list[Observation]:
         """The observations that a block completes, in the order of their packets."""
@@ -80,6 +82,7 @@ class Pipeline:
         for stage, count in (("flows", self.flows.evicted), ("names", self.names.evicted),
                              ("devices", self.inventory.evicted)):  # fmt: skip
             self.ledger.drop(stage, "evicted", count)
+        self.ledger.drop("flows", "ingress_not_named", self.flows.ingresses.overflow)
         return found
 
     def _count(self, found: list[Observation]) -> None:
