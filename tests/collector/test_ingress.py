@@ -30,9 +30,8 @@ def mirrored(by: str, number: int = 0) -> bytes:
 
 def test_a_mirror_has_one_number_and_is_named_by_kind_address_and_id() -> None:
     ingresses = Ingresses()
-    batch = decoded(
-        udp_frame(b""), mirrored("VXLAN"), mirrored("VXLAN", 1), mirrored("GRE over IPv6"), interface="eth1"
-    )
+    frames = udp_frame(b""), mirrored("VXLAN"), mirrored("VXLAN", 1), mirrored("GRE over IPv6")
+    batch = decoded(*frames, interface="eth1")
     plain, first, second, other = ingresses.numbers(batch, np.arange(4)).tolist()
     assert first == second and len({plain, first, other, UNKNOWN}) == 4
     assert ingress(ingresses.observer(plain, "tap")) == ("eth1", None, None)
