@@ -4,20 +4,24 @@ Both byte orders, microseconds and nanoseconds, and the longer records of the "m
 """
 
 import dataclasses
+import mmap
 import struct
 from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
+from collector.lanes import LaneWalk
 from collector.packets import HEAD_BYTES, Block, Bytes, Ints, pick
 
 MAX_CAPTURED_BYTES = 262_144
 """The longest packet that a record may hold (libpcap's MAXIMUM_SNAPLEN); a greater length is a broken record."""
 
 FILE_HEADER_BYTES = 24
-LENGTH_AT = 8
 RECORD_BYTES = 16
+MAX_BLOCK_PACKETS = 1 << 14
+"""More packets at once would have columns that leave the processor's cache."""
+
 MAGICS = {0xA1B2C3D4: (1_000, 16), 0xA1B23C4D: (1, 16), 0xA1B2CD34: (1_000, 24)}
 
 
@@ -25,7 +29,7 @@ MAGICS = {0xA1B2C3D4: (1_000, 16), 0xA1B23C4D: (1, 16), 0xA1B2CD34: (1_000, 24)}
 class Window:
     """The bytes `start` to `end` of a buffer and of the array over it; both go on for SLACK_BYTES behind `end`."""
 
-    buffer: bytearray
+    buffer: bytearray | mmap.mmap
     array: Bytes
     start: int
     end: int
@@ -49,7 +53,7 @@ class PcapWalk:
 
     def __init__(self, order: str, tick_ns: int, header: int, link_type: int) -> None:
         self.order, self.tick_ns, self.header, self.link_type = order, tick_ns, header, link_type
-        self._length_at = struct.Struct(f"{order}I").unpack_from
+        self._lanes = LaneWalk(order, header)
         self._record = np.dtype([(name, f"{order}u4") for name in ("seconds", "ticks", "captured", "wire")])
         self._offsets: list[Ints] = []
         self._records: list[npt.NDArray[np.void]] = []
@@ -71,29 +75,22 @@ class PcapWalk:
 
     def scan(self, window: Window) -> int:
         """Find the whole records of the window; the offset behind them."""
-        length_at, buffer, header = self._length_at, window.buffer, self.header
-        lengths: list[int] = []
-        # Every packet passes through these four lines: they walk from length field to length field.
-        keep, at, limit, length = lengths.append, window.start + LENGTH_AT, window.end - header + LENGTH_AT, 0
-        while at <= limit:
-            keep(at)
-            (length,) = length_at(buffer, at)
-            at += length + header
-        at -= LENGTH_AT
+        buffer, array, header = window.buffer, window.array, self.header
+        offsets, at = self._lanes.walk(buffer, array, window.start, window.end)
         if at > window.end:
-            at = lengths.pop() - LENGTH_AT
-            if length > MAX_CAPTURED_BYTES:
-                self._too_long = length
-        if lengths:
-            offsets = np.array(lengths) - LENGTH_AT
+            # The last record goes on behind the window; one that is too long never ends.
+            last = int(offsets[-1])
+            self._too_long = at - last - header if at - last - header > MAX_CAPTURED_BYTES else None
+            offsets, at = offsets[:-1], last
+        if len(offsets):
             self._offsets.append(offsets)
-            self._records.append(pick(window.array, offsets, RECORD_BYTES))
-            self._heads.append(pick(window.array, offsets + header, HEAD_BYTES))
+            self._records.append(pick(array, offsets, RECORD_BYTES))
+            self._heads.append(pick(array, offsets + header, HEAD_BYTES))
         self._at = at
         return at
 
     def take(self, window: Window) -> Step:
-        """The records that were found since the last time, as a block over the window's buffer."""
+        """The records that were found since the last time, as blocks over the window's buffer."""
         at, problem = self._at, None
         if self._too_long is not None:
             problem = too_long(self._too_long)
@@ -112,9 +109,14 @@ class PcapWalk:
             return Step([], at, problem)
         times = records["seconds"].astype(np.int64) * 10**9 + records["ticks"].astype(np.int64) * self.tick_ns
         wire = np.maximum(records["wire"].astype(np.int64), captured)
-        head = np.ndarray((len(offsets), HEAD_BYTES), np.uint8, heads)
-        block = Block(window.array, offsets + self.header, captured, wire, times, self.link_type, head)
-        return Step([block], at, problem)
+        start, head = offsets + self.header, np.ndarray((len(offsets), HEAD_BYTES), np.uint8, heads)
+        blocks = []
+        for first in range(0, len(offsets), MAX_BLOCK_PACKETS):
+            part = slice(first, first + MAX_BLOCK_PACKETS)
+            blocks.append(
+                Block(window.array, start[part], captured[part], wire[part], times[part], self.link_type, head[part])
+            )
+        return Step(blocks, at, problem)
 
 
 def too_long(captured: int) -> str:

@@ -23,6 +23,7 @@ from collector.views import FlowValues, FlowView, OwnNetworks
 
 ASKED_DATASETS = ("dns", "llmnr")
 MAX_REASON_CHARACTERS = 200
+READ_AT_ONCE = 1 << 9
 
 Reader = StreamReader | DatagramReader
 
@@ -92,26 +93,34 @@ class Pipeline:
 
     def _read(self, batch: PacketBatch, rows: Ints, found: list[Observation]) -> None:
         """The packets of flows that are still read, one by one, in capture order."""
+        reading = self.flows.columns["reading"]
+        sides = (~batch.upward).view(np.uint8)
+        packets = np.flatnonzero((reading[rows] >> sides) & (batch.payload_end > batch.payload))
+        # A flow that has said what it is says no more: looked at piece by piece, its other packets are never touched.
+        for first in range(0, len(packets), READ_AT_ONCE):
+            some = packets[first : first + READ_AT_ONCE]
+            if first:
+                some = some[(reading[rows[some]] >> sides[some]) & 1 != 0]
+            if len(some):
+                self._read_packets(batch, rows[some], some, sides[some].astype(np.int64), found)
+
+    def _read_packets(
+        self, batch: PacketBatch, rows: Ints, packets: Ints, sides: Ints, found: list[Observation]
+    ) -> None:
         columns, readers = self.flows.columns, self.flows.readers
         reading = columns["reading"]
-        packets = np.flatnonzero(reading[rows])
-        if not len(packets):
-            return
-        sides = 1 - batch.upward[packets].astype(np.int64)
-        wanted = (reading[rows[packets]] >> sides) & 1 & (batch.payload_end[packets] > batch.payload[packets])
-        chosen = np.flatnonzero(wanted)
-        packets, sides = packets[chosen], sides[chosen]
-        at = rows[packets]
-        syns = np.where(columns["flags"][at, sides] & SYN, columns["syn"][at, sides].astype(np.int64), -1)
+        distinct, places = np.unique(rows, return_inverse=True)
+        values_of = self._own.values(columns, distinct)
+        syns = np.where(columns["flags"][rows, sides] & SYN, columns["syn"][rows, sides].astype(np.int64), -1)
         # A SYN takes a number of its own, so that data it carries (RFC 7413) begin one later.
         sequences = (batch.sequence[packets] + ((batch.flags[packets] & SYN) != 0)) % SEQUENCE_SPACE
         data = batch.data.data
-        for row, side, start, stop, sequence, syn, at_ns, values in zip(
-            at.tolist(), sides.tolist(), batch.payload[packets].tolist(), batch.payload_end[packets].tolist(),
-            sequences.tolist(), syns.tolist(), batch.time_ns[packets].tolist(),
-            self._own.values(columns, at), strict=True,
+        for row, side, place, start, stop, sequence, syn, at_ns in zip(
+            rows.tolist(), sides.tolist(), places.tolist(), batch.payload[packets].tolist(),
+            batch.payload_end[packets].tolist(), sequences.tolist(), syns.tolist(), batch.time_ns[packets].tolist(),
+            strict=True,
         ):  # fmt: skip
-            reader = readers.get(row)
+            reader, values = readers.get(row), values_of[place]
             if reader is None:
                 if not reading[row]:
                     continue

@@ -53,7 +53,7 @@ class Custom(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Detection:
-    """One compiled rule. `version` begins the SHA-256 of its file."""
+    """One compiled rule. `version` begins the SHA-256 of its file; `fires` reads the fields of `asked` alone."""
 
     id: str
     title: str
@@ -69,6 +69,7 @@ class Detection:
     path: Path
     version: str
     fires: Predicate = dataclasses.field(repr=False, compare=False)
+    asked: frozenset[str] = frozenset()
     steps: bool = False
 
 
@@ -99,7 +100,8 @@ def read_detection(path: Path, content: bytes) -> Detection:
     errors = [RuleError(path, key, "no such key in a rule") for key in document if key not in _KEYS]
     errors += _check_head(path, document)
     custom = _read_custom(path, document, errors)
-    rule, predicate = _compile(path, document, errors)
+    asked: set[str] = set()
+    rule, predicate = _compile(path, document, errors, asked)
     if errors or custom is None or rule is None or predicate is None:
         raise RuleErrors(errors)
     source = rule.logsource
@@ -119,6 +121,7 @@ def read_detection(path: Path, content: bytes) -> Detection:
         path=path,
         version=hashlib.sha256(content).hexdigest()[:16],
         fires=predicate,
+        asked=frozenset(asked),
         steps=custom.steps,
     )
 
@@ -198,8 +201,10 @@ def _template_fault(message: str) -> str | None:
     return None
 
 
-def _compile(path: Path, document: dict[str, Any], errors: list[RuleError]) -> tuple[Any, Predicate | None]:
-    """The pySigma rule and the compiled condition; what is wrong goes to `errors`."""
+def _compile(
+    path: Path, document: dict[str, Any], errors: list[RuleError], asked: set[str]
+) -> tuple[Any, Predicate | None]:
+    """The pySigma rule and the compiled condition; what is wrong goes to `errors`, the fields it reads to `asked`."""
     from sigma.exceptions import SigmaError
     from sigma.rule import SigmaRule
 
@@ -213,7 +218,7 @@ def _compile(path: Path, document: dict[str, Any], errors: list[RuleError]) -> t
         rule = SigmaRule.from_dict(_without_dates(document))
         if len(rule.detection.parsed_condition) != 1:
             raise ConditionError("detection.condition", "is a list; write one condition")
-        predicate = compile_condition(rule.detection.parsed_condition[0].parsed)
+        predicate = compile_condition(rule.detection.parsed_condition[0].parsed, asked)
         _check_used(rule.detection)
         return rule, predicate
     except ConditionError as error:

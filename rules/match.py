@@ -11,7 +11,7 @@ fetched is said only where a path or a file name says so.
 import datetime
 import re
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
@@ -25,6 +25,7 @@ from rules.finding import Finding
 from rules.firmware import FIRMWARE_ROLE, FirmwareIndex, FirmwareStep
 from rules.listing import Standings
 from rules.lookalike import Lookalikes
+from rules.plan import Plan, plan_for
 from rules.sentence import INBOUND, their_side
 from rules.sighting import Contact, Sighting
 
@@ -38,16 +39,6 @@ LOCAL_DATASETS: Final = frozenset(DATASET_PREFIX + name for name in ("mdns", "ll
 LOCAL_SUFFIXES: Final = (".arpa", ".local")
 _DNS: Final = DATASET_PREFIX + "dns"
 _AS_NUMBER = re.compile(r"(?:AS)?(\d{1,10})", re.IGNORECASE)
-
-Pair = tuple[Detection, Finding]
-
-
-class _Plan(NamedTuple):
-    """The detections that a dataset's observations are asked of: by what the facts said of the observation."""
-
-    contact: tuple[Pair, ...]
-    lookalike: tuple[Pair, ...]
-    neither: tuple[Pair, ...]
 
 
 class Hit:
@@ -109,7 +100,7 @@ class RuleSet:
         self._lookalikes = Lookalikes(facts.endpoints, facts.entities)
         self._standings = Standings(facts.entities, facts.programmes)
         self._pairs = tuple((detection, Finding(detection, digest)) for detection in self.detections)
-        self._plans: dict[str, _Plan] = {}
+        self._plans: dict[str, Plan] = {}
         self._nobodys: dict[str, bool] = {}
 
     def prepare(self) -> None:
@@ -126,18 +117,18 @@ class RuleSet:
         plan = self._plans.get(dataset) or self._plan(dataset)
         name, contact = self._look(observation)
         if contact is not None:
-            pairs = plan.neither if contact.endpoint.confidence == "background" else plan.contact
+            judges = plan.neither if contact.endpoint.confidence == "background" else plan.contact
             lookalike = None
         else:
             lookalike = self._resembles(name) if name else None
-            pairs = plan.lookalike if lookalike else plan.neither
-        if not pairs:
+            judges = plan.lookalike if lookalike else plan.neither
+        if not judges:
             return []
         seen = Sighting(observation, name, contact, None, lookalike)
         if contact is not None:
             day = on or observation.timestamp.astimezone(datetime.UTC).date()
             seen.standing = self._standings.on(contact.endpoint.entity, day)
-        return [Hit(finding, seen) for detection, finding in pairs if detection.fires(seen)]
+        return [Hit(finding, seen) for finding in judges.firing(seen)]
 
     def contact(self, observation: Observation) -> Contact | None:
         """The company's endpoint that the observation touched: by name first, then by a network fact."""
@@ -171,13 +162,8 @@ class RuleSet:
             answer.listings = self._standings.on(entity, on or datetime.date.max).listings
         return answer
 
-    def _plan(self, dataset: str) -> _Plan:
-        service = dataset.removeprefix(DATASET_PREFIX)
-        asked = [pair for pair in self._pairs if pair[0].service in (None, service)]
-        plan = _Plan(*(
-            tuple(pair for pair in asked if pair[0].category in (None, category))
-            for category in ("contact", "lookalike", None)
-        ))  # fmt: skip
+    def _plan(self, dataset: str) -> Plan:
+        plan = plan_for(dataset.removeprefix(DATASET_PREFIX), self._pairs)
         if len(self._plans) < MAX_DATASETS:
             self._plans[dataset] = plan
         return plan

@@ -128,17 +128,20 @@ def _reader(path: tuple[str, ...], many: bool) -> Reader:
     return read_many if many else read
 
 
-def compile_condition(condition: Any) -> Predicate:
-    """The function of a postprocessed pySigma condition tree. Raises ConditionError."""
+def compile_condition(condition: Any, asked: set[str]) -> Predicate:
+    """The function of a postprocessed pySigma condition tree; every field that it reads is added to `asked`.
+
+    Raises ConditionError.
+    """
     kind = type(condition).__name__
     if kind in ("ConditionAND", "ConditionOR"):
-        parts = _merged([*condition.args], kind == "ConditionOR")
+        parts = _merged([*condition.args], kind == "ConditionOR", asked)
         return _every(parts) if kind == "ConditionAND" else _any(parts)
     if kind == "ConditionNOT":
-        inner = compile_condition(condition.args[0])
+        inner = compile_condition(condition.args[0], asked)
         return lambda seen: not inner(seen)
     if kind == "ConditionFieldEqualsValueExpression":
-        return _compile_item(condition.field, condition.value)
+        return _compile_item(condition.field, condition.value, asked)
     if kind == "ConditionValueExpression":
         raise ConditionError("detection", f"the keyword {str(condition.value)!r} has no field; name one")
     raise ConditionError("detection.condition", "holds a part that is empty; remove it")
@@ -165,17 +168,17 @@ def _any(parts: list[Predicate]) -> Predicate:
     return some
 
 
-def _merged(args: list[Any], alternatives: bool) -> list[Predicate]:
+def _merged(args: list[Any], alternatives: bool, asked: set[str]) -> list[Predicate]:
     """The parts of a condition; plain texts for one field that are alternatives become one look into a set."""
     texts: dict[str, list[str]] = {}
     rest = []
     for arg in args:
         text = _plain_text(arg) if alternatives else None
         if text is None:
-            rest.append(compile_condition(arg))
+            rest.append(compile_condition(arg, asked))
         else:
             texts.setdefault(arg.field, []).append(text)
-    return [_among(_field(name, "text"), values) for name, values in texts.items()] + rest
+    return [_among(_field(asked, name, "text"), values) for name, values in texts.items()] + rest
 
 
 def _plain_text(arg: Any) -> str | None:
@@ -192,7 +195,8 @@ def _among(field: Field, values: list[str]) -> Predicate:
     return _bind(field, lambda value: value.lower() in wanted)
 
 
-def _field(name: str | None, *kinds: str) -> Field:
+def _field(asked: set[str], name: str | None, *kinds: str) -> Field:
+    """The field, which from here on counts as asked for: there is no other way to one."""
     if name is None:
         raise ConditionError("detection", "a keyword has no field; name one")
     field = fields().get(name)
@@ -200,6 +204,7 @@ def _field(name: str | None, *kinds: str) -> Field:
         raise ConditionError(name, f"no such field{_nearest(name)}")
     if kinds and field.kind not in kinds:
         raise ConditionError(name, f"is {field.kind}, and is compared with {' or '.join(kinds)}")
+    asked.add(name)
     return field
 
 
@@ -226,29 +231,29 @@ def _bind(field: Field, test: Test) -> Predicate:
     return holds
 
 
-def _compile_item(name: str | None, value: Any) -> Predicate:
+def _compile_item(name: str | None, value: Any, asked: set[str]) -> Predicate:
     kind = type(value).__name__
     if kind == "SigmaExpansion":
-        return _any([_compile_item(name, alternative) for alternative in value.values])
+        return _any([_compile_item(name, alternative, asked) for alternative in value.values])
     if kind in ("SigmaString", "SigmaCasedString"):
-        return _bind(_field(name, "text"), text_test(value.s, cased=kind == "SigmaCasedString"))
+        return _bind(_field(asked, name, "text"), text_test(value.s, cased=kind == "SigmaCasedString"))
     if kind == "SigmaNumber":
-        return _compile_number(_field(name, "number", "text"), value.number)
+        return _compile_number(_field(asked, name, "number", "text"), value.number)
     if kind == "SigmaBool":
-        return _bind(_field(name, "boolean"), lambda found, wanted=value.boolean: found is wanted)  # type: ignore[misc]
+        return _bind(_field(asked, name, "boolean"), lambda found, wanted=value.boolean: found is wanted)  # type: ignore[misc]
     if kind == "SigmaNull":
-        return _absent(_field(name))
+        return _absent(_field(asked, name))
     if kind == "SigmaExists":
-        absent = _absent(_field(name))
+        absent = _absent(_field(asked, name))
         return (lambda seen: not absent(seen)) if value.exists else absent
     if kind == "SigmaRegularExpression":
-        return _bind(_field(name, "text"), _regex_test(str(name), value))
+        return _bind(_field(asked, name, "text"), _regex_test(str(name), value))
     if kind == "SigmaCIDRExpression":
-        return _bind(_field(name, "text"), cidr_test(value.network))
+        return _bind(_field(asked, name, "text"), cidr_test(value.network))
     if kind == "SigmaCompareExpression":
-        return _bind(_field(name, "number"), _compare_test(value.op.name, value.number.number))
+        return _bind(_field(asked, name, "number"), _compare_test(value.op.name, value.number.number))
     if kind == "SigmaFieldReference":
-        return _compile_reference(_field(name), value)
+        return _compile_reference(_field(asked, name), _field(asked, value.field), value)
     raise ConditionError(str(name), f"{kind} is not evaluated here; the modifiers are {', '.join(MODIFIERS)}")
 
 
@@ -322,9 +327,8 @@ def _compare_test(operator: str, number: float) -> Test:
     return tests[operator]
 
 
-def _compile_reference(field: Field, reference: Any) -> Predicate:
+def _compile_reference(field: Field, other: Field, reference: Any) -> Predicate:
     """`fieldref`: one of the values of a field equals (or begins or ends with) one of the other's."""
-    other = _field(reference.field)
     for_both = (field.read, other.read)
 
     def values(read: Reader, seen: Sighting) -> list[Any]:

@@ -1,19 +1,20 @@
 """A capture file, or a capture on standard input: pcap (both byte orders, both resolutions), pcapng, each also gzipped.
 
-The capture is read into one buffer, again and again, in pieces that are looked at while they are in the processor's
-cache: faster than a mapped file, and the same for a file, a pipe and gzip. What is readable is read, then CaptureError
-says where and why it ends.
+A file that nobody writes to is mapped, a window at a time. All else, and the last window, is read into one buffer,
+again and again, in pieces that are looked at while they are in the processor's cache: the same for a file, a pipe and
+gzip. What is readable is read, then CaptureError says where and why it ends.
 """
 
 import io
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from collector.errors import CaptureError
+from collector.mapped import leased
 from collector.packets import SLACK_BYTES, Block
 from collector.pcap import FILE_HEADER_BYTES, PcapWalk, Step, Window
 from collector.pcapng import PcapngWalk
@@ -53,14 +54,42 @@ class CaptureFile:
         """The capture's packets; see `Source.blocks`."""
         try:
             with open(0 if self.path is None else self.path, "rb", 0, closefd=self.path is not None) as raw:
-                yield from self._read(Unzipped(raw, self.name))
+                walk, at = (None, 0) if self.path is None else (yield from self._map(raw))
+                yield from self._read(Unzipped(raw, self.name, at), walk, at)
         except OSError as error:
             raise CaptureError(self.name, 0, f"cannot be read: {error.strerror or error}") from error
 
-    def _read(self, stream: "Unzipped") -> Iterator[Block]:
-        """The capture, a buffer at a time. `base` is the place of the buffer's first byte in the (unzipped) capture."""
-        buffer, base, start, have = bytearray(BUFFER_BYTES + SLACK_BYTES), 0, 0, 0
+    def _map(self, raw: io.FileIO) -> Generator[Block, None, tuple[Walk | None, int]]:
+        """The whole windows of a file that may be mapped; the walk, and how far it came."""
         walk: Walk | None = None
+        at = 0
+        with leased(raw) as file:
+            while (mapped := file.window(at)) is not None:
+                base, window = mapped
+                if walk is None:
+                    head = bytes(window.array[:FILE_HEADER_BYTES])
+                    if head.startswith(GZIP_MAGIC):
+                        break
+                    walk, window.start = self._begin(head)
+                    at = window.start
+                walk.scan(window)
+                step = walk.take(window)
+                yield from self._placed(step.blocks, base + step.at)
+                if step.problem is not None:
+                    raise CaptureError(self.name, base + step.at, step.problem)
+                if step.at == window.start:
+                    break
+                at = base + step.at
+        return walk, at
+
+    def _placed(self, blocks: list[Block], position: int) -> Iterator[Block]:
+        for block in blocks:
+            block.position = position
+            yield block
+
+    def _read(self, stream: "Unzipped", walk: Walk | None, base: int) -> Iterator[Block]:
+        """The capture from `base` on, a buffer at a time; `base` is the (unzipped) place of the buffer's first byte."""
+        buffer, start, have = bytearray(BUFFER_BYTES + SLACK_BYTES), 0, 0
         more = True
         while more:
             buffer[: have - start] = buffer[start:have]
@@ -85,9 +114,7 @@ class CaptureFile:
                 continue
             step = walk.take(Window(buffer, array, start, have))
             start = step.at
-            for block in step.blocks:
-                block.position = stream.position
-                yield block
+            yield from self._placed(step.blocks, stream.position)
             if step.problem is not None:
                 raise CaptureError(self.name, base + start, step.problem)
         if stream.problem is not None:
@@ -114,12 +141,16 @@ class CaptureFile:
 class Unzipped:
     """The bytes of a file or pipe, unzipped when they are gzip's. `position` counts the bytes taken from the file."""
 
-    def __init__(self, raw: io.FileIO, name: str) -> None:
+    def __init__(self, raw: io.FileIO, name: str, at: int = 0) -> None:
         self._raw, self.name = raw, name
-        self._head = raw.read(2) or b""
-        if len(self._head) == 1:
-            self._head += raw.read(1) or b""
-        self.position = len(self._head)
+        self._head = b""
+        if at:
+            raw.seek(at)
+        else:
+            self._head = raw.read(2) or b""
+            if len(self._head) == 1:
+                self._head += raw.read(1) or b""
+        self.position = at + len(self._head)
         self.problem: str | None = None
         self._is_zipped = self._head == GZIP_MAGIC
         self._zip = zlib.decompressobj(GZIP_WINDOW) if self._is_zipped else None

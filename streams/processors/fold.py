@@ -79,7 +79,7 @@ class Fold:
         if known is None or hit.observation.timestamp.timestamp() >= self._sweep_at:
             return False
         detail = known.lenswatch
-        if weight(hit.level, hit.activity) > strength(detail) or not related_has(known.related, hit):
+        if weight(hit.level, hit.activity) > strength(detail):
             return False
         at = hit.observation.timestamp
         seen = (at, hit.observation.event.id)
@@ -91,6 +91,7 @@ class Fold:
         if repeats is None:
             repeats = self._repeats[hit.id] = Repeats(at)
         repeats.add(at, hit.observation.event.id, MAX_EVIDENCE - len(detail.evidence))
+        repeats.relate(hit, known.related)
         self.folded += 1
         return True
 
@@ -129,11 +130,13 @@ class Fold:
 class Repeats:
     """What only counted since a finding was last put together."""
 
-    __slots__ = ("count", "evidence", "first", "last")
+    __slots__ = ("count", "evidence", "first", "hosts", "ips", "last")
 
     def __init__(self, at: datetime.datetime) -> None:
         self.count, self.first, self.last = 0, at, at
         self.evidence: list[str] = []
+        self.ips: list[str] = []
+        self.hosts: list[str] = []
 
     def add(self, at: datetime.datetime, observation: str, room: int) -> None:
         """One more, at this time; the observation is evidence while there is room."""
@@ -141,6 +144,19 @@ class Repeats:
         self.first, self.last = min(self.first, at), max(self.last, at)
         if len(self.evidence) < room:
             self.evidence.append(observation)
+
+    def relate(self, hit: Hit, related: Related) -> None:
+        """Addresses and the name of a hit that its finding does not name yet, while there is room."""
+        if len(related.ip) + len(self.ips) < MAX_RELATED:
+            observation = hit.observation
+            dns = observation.dns
+            resolved = dns.resolved_ip if dns is not None and dns.resolved_ip else ()
+            for address in (observation.source.ip, observation.destination.ip, *resolved):
+                if address not in related.ip and address not in self.ips:
+                    self.ips.append(address)
+        name, hosts = hit.seen.name, related.hosts or ()
+        if name is not None and name not in self.hosts and name not in hosts:
+            self.hosts = [*self.hosts, name][: MAX_RELATED - len(hosts)]
 
     def put_into(self, alert: Alert) -> Alert:
         """The finding with all of it counted in."""
@@ -152,19 +168,11 @@ class Repeats:
             last_seen=max(before.last_seen, self.last),
             evidence=list(dict.fromkeys((*before.evidence, *self.evidence))),
         )
-        return msgspec.structs.replace(alert, lenswatch=detail)
-
-
-def related_has(related: Related, hit: Hit) -> bool:
-    """Whether a finding already names every address and name of a hit, or has no room for more."""
-    observation, hosts = hit.observation, related.hosts or ()
-    if len(related.ip) < MAX_RELATED:
-        dns = observation.dns
-        resolved = dns.resolved_ip if dns is not None and dns.resolved_ip else ()
-        ends = (observation.source.ip, observation.destination.ip)
-        if not all(address in related.ip for address in (*ends, *resolved)):
-            return False
-    return hit.seen.name is None or hit.seen.name in hosts or len(hosts) >= MAX_RELATED
+        related = alert.related
+        if self.ips or self.hosts:
+            hosts = [*(related.hosts or ()), *self.hosts]
+            related = Related(ip=[*related.ip, *self.ips][:MAX_RELATED], hosts=hosts or None)
+        return msgspec.structs.replace(alert, lenswatch=detail, related=related)
 
 
 def merge(known: Alert, alert: Alert) -> tuple[Alert, str | None]:

@@ -38,7 +38,7 @@ def compiled(detection: str | dict[str, Any]) -> Predicate:
     read = yaml.safe_load(detection) if isinstance(detection, str) else detection
     detections = read if "condition" in read else {"selection": read, "condition": "selection"}
     rule = SigmaRule.from_dict({**HEAD, "detection": detections})
-    return compile_condition(rule.detection.parsed_condition[0].parsed)
+    return compile_condition(rule.detection.parsed_condition[0].parsed, set())
 
 
 DNS = {
@@ -177,7 +177,7 @@ def test_a_regular_expression_that_only_pysigma_understands_is_refused() -> None
     condition = type("ConditionFieldEqualsValueExpression", (), {})()
     condition.field, condition.value = "dns.type", type("SigmaRegularExpression", (Broken,), {})()
     with pytest.raises(ConditionError, match="no regular expression"):
-        compile_condition(condition)
+        compile_condition(condition, set())
 
 
 TEXT = st.text(alphabet="aAb*?\\.", max_size=6)
