@@ -115,6 +115,11 @@ class FlowTable:
             np.bitwise_or.at(flags, side[marked], batch.flags[marked].astype(np.uint8))
         return rows
 
+    def advance(self, now_ns: int) -> None:
+        """Time went by and no packet came: what is idle ends, as if one had."""
+        self._end_replaced()
+        self._make_room(0, now_ns)
+
     def opened(self, now_ns: int, at_once: bool = False) -> Ints:
         """The rows that both sides have spoken on, once their names have been read or NAMED_SECONDS have gone by.
 

@@ -49,7 +49,8 @@ class Block:
     wire and came at `time_ns[i]` (nanoseconds since 1970, UTC). `heads`, where a source has them at hand, are the first
     HEAD_BYTES from each start on (packets × HEAD_BYTES; behind a shorter packet stands anything). `position` is how
     many bytes of the source are done with this block. `at_ns`, of a source that does not end, is the time up to which
-    it has handed over everything, also where no packet came.
+    it has handed over everything, also where no packet came; `lost` are what it let go before this block, and why, and
+    `notice` are words for whoever watches over it.
     """
 
     data: Bytes
@@ -62,6 +63,8 @@ class Block:
     position: int = 0
     interface: str | None = None
     at_ns: int | None = None
+    lost: tuple[tuple[str, int], ...] = ()
+    notice: str | None = None
 
     def spans(self, span_ns: int) -> Iterator["Block"]:
         """The block, cut where packet time passes a multiple of `span_ns`; a packet that is late stays where it is."""

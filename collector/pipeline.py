@@ -56,6 +56,8 @@ class Pipeline:
     def process(self, block: Block) -> list[Observation]:
         """The observations that a block completes, in the order of their packets."""
         found: list[Observation] = []
+        for reason, count in block.lost:
+            self.ledger.drop("capture", reason, count)
         for part in block.spans(SWEEP_SECONDS * NS):
             batch = decode(part, self.ledger)
             rows = self.flows.fold(batch)
@@ -65,6 +67,11 @@ class Pipeline:
                 self._viewed = None
                 self._last_ns = int(batch.time_ns[-1])
                 self._say_opened(found)
+        if block.at_ns is not None and block.at_ns > self._last_ns:
+            self._last_ns = block.at_ns
+            self.flows.advance(block.at_ns)
+            self._finish_ended(found)
+            self._say_opened(found)
         self._count(found)
         return found
 

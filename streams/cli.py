@@ -26,7 +26,18 @@ from rules.alert import LEVELS, Alert
 from rules.cli import app as rules_app
 from rules.cli import read_day
 from rules.load import load_rules
-from streams.local import LocalWatch, Output, Run, open_source
+from streams.live import (
+    CaptureFilter,
+    Follow,
+    Ticker,
+    User,
+    Workers,
+    open_sources,
+    stop_of,
+    with_notices,
+    with_options,
+)
+from streams.local import LocalWatch, Output, Run
 from streams.screen import fill, in_order, print_alerts, printable, screen_width, story, story_text, summary_lines
 from streams.settings import Settings, load_settings, state_folder
 from streams.store import AlertStore
@@ -66,7 +77,10 @@ FailOn = Annotated[
     str | None, typer.Option(metavar="LEVEL", help=f"Exit 3 at an alert of this level or above: {', '.join(LEVELS)}.")
 ]
 Sources = Annotated[
-    list[str], typer.Argument(metavar="SOURCE", help="Capture files (pcap, pcapng, gzipped too); - is standard input.")
+    list[str],
+    typer.Argument(
+        metavar="SOURCE", help="Interfaces; captures (pcap, pcapng, gzipped too), folders of them; - is standard input."
+    ),
 ]
 AsOf = Annotated[
     str | None,
@@ -104,8 +118,12 @@ def watch(
     as_of: AsOf = None,
     folders: Folders = [],  # noqa: B006
     fail_on: FailOn = None,
+    capture_filter: CaptureFilter = None,
+    workers: Workers = None,
+    user: User = None,
+    follow: Follow = None,
 ) -> None:
-    """Read captures; find the cameras' calls and say what they mean.
+    """Read captures, or listen to an interface; find the cameras' calls and say what they mean.
 
     The alerts are shown, and kept for `lenswatch alerts`; what was read is summed up on standard error.
     """
@@ -114,7 +132,8 @@ def watch(
     if alerts == "-" and observations == "-":
         raise typer.BadParameter("only one of --alerts and --observations can go to standard output")
     on = None if as_of is None else read_day(as_of)
-    run = run_watch(load_settings(config), sources, alerts, observations, on, folders)
+    settings = with_options(load_settings(config), capture_filter, workers, user, follow)
+    run = run_watch(settings, sources, alerts, observations, on, folders)
     finish(run, fail_on)
 
 
@@ -164,9 +183,10 @@ def run_watch(
     """Watch the named sources; write, keep and show what was found."""
     from streams.doctor import keep_last_run
 
-    opened = [open_source(name) for name in names]
     rules = load_rules((*settings.rules.folders, *folders))
     rules.prepare()
+    # Last, because it may give up the right to read what was needed until here.
+    opened = open_sources(names, settings.capture)
     folder = state_folder(settings.store)
     with contextlib.ExitStack() as stack:
         store = stack.enter_context(contextlib.closing(AlertStore(folder, settings.store.max_alerts)))
@@ -174,13 +194,17 @@ def run_watch(
         for place, name in ((0, observations_to), (1, alerts_to)):
             if name is not None:
                 outputs[place].append(stack.enter_context(contextlib.closing(JsonLines(name))))
+        quiet = "-" in (alerts_to, observations_to)
+        shown = Ticker.beside(outputs[1], opened, quiet)
         stack.enter_context(rare_collection())
         interrupts = stack.enter_context(Interrupts())
         progress = stack.enter_context(progress_bar(opened))
         local = LocalWatch(settings, rules, on, outputs[0])
-        run = local.watch([interrupts.between_blocks(source) for source in opened], outputs[1], progress)
+        run = local.watch(
+            [interrupts.between_blocks(source) for source in opened], outputs[1], with_notices(progress, say)
+        )
     keep_last_run(folder, run, time.time())
-    show(run, quiet="-" in (alerts_to, observations_to))
+    show(run, quiet or shown)
     return run
 
 
@@ -215,6 +239,7 @@ class Interrupts:
 
     def __init__(self) -> None:
         self._reading = self._asked = False
+        self._stop: Callable[[], None] | None = None
         self._before: dict[signal.Signals, object] = {}
 
     def __enter__(self) -> "Interrupts":
@@ -228,7 +253,9 @@ class Interrupts:
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         again, self._asked = self._asked, True
-        if self._reading or again:
+        if self._reading and self._stop is not None and not again:
+            self._stop()
+        elif self._reading or again:
             raise KeyboardInterrupt
 
     def between_blocks(self, source: Source) -> Source:
@@ -236,11 +263,14 @@ class Interrupts:
         return InterruptibleSource(source, self)
 
     @contextlib.contextmanager
-    def reading(self) -> Iterator[None]:
-        """The time in which a signal may cut in: waiting for the next block. Raises KeyboardInterrupt."""
-        self._reading = True
+    def reading(self, stop: Callable[[], None] | None = None) -> Iterator[None]:
+        """The time in which a signal may cut in: waiting for the next block. Raises KeyboardInterrupt, unless the
+        source is one that does not end, and can be told to `stop`."""
+        self._reading, self._stop = True, stop
         try:
-            if self._asked:
+            if self._asked and stop is not None:
+                stop()
+            elif self._asked:
                 raise KeyboardInterrupt
             yield
         finally:
@@ -256,9 +286,9 @@ class InterruptibleSource:
 
     def blocks(self) -> Iterator[Block]:
         """See `Source.blocks`. Raises KeyboardInterrupt too."""
-        blocks = iter(self._source.blocks())
+        blocks, stop = iter(self._source.blocks()), stop_of(self._source)
         while True:
-            with self._interrupts.reading():
+            with self._interrupts.reading(stop):
                 block = next(blocks, None)
             if block is None:
                 return

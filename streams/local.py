@@ -16,12 +16,15 @@ from collector.ledger import Ledger
 from collector.observation import Observation
 from collector.packets import Block
 from collector.pipeline import Pipeline
+from collector.settings import CaptureSettings
 from rules.alert import Alert
 from rules.match import RuleSet
 from streams.geo import GeoFiles
 from streams.processors.enrich import enrich
 from streams.processors.fold import Fold
 from streams.settings import Settings
+
+DEFAULTS = CaptureSettings()
 
 
 class Output(Protocol):
@@ -63,15 +66,15 @@ class Run:
         return sums
 
 
-def open_source(name: str) -> Source:
+def open_source(name: str, settings: CaptureSettings = DEFAULTS) -> Source:
     """The source that a name stands for. Raises LenswatchError when nothing opens it."""
     for dotted in SOURCES:
         module, _, attribute = dotted.rpartition(".")
         kind = getattr(importlib.import_module(module), attribute)
         if kind.opens(name):
-            source: Source = kind(name)
+            source: Source = kind(name, settings)
             return source
-    raise LenswatchError(f"{name}: no such capture file; name a file, or - for standard input")
+    raise LenswatchError(f"{name}: no such capture, folder or interface; name one, or - for standard input")
 
 
 class LocalWatch:

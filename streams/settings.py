@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from collector.settings import CollectorSettings, read_settings
+from collector.settings import CaptureSettings, CollectorSettings, read_settings
 
 
 class RulesSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -37,6 +37,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """The whole settings file."""
 
     collector: CollectorSettings = CollectorSettings()
+    capture: CaptureSettings = CaptureSettings()
     rules: RulesSettings = RulesSettings()
     geo: GeoSettings = GeoSettings()
     store: StoreSettings = StoreSettings()

@@ -14,7 +14,7 @@ DOORS = {
     "streams": ("streams", "rules.alert", "rules.load", "rules.match", "rules.errors", "rules.check", *VOCABULARY),
 }
 # The wiring joins the floors, so it may go through more doors than the rest of its package.
-WIRING = ("streams.local", "streams.cli", "streams.demo", "streams.settings", "streams.doctor")
+WIRING = ("streams.local", "streams.live", "streams.cli", "streams.demo", "streams.settings", "streams.doctor")
 WIRING_DOORS = (
     "collector.pipeline",
     "collector.capture",
@@ -23,6 +23,7 @@ WIRING_DOORS = (
     "collector.publish",
     "collector.ledger",
     "collector.packets",
+    "collector.privileges",
     "collector.identify",
     "rules.cli",
 )

@@ -18,7 +18,11 @@ def resolve(dotted: str) -> Any:
     return getattr(importlib.import_module(module), name)
 
 
-@pytest.mark.parametrize("dotted", SOURCES)
+# An interface is no file: tests/collector/capture/test_ring.py asks the same of it.
+FILES = tuple(each for each in SOURCES if not each.endswith(".Ring"))
+
+
+@pytest.mark.parametrize("dotted", FILES)
 def test_a_source_offers_what_the_interface_asks(dotted: str, tmp_path: Path) -> None:
     kind = resolve(dotted)
     assert inspect.getdoc(kind)
@@ -30,7 +34,7 @@ def test_a_source_offers_what_the_interface_asks(dotted: str, tmp_path: Path) ->
     assert source.name == str(path) and source.size_bytes == path.stat().st_size
 
 
-@pytest.mark.parametrize("dotted", SOURCES)
+@pytest.mark.parametrize("dotted", FILES)
 def test_a_block_has_a_value_a_packet_and_slack_behind_the_last(dotted: str, tmp_path: Path) -> None:
     path = tmp_path / "a.pcap"
     path.write_bytes(pcap(spaced([bytes(60), bytes(1_500)])))
