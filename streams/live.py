@@ -1,5 +1,6 @@
 """What watching without end needs beside `local.py`: options, sources that are told to stop, alerts as they come."""
 
+import importlib
 import os
 import stat
 import sys
@@ -35,6 +36,9 @@ Follow = Annotated[
 ]
 
 
+IMPORTED_LATER = ("rich.console", "rich.progress", "rich.table", "rich.text", "sqlite3", "streams.doctor")
+
+
 def with_options(
     settings: Settings, capture_filter: str | None, workers: int | None, user: str | None, follow: bool | None
 ) -> Settings:
@@ -56,6 +60,9 @@ def open_sources(names: Sequence[str], settings: CaptureSettings) -> list[Source
     if endless:
         raise SettingsError(f"{endless[0]} does not end, so nothing behind it would be read: name it last")
     if settings.user:
+        # Python, or its virtual environment, may lie where that user cannot read it: in root's home.
+        for name in IMPORTED_LATER:
+            importlib.import_module(name)
         give_up_root(settings.user)
     return opened
 
