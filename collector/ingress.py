@@ -46,6 +46,14 @@ class Ingresses:
             found[place] = self._number((batch.interface, kind, tag, raw[12:16] if raw[0] >> 4 == 4 else raw[8:24]), 1)
         return found
 
+    def key(self, number: int) -> Key:
+        """What a number stands for, in a form that another process understands."""
+        return self._keys[number]
+
+    def number(self, key: Key) -> int:
+        """The number of what another process told of."""
+        return self._number(key, 1)
+
     def _number(self, key: Key, flows: int) -> int:
         known = self._numbers.get(key)
         if known is not None:

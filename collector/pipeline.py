@@ -4,6 +4,7 @@ No socket, no file, no clock: a source hands blocks in, observations come out, a
 """
 
 import itertools
+from typing import Any
 
 import numpy as np
 
@@ -49,9 +50,14 @@ class Pipeline:
         self._own = OwnNetworks(settings.networks)
         self._viewed: tuple[int, FlowView] | None = None
         self._last_ns = 0
-        self._report = Reporter(
+        self.report = Reporter(
             settings, self.inventory, self.names, self._own, tuple(self._numbers), concerns, self.flows.ingresses
         )
+        self._report: Any = self.report
+
+    def report_to(self, report: Any) -> None:
+        """Let another take what was read, as a Reporter does."""
+        self._report = report
 
     def process(self, block: Block) -> list[Observation]:
         """The observations that a block completes, in the order of their packets."""
@@ -222,7 +228,9 @@ class Pipeline:
     ) -> None:
         """A broken flow is one observation; a stream is then left alone."""
         broken = Broken(protocol=reader.protocol or "unknown", reason=(reader.broken or "")[:MAX_REASON_CHARACTERS])
-        found.append(self._report.broken(self._view(row, reader, values), reader, broken, at_ns, place))
+        observation = self._report.broken(self._view(row, reader, values), reader, broken, at_ns, place)
+        if observation is not None:
+            found.append(observation)
 
     def _finish_ended(self, found: list[Observation]) -> None:
         """Flows that ended: read what still lay behind a hole, then say what camera flows came to."""

@@ -32,6 +32,7 @@ from streams.live import (
     Ticker,
     User,
     Workers,
+    crew_of,
     open_sources,
     stop_of,
     with_notices,
@@ -199,7 +200,7 @@ def run_watch(
         stack.enter_context(rare_collection())
         interrupts = stack.enter_context(Interrupts())
         progress = stack.enter_context(progress_bar(opened))
-        local = LocalWatch(settings, rules, on, outputs[0])
+        local = LocalWatch(settings, rules, on, outputs[0], crew_of(opened))
         run = local.watch(
             [interrupts.between_blocks(source) for source in opened], outputs[1], with_notices(progress, say)
         )

@@ -10,11 +10,13 @@ from typing import Annotated
 import msgspec
 import typer
 
+from collector.capture.ring import Ring
 from collector.capture.source import Source
 from collector.errors import SettingsError
 from collector.packets import Block
 from collector.privileges import give_up_root
 from collector.settings import CaptureSettings
+from collector.workers import Crew
 from rules.alert import Alert
 from streams.local import Output, open_source
 from streams.screen import alert_lines, console, screen_width
@@ -55,7 +57,10 @@ def with_options(
 
 def open_sources(names: Sequence[str], settings: CaptureSettings) -> list[Source]:
     """The sources, open; root is given up after that where the settings name somebody. Raises LenswatchError."""
-    opened = [open_source(name, settings) for name in names]
+    several = settings.workers > 1
+    opened: list[Source] = [
+        Crew(each, settings) if several and Ring.opens(each) else open_source(each, settings) for each in names
+    ]
     endless = [source.name for source in opened[:-1] if is_endless(source)]
     if endless:
         raise SettingsError(f"{endless[0]} does not end, so nothing behind it would be read: name it last")
@@ -65,6 +70,14 @@ def open_sources(names: Sequence[str], settings: CaptureSettings) -> list[Source
             importlib.import_module(name)
         give_up_root(settings.user)
     return opened
+
+
+def crew_of(sources: Sequence[Source]) -> Crew | None:
+    """The workers, where there are several. Raises SettingsError where they are not alone."""
+    crews = [source for source in sources if isinstance(source, Crew)]
+    if crews and len(sources) > 1:
+        raise SettingsError(f"{crews[0].name}: with several workers an interface is watched by itself")
+    return crews[0] if crews else None
 
 
 def stop_of(source: Source) -> Callable[[], None] | None:

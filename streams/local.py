@@ -17,6 +17,7 @@ from collector.observation import Observation
 from collector.packets import Block
 from collector.pipeline import Pipeline
 from collector.settings import CaptureSettings
+from collector.workers import Crew
 from rules.alert import Alert
 from rules.match import RuleSet
 from streams.geo import GeoFiles
@@ -81,11 +82,22 @@ class LocalWatch:
     """One sensor in one process."""
 
     def __init__(
-        self, settings: Settings, rules: RuleSet, on: datetime.date | None = None, observations: Sequence[Output] = ()
+        self,
+        settings: Settings,
+        rules: RuleSet,
+        on: datetime.date | None = None,
+        observations: Sequence[Output] = (),
+        crew: Crew | None = None,
     ) -> None:
         self.rules, self.on, self.observations = rules, on, observations
         # Where nobody takes every observation, only those that a detection may ask about need be made.
-        self.pipeline = Pipeline(settings.collector, read_fingerprints(), None if observations else rules.concerns)
+        concerns = None if observations else rules.concerns
+        self.pipeline: Pipeline | Crew
+        if crew is None:
+            self.pipeline = Pipeline(settings.collector, read_fingerprints(), concerns)
+        else:
+            crew.prepare(settings.collector, read_fingerprints(), concerns)
+            self.pipeline = crew
         self.fold = Fold()
         self.geo = GeoFiles(settings.geo.asn, settings.geo.country)
         self.run = Run(self.pipeline.ledger)

@@ -30,6 +30,9 @@ STATUS_AT, COUNT_AT, FIRST_AT = 8, 12, 16
 FRAME_BYTES, VLAN_TAG_BYTES = 2_048, 4
 RETIRE_SECONDS, TICK_SECONDS = 0.04, 0.2
 NS = 10**9
+SO_DETACH_FILTER = 27
+NOTHING = struct.pack("=HBBI", 6, 0, 0, 0)
+"""The program that lets nothing in: return 0."""
 DEFAULTS = CaptureSettings()
 LINK_OF_HARDWARE = {1: LINK_ETHERNET, 772: LINK_ETHERNET, 801: LINK_WIFI, 803: LINK_RADIOTAP, 65_534: LINK_RAW,
                     768: LINK_RAW, 769: LINK_RAW, 776: LINK_RAW, 778: LINK_RAW}  # fmt: skip
@@ -61,7 +64,7 @@ class Ring:
     still handed over.
     """
 
-    size_bytes = None
+    size_bytes: int | None = None
 
     def __init__(self, name: str, settings: CaptureSettings = DEFAULTS, share: Share | None = None) -> None:
         self.name = name
@@ -106,15 +109,23 @@ class Ring:
                 f"capture.ring_bytes: the kernel gives no ring of {size * count} bytes in blocks of {size} "
                 f"({error.strerror}): ask for less, or blocks of another size"
             ) from error
-        if program is not None:
-            attach(packets, program)
-        self._map = mmap.mmap(packets.fileno(), size * count)
-        self._array: Bytes = np.frombuffer(self._map, np.uint8)
+        # Nothing is let in before all is set: a socket that has not joined its group yet would get every packet.
+        attach(packets, NOTHING)
+        self._program = program
         self._bind()
-        if share is not None:
+        if share is None:
+            self.start()
+        else:
             # The fanout's type 6 is a classic BPF program of our own.
             packets.setsockopt(SOL_PACKET, FANOUT, share.group | (6 << 16))
             attach_fanout(packets, share.program)
+
+    def start(self) -> None:
+        """Let packets in. A ring of a group is started when all of them are open."""
+        if self._program is None:
+            self._socket.setsockopt(socket.SOL_SOCKET, SO_DETACH_FILTER, 0)
+        else:
+            attach(self._socket, self._program)
 
     def _bind(self) -> None:
         self._index = socket.if_nametoindex(self.name)
@@ -134,6 +145,8 @@ class Ring:
     def blocks(self) -> Iterator[Block]:
         """The blocks of the ring as they fill, at the latest after RETIRE_SECONDS; an empty one each TICK_SECONDS in
         which nothing came. See `Source.blocks`."""
+        self._map = mmap.mmap(self._socket.fileno(), self._block_bytes * self._blocks)
+        self._array: Bytes = np.frombuffer(self._map, np.uint8)
         poll = select.poll()
         poll.register(self._socket, select.POLLIN | select.POLLERR)
         number, told, ends = 0, time.monotonic(), float("inf")

@@ -24,6 +24,7 @@ WIRING_DOORS = (
     "collector.ledger",
     "collector.packets",
     "collector.privileges",
+    "collector.workers",
     "collector.identify",
     "rules.cli",
 )
