@@ -28,7 +28,8 @@ TPACKET_V3, PROMISCUOUS, ALL_PROTOCOLS = 2, 1, 3
 STATUS_USER, STATUS_LOSING, STATUS_VLAN_VALID, STATUS_VLAN_TPID_VALID = 1, 4, 1 << 4, 1 << 6
 STATUS_AT, COUNT_AT, FIRST_AT = 8, 12, 16
 FRAME_BYTES, VLAN_TAG_BYTES = 2_048, 4
-RETIRE_SECONDS, TICK_SECONDS = 0.04, 0.2
+RETIRE_SECONDS, GATHER_SECONDS, TICK_SECONDS = 0.03, 0.03, 0.2
+"""The kernel hands over a block that is not full after the first; blocks are gathered to a batch for the second."""
 NS = 10**9
 SO_DETACH_FILTER = 27
 NOTHING = struct.pack("=HBBI", 6, 0, 0, 0)
@@ -72,6 +73,8 @@ class Ring:
         self._stopped = self._is_down = False
         self._block_bytes = settings.block_bytes
         self._blocks = max(2, settings.ring_bytes // settings.block_bytes)
+        # As much as is read faster together than apart, and leaves the kernel the larger part to write to.
+        self._enough = max(1, self._blocks // 4)
         program = compile_filter(settings.filter, name) if settings.filter else None
         try:
             self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
@@ -152,26 +155,38 @@ class Ring:
         number, told, ends = 0, time.monotonic(), float("inf")
         try:
             while True:
-                at = number * self._block_bytes
-                if self._word(at + STATUS_AT) & STATUS_USER:
-                    yield self._block(at)
-                    struct.pack_into("=I", self._map, at + STATUS_AT, 0)
-                    number = (number + 1) % self._blocks
+                ready, now = self._ready(number), time.monotonic()
+                if ready and (ready >= self._enough or number + ready >= self._blocks - 1 or self._stopped
+                              or now - told >= GATHER_SECONDS):  # fmt: skip
+                    yield self._block(number, ready)
+                    for each in range(number, number + ready):
+                        struct.pack_into("=I", self._map, each * self._block_bytes + STATUS_AT, 0)
+                    number = (number + ready) % self._blocks
                     told = time.monotonic()
-                    continue
-                now = time.monotonic()
-                if self._stopped and now >= (ends := min(ends, now + 2 * RETIRE_SECONDS)):
+                elif ready:
+                    time.sleep(GATHER_SECONDS / 8)
+                elif self._stopped and now >= (ends := min(ends, now + 2 * RETIRE_SECONDS)):
                     return
-                notice = self._wait(poll)
-                if notice or time.monotonic() - told >= TICK_SECONDS:
-                    told = time.monotonic()
-                    yield self._tick(notice)
+                else:
+                    notice = self._wait(poll)
+                    if notice or time.monotonic() - told >= TICK_SECONDS:
+                        told = time.monotonic()
+                        yield self._tick(notice)
         finally:
             self.close()
 
     def close(self) -> None:
         """Give the socket back; its ring goes with it when nobody looks at it any more."""
         self._socket.close()
+
+    def _ready(self, number: int) -> int:
+        """How many blocks from this one on are ours, without a gap. The ring's last stands alone: it must be copied."""
+        stop = min(self._blocks, number + self._enough)
+        for each in range(number, stop):
+            alone = each == self._blocks - 1 and each > number
+            if alone or not self._word(each * self._block_bytes + STATUS_AT) & STATUS_USER:
+                return each - number
+        return stop - number
 
     def _wait(self, poll: select.poll) -> str | None:
         """Wait for packets; what happened to the interface meanwhile, in words."""
@@ -218,16 +233,19 @@ class Ring:
             lost += (("interface_down", 1),)
         return Block(self._array, none, none, none, none, self._link_type, None, 0, self.name, at_ns, lost, notice)
 
-    def _block(self, at: int) -> Block:
-        """A block of the ring as columns."""
-        count, offset = self._word(at + COUNT_AT), at + self._word(at + FIRST_AT)
+    def _block(self, number: int, ready: int) -> Block:
+        """Some blocks of the ring, one behind the other, as columns."""
         next_at, memory = struct.Struct("=I").unpack_from, self._map
-        offsets = []
-        # Every packet passes through these three lines.
-        for _ in range(count):
-            offsets.append(offset)
-            offset += next_at(memory, offset)[0]
-        records = np.ndarray((count,), RECORD, pick(self._array, np.array(offsets, np.int64), RECORD.itemsize))
+        offsets: list[int] = []
+        keep = offsets.append
+        for at in range(number * self._block_bytes, (number + ready) * self._block_bytes, self._block_bytes):
+            offset = at + self._word(at + FIRST_AT)
+            # Every packet passes through these three lines.
+            for _ in range(self._word(at + COUNT_AT)):
+                keep(offset)
+                offset += next_at(memory, offset)[0]
+        at = number * self._block_bytes
+        records = np.ndarray((len(offsets),), RECORD, pick(self._array, np.array(offsets, np.int64), RECORD.itemsize))
         start = np.array(offsets, np.int64) + records["mac"]
         captured, wire = records["captured"].astype(np.int64), records["wire"].astype(np.int64)
         times = records["seconds"].astype(np.int64) * NS + records["nanoseconds"]
@@ -239,7 +257,7 @@ class Ring:
             for column, step in ((start, -VLAN_TAG_BYTES), (captured, VLAN_TAG_BYTES), (wire, VLAN_TAG_BYTES)):
                 column[tagged] += step
         data = self._array
-        if at + self._block_bytes + SLACK_BYTES > len(data):
+        if (number + ready) * self._block_bytes + SLACK_BYTES > len(data):
             # Behind the last block is no slack.
             data = np.concatenate((data[at:], np.zeros(SLACK_BYTES, np.uint8)))
             start = start - at
