@@ -12,7 +12,6 @@ import multiprocessing
 import os
 import pickle
 import signal
-import struct
 from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from multiprocessing.connection import Connection, wait
@@ -21,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from collector.capture.ring import DEFAULTS, Ring, Share
+from collector.dealing import deal_out
 from collector.dissectors.dissector import Fact
 from collector.errors import CaptureError, InterfaceError
 from collector.flows import Column, Ended
@@ -32,88 +32,13 @@ from collector.packets import Block, Ints
 from collector.pipeline import Pipeline
 from collector.reporting import Concerns, Place
 from collector.settings import CaptureSettings, CollectorSettings
-from collector.tunnels import TUNNEL_PORTS
 from collector.views import FlowValues, FlowView
 
 FACT, BROKEN, OPENED, ENDED = range(4)
 STOP, WAIT_SECONDS = b"stop", 0.2
-NETWORK, ANCILLARY = -0x100000, -0x1000
-"""Where a program finds the network header and what else the kernel knows (linux/filter.h)."""
-GOLDEN = 0x9E37_79B1
 
 Event = tuple[int, int, int, int, tuple[Any, ...]]
 """Packet time, worker, the event's number there, its kind, and what it holds."""
-
-
-def deal_out() -> bytes:
-    """The program that gives a packet's flow a number: the same both ways, and one for all that a mirror sends.
-
-    Classic BPF. What has no ports that are the flow's own (fragments, tunnels) is dealt out by its two addresses; what
-    is no IP goes to the first worker.
-    """
-    code: list[tuple[int, int | str, int | str, int]] = []
-    labels: dict[str, int] = {}
-
-    def put(operation: int, k: int, yes: int | str = 0, no: int | str = 0) -> None:
-        code.append((operation, yes, no, k & 0xFFFF_FFFF))
-
-    load_word, load_half, load_byte, half_at_x = 0x20, 0x28, 0x30, 0x48
-    store, load_stored, to_x, xor_x, jump, if_equal, if_bits, back = 0x02, 0x60, 0x07, 0xAC, 0x05, 0x15, 0x45, 0x06
-    put(load_word, ANCILLARY)
-    put(if_equal, 0x0800, "four", 0)
-    put(if_equal, 0x86DD, "six", 0)
-    put(back, 0)
-    for label, words, protocol_at in (("four", (12, 16), 9), ("six", tuple(range(8, 40, 4)), 6)):
-        labels[label] = len(code)
-        put(load_word, NETWORK + words[0])
-        for at in words[1:]:
-            put(store, 0)
-            put(load_word, NETWORK + at)
-            put(to_x, 0)
-            put(load_stored, 0)
-            put(xor_x, 0)
-        put(store, 0)
-        if label == "four":
-            put(load_half, NETWORK + 6)
-            put(if_bits, 0x3FFF, "mix", 0)
-        put(load_byte, NETWORK + protocol_at)
-        put(if_equal, 6, 1, 0)
-        put(if_equal, 17, 0, "mix")
-        if label == "four":
-            put(load_byte, NETWORK)
-            put(0x54, 0x0F)
-            put(0x64, 2)
-        else:
-            put(0x00, 40)
-        put(to_x, 0)
-        put(jump, 0, 0, 0)
-        code[-1] = (jump, 0, 0, -1)
-        labels[f"{label} jumps"] = len(code) - 1
-    labels["ports"] = len(code)
-    put(half_at_x, NETWORK)
-    put(store, 1)
-    put(half_at_x, NETWORK + 2)
-    for port in np.flatnonzero(TUNNEL_PORTS).tolist():
-        put(if_equal, port, "mix", 0)
-    put(to_x, 0)
-    put(load_stored, 1)
-    put(xor_x, 0)
-    put(to_x, 0)
-    put(load_stored, 0)
-    put(xor_x, 0)
-    put(store, 0)
-    labels["mix"] = len(code)
-    put(load_stored, 0)
-    put(0x24, GOLDEN)
-    put(0x74, 16)
-    put(0x16, 0)
-    for label in ("four jumps", "six jumps"):
-        at = labels[label]
-        code[at] = (jump, 0, 0, labels["ports"] - at - 1)
-    return b"".join(
-        struct.pack("=HBBI", operation, *(labels[to] - at - 1 if isinstance(to, str) else to for to in (yes, no)), k)
-        for at, (operation, yes, no, k) in enumerate(code)
-    )
 
 
 class Recorder:

@@ -6,5 +6,6 @@ To add one: a file here with a class that is a `source.Source` and a classmethod
 
 SOURCES: tuple[str, ...] = (
     "collector.capture.pcap_file.CaptureFile",
+    "collector.capture.folder.CaptureFolder",
     "collector.capture.ring.Ring",
 )

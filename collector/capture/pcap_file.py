@@ -55,6 +55,8 @@ class CaptureFile:
         self.follows = settings.follow and self.path is not None
         known = self.path is not None and self.path.is_file() and not self.follows
         self.size_bytes = self.path.stat().st_size if known and self.path is not None else None
+        # Who wants only the first packets sets a smaller buffer.
+        self.buffer_bytes, self.is_mapped = BUFFER_BYTES, self.path is not None
         self._stopped = False
         self._last = (0, 0.0)
 
@@ -70,7 +72,7 @@ class CaptureFile:
             return
         try:
             with open(0 if self.path is None else self.path, "rb", 0, closefd=self.path is not None) as raw:
-                walk, at = (None, 0) if self.path is None else (yield from self._map(raw))
+                walk, at = (yield from self._map(raw)) if self.is_mapped else (None, 0)
                 yield from self._read(Unzipped(raw, self.name, at), walk, at)
         except OSError as error:
             raise CaptureError(self.name, 0, f"cannot be read: {error.strerror or error}") from error
@@ -140,7 +142,7 @@ class CaptureFile:
 
     def _read(self, stream: "Unzipped", walk: Walk | None, base: int) -> Iterator[Block]:
         """The capture from `base` on, a buffer at a time; `base` is the (unzipped) place of the buffer's first byte."""
-        buffer, start, have = bytearray(BUFFER_BYTES + SLACK_BYTES), 0, 0
+        buffer, start, have = bytearray(self.buffer_bytes + SLACK_BYTES), 0, 0
         more = True
         while more:
             while not stream.ready(TICK_SECONDS):

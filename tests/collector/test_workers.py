@@ -1,7 +1,5 @@
 """Several workers on one interface make what one would: the same observations, devices and sums."""
 
-import ctypes
-import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -16,7 +14,7 @@ from collector.identify.fingerprint import read_fingerprints
 from collector.observation import Observation
 from collector.pipeline import Pipeline
 from collector.settings import CaptureSettings, CollectorSettings
-from collector.workers import Crew, deal_out
+from collector.workers import Crew
 from tests.captures.tunnels import MIRRORS
 from tests.collector.frames import Packet, Talk, spaced, udp_frame
 from tests.house.tree import ROOT
@@ -130,13 +128,3 @@ def test_a_worker_that_dies_is_told_of_and_ends_the_watching(line: Wire) -> None
         for block in blocks:
             crew.process(block)
     assert not any(process.is_alive() for process in crew._processes)
-
-
-def test_the_program_that_deals_packets_out_jumps_only_forward_and_ends_everywhere() -> None:
-    program = deal_out()
-    code = [struct.unpack_from("=HBBI", program, at) for at in range(0, len(program), 8)]
-    assert ctypes.c_int32(code[0][3]).value == -0x1000 and code[-1][0] == 0x16
-    for at, (operation, yes, no, k) in enumerate(code):
-        if operation & 7 == 5:
-            targets = [at + 1 + k] if operation == 5 else [at + 1 + yes, at + 1 + no]
-            assert all(at < target < len(code) for target in targets)
