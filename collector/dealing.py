@@ -1,8 +1,8 @@
 """Which worker gets a packet: a classic BPF program that gives its flow a number, the same for both directions.
 
 The kernel takes the number modulo the workers (PACKET_FANOUT_CBPF, packet(7); the instructions: linux/filter.h). What
-has no ports that are the flow's own, as fragments and tunnels, is dealt out by its two addresses, so that all that a mirror
-sends stays together; what is no IP goes to the first worker.
+has no ports that are the flow's own, as fragments and tunnels, is dealt out by its two addresses, so that all that a
+mirror sends stays together; what is no IP goes to the first worker.
 """
 
 import struct
