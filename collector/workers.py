@@ -128,6 +128,8 @@ class Crew:
         self.name, self.count = name, capture.workers
         share = Share(os.getpid() & 0xFFFF, deal_out())
         self._rings = [Ring(name, capture, share) for _ in range(capture.workers)]
+        for ring in self._rings:
+            ring.start()
         self._connections: list[Connection] = []
         self._processes: list[Any] = []
         self._late: list[Event] = []
@@ -189,8 +191,6 @@ class Crew:
 
     def _begin(self) -> None:
         context = multiprocessing.get_context("fork")
-        for ring in self._rings:
-            ring.start()
         for ring in self._rings:
             ours, theirs = context.Pipe()
             others = [*self._connections, ours]

@@ -152,6 +152,20 @@ def test_cap_net_raw_alone_is_enough(line: Wire) -> None:
     assert "only root, or a program with CAP_NET_RAW, may listen" in ran.stderr
 
 
+@pytest.mark.root
+@needs_a_wire
+def test_several_workers_tell_what_one_would(line: Wire, tmp_path: Path) -> None:
+    with watching(tmp_path, line.near, "--workers", "2") as watch:
+        watch.listens()
+        time.sleep(0.5)
+        line.replay(OFFICE, "--pps=2000")
+        wanted = office_observations(tmp_path)
+        watch.waits_for(lambda: spoken(watch.observations()) == wanted)
+        code, out, err = watch.end(signal.SIGINT)
+    assert (code, "Traceback" in err) == (0, False)
+    assert "Hangzhou Hikvision" in out and "packets       478 in" in err and "the ledger is open" not in err
+
+
 def test_an_observation_of_an_endless_pipe_comes_within_a_second_of_its_packet(tmp_path: Path) -> None:
     talk = Talk()
     talk.send(0, b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n")
