@@ -1,6 +1,6 @@
 # lenswatch: everything a person or a machine types. `make help` reads the comments after the two hash signs.
-.PHONY: help demo test lint types house rules truth bench bench-streams soak fuzz clean lock tshark ndpi consumers pytest
-.PHONY: kafka
+.PHONY: help demo test lint types house rules truth bench bench-streams live soak fuzz clean lock pytest
+.PHONY: tshark ndpi consumers wire kafka
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -45,7 +45,7 @@ demo: $(VENV)/.ready tshark  ## Install what is needed, then watch a small recor
 test: lint types rules pytest  ## All that must hold: lint, types, rules, tests (and truth, where LENSWATCH_CAPTURES is set)
 	@if [ -n "$${LENSWATCH_CAPTURES:-}" ]; then $(MAKE) --no-print-directory truth; fi
 
-pytest: $(VENV)/.ready-dev tshark consumers kafka
+pytest: $(VENV)/.ready-dev tshark consumers wire kafka
 	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
 
 lint: $(VENV)/.ready-dev  ## Style and format (ruff)
@@ -73,6 +73,10 @@ bench: $(VENV)/.ready-dev tshark ndpi  ## Packets per second beside other tools,
 bench-streams: $(VENV)/.ready-dev kafka  ## Observations per second through a real Kafka
 	$(BIN)/python bench/publishing.py
 	$(BIN)/python bench/worker.py
+
+live: $(VENV)/.ready-dev wire  ## Live capture over a pair of virtual interfaces: drops, CPU, latency (needs root)
+	$(BIN)/python bench/live.py
+	$(BIN)/python bench/live.py --workers 2
 
 soak: $(VENV)/.ready-dev kafka  ## Memory over a long run; Kafka and collector killed again and again
 	$(BIN)/python bench/run.py --memory
@@ -139,6 +143,18 @@ $(BIN)/pip:
 		$$as_root apt-get update --quiet --quiet && $$as_root $(APT_INSTALL) $$package >/dev/null; \
 	fi; \
 	"$$python" -m venv $(VENV)
+
+# What the tests of live capture send packets with; without them, or without root, those tests are left out.
+wire:
+	@command -v tcpreplay >/dev/null 2>&1 && command -v ip >/dev/null 2>&1 && command -v tcpdump >/dev/null 2>&1 && exit 0; \
+	$(FIND_ROOT); \
+	if [ "$$as_root" = no ]; then \
+		echo "make: tcpreplay is not installed and will be done without: type 'sudo apt-get install tcpreplay tcpdump iproute2' to have it" >&2; \
+		exit 0; \
+	fi; \
+	echo "make: installing tcpreplay"; \
+	{ $$as_root apt-get update --quiet --quiet && $$as_root $(APT_INSTALL) tcpreplay tcpdump iproute2 >/dev/null; } || \
+		echo "make: tcpreplay could not be installed and will be done without" >&2
 
 # Neither program is needed to watch: tshark is a second opinion in the tests, ndpiReader a peer in the benchmark.
 tshark ndpi: program = $(if $(filter tshark,$@),tshark,ndpiReader)

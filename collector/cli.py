@@ -12,26 +12,33 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
-from collector.capture.source import Source, open_source
+from collector.capture.source import Source
 from collector.errors import CaptureError, LenswatchError
 from collector.kafka_settings import KafkaSettings
+from collector.opening import CaptureFilter, Follow, User, Workers, crew_of, open_sources, with_options
 from collector.running import Interrupts, rare_collection
-from collector.settings import CollectorSettings, default_state_folder, read_settings
+from collector.settings import CaptureSettings, CollectorSettings, default_state_folder, read_settings
 from collector.spool import SpoolSettings, count_waiting
 
 if TYPE_CHECKING:
     from collector.pipeline import Pipeline
     from collector.publish.kafka import KafkaPublisher
+    from collector.workers import Crew
 
 FAILED = 1
 READY_SECONDS = 60
 SPOOL_FOLDER = "spool"
+IMPORTED_LATER = (
+    "collector.pipeline", "collector.identify.fingerprint", "collector.kafka_link", "collector.metrics",
+    "collector.publish.kafka", "collector.publish.jsonl",
+)  # fmt: skip
 
 
 class EdgeSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The sections of the settings file that concern a collector; the others are the centre's."""
 
     collector: CollectorSettings = CollectorSettings()
+    capture: CaptureSettings = CaptureSettings()
     kafka: KafkaSettings = KafkaSettings()
     spool: SpoolSettings = SpoolSettings()
 
@@ -43,7 +50,10 @@ class EdgeSettings(msgspec.Struct, frozen=True, kw_only=True):
 def collect(
     sources: Annotated[
         list[str],
-        typer.Argument(metavar="SOURCE", help="Capture files (pcap, pcapng, gzipped too); - is standard input."),
+        typer.Argument(
+            metavar="SOURCE",
+            help="Interfaces; captures (pcap, pcapng, gzipped too), folders of them; - is standard input.",
+        ),
     ],
     kafka: Annotated[
         str | None, typer.Option(metavar="HOST:PORT,…", help="Kafka's addresses; more at [kafka] in the settings.")
@@ -55,6 +65,10 @@ def collect(
         bool, typer.Option("--dump", help="Write the observations as lines of JSON on standard output, not to Kafka.")
     ] = False,
     config: Annotated[Path | None, typer.Option("--config", metavar="FILE", help="The settings file (TOML).")] = None,
+    capture_filter: CaptureFilter = None,
+    workers: Workers = None,
+    user: User = None,
+    follow: Follow = None,
 ) -> None:
     """Read packets and publish what they say to Kafka, for `lenswatch worker` elsewhere.
 
@@ -70,7 +84,8 @@ def collect(
         raise typer.BadParameter(
             "where is Kafka? name --kafka HOST:PORT, or [kafka] servers; --dump does without", param_hint="--kafka"
         )
-    opened = [open_source(name) for name in sources]
+    capture = with_options(settings.capture, capture_filter, workers, user, follow)
+    opened = open_sources(sources, capture, IMPORTED_LATER)
     if check:
         run_check(settings, opened, dump)
     elif dump:
@@ -85,16 +100,20 @@ def say(words: str) -> None:
     typer.echo(f"lenswatch: {text}", err=True)
 
 
-def new_pipeline(settings: EdgeSettings) -> "Pipeline":
-    """The pipeline, which is slow to load."""
+def new_pipeline(settings: EdgeSettings, sources: Sequence[Source]) -> "Pipeline | Crew":
+    """The pipeline, which is slow to load; with several workers, theirs."""
     from collector.identify.fingerprint import read_fingerprints
     from collector.pipeline import Pipeline
 
+    crew = crew_of(sources)
+    if crew is not None:
+        crew.prepare(settings.collector, read_fingerprints(), None)
+        return crew
     return Pipeline(settings.collector, read_fingerprints())
 
 
 def read_all(
-    pipeline: "Pipeline", sources: Sequence[Source], interrupts: Interrupts, publisher: "KafkaPublisher"
+    pipeline: "Pipeline | Crew", sources: Sequence[Source], interrupts: Interrupts, publisher: "KafkaPublisher"
 ) -> list[str]:
     """Every source to its end, or to a signal; what could not be read, a line each."""
     problems = []
@@ -102,6 +121,8 @@ def read_all(
         for source in sources:
             try:
                 for block in interrupts.between_blocks(source).blocks():
+                    if block.notice is not None:
+                        say(f"{source.name}: {block.notice}")
                     if len(block.time_ns):
                         publisher.packet_ns = max(publisher.packet_ns, int(block.time_ns[-1]))
                     publisher.publish(pipeline.process(block))
@@ -119,7 +140,7 @@ def run_collect(settings: EdgeSettings, sources: Sequence[Source]) -> None:
 
     check_build()
     security_options(settings.kafka)
-    pipeline = new_pipeline(settings)
+    pipeline = new_pipeline(settings, sources)
     folder = settings.spool_folder(os.environ)
     with contextlib.ExitStack() as stack:
         interrupts = stack.enter_context(Interrupts())
@@ -161,7 +182,7 @@ def run_dump(settings: EdgeSettings, sources: Sequence[Source]) -> None:
     """The observations on standard output."""
     from collector.publish.jsonl import JsonLines
 
-    pipeline, lines, problems = new_pipeline(settings), JsonLines("-"), []
+    pipeline, lines, problems = new_pipeline(settings, sources), JsonLines("-"), []
     with Interrupts() as interrupts, rare_collection(), contextlib.suppress(KeyboardInterrupt, BrokenPipeError):
         for source in sources:
             try:

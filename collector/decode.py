@@ -1,27 +1,33 @@
 """Headers off: a block of raw packets → a PacketBatch, vectorised.
 
 Ethernet with IPv4 without options, nearly all of the traffic, is decoded from one gathered matrix of headers; the rest
-(VLAN tags, IPv6, options, other link types) in a second, smaller pass of the same kind. What is neither TCP nor
-UDP is counted by reason. Sources: IEEE 802.3, 802.1Q; RFC 791, 8200, 9293, 768; the link-type list of tcpdump.org.
+(VLAN tags, IPv6, options, tunnels, other link types) in a second, smaller pass of the same kind. What is neither TCP
+nor UDP is counted by reason. Sources: IEEE 802.3, 802.1Q; RFC 791, 8200, 9293, 768; the link-type list of tcpdump.org.
 """
 
+import dataclasses
 import secrets
 
 import numpy as np
 import numpy.typing as npt
 
 from collector.ledger import Ledger
-from collector.packets import HEAD_BYTES, TCP, UDP, Block, Bytes, Ints, Mask, PacketBatch, Words, pick
+from collector.links import ENCRYPTED, IPV4, IPV6, LINK_ETHERNET, LINK_TYPES, NO_MAC, Layer, peel
+from collector.packets import (
+    HEAD_BYTES,
+    TCP,
+    UDP,
+    Block,
+    Bytes,
+    Ints,
+    Mask,
+    PacketBatch,
+    Words,
+    big_endian,
+    gather,
+)
+from collector.tunnels import MAX_TUNNELS, TUNNEL_PORTS, open_tunnels
 
-LINK_NULL, LINK_ETHERNET, LINK_LOOP = 0, 1, 108
-LINK_LINUX_SLL, LINK_LINUX_SLL2 = 113, 276
-LINK_RAW, LINK_IPV4, LINK_IPV6 = 101, 228, 229
-RAW_LINKS = frozenset((LINK_RAW, 12, 14, LINK_IPV4, LINK_IPV6))
-LINK_TYPES = frozenset((LINK_NULL, LINK_ETHERNET, LINK_LOOP, LINK_LINUX_SLL, LINK_LINUX_SLL2)) | RAW_LINKS
-
-ETHERTYPE_IPV4, ETHERTYPE_IPV6 = 0x0800, 0x86DD
-VLAN_ETHERTYPES = (0x8100, 0x88A8, 0x9100)
-MAX_VLAN_TAGS = 3
 EXTENSION_HEADERS = (0, 43, 60, 135, 139, 140)
 FRAGMENT_HEADER, AUTHENTICATION_HEADER = 44, 51
 MAX_EXTENSION_HEADERS = 8
@@ -45,19 +51,6 @@ KIND_MASK, KIND_TCP, KIND_UDP = 0x3FFF_00FF, TCP, UDP
 MIX = np.frombuffer(secrets.token_bytes(48), np.uint64) | np.uint64(1)
 SHIFT = np.uint64(29)
 WORD_BITS_16 = np.uint64(16)
-
-
-def gather(data: Bytes, offsets: Ints, width: int) -> Bytes:
-    """The `width` bytes at each offset, a row each (uint8, packets × width)."""
-    return np.ndarray((len(offsets), width), np.uint8, pick(data, offsets, width))
-
-
-def big_endian(rows: Bytes, at: int, width: int) -> Ints:
-    """The big-endian number of `width` bytes at column `at` of every row."""
-    value = rows[:, at].astype(np.int64)
-    for column in range(at + 1, at + width):
-        value = (value << 8) | rows[:, column]
-    return value
 
 
 def flow_key(lower: Words, upper: Words, transport: npt.NDArray[np.generic]) -> Words:
@@ -103,6 +96,12 @@ def decode_plain_ethernet(block: Block) -> tuple[Mask, PacketBatch]:
         header, is_tcp = header[fast], is_tcp[fast]
         start, captured, wire, time_ns = start[fast], captured[fast], wire[fast], time_ns[fast]
     source_port, destination_port = header["source_port"].astype(np.int64), header["destination_port"].astype(np.int64)
+    plain = is_tcp | ~TUNNEL_PORTS[destination_port]
+    if not plain.all():
+        fast[np.flatnonzero(fast)[~plain]] = False
+        header, is_tcp, start, captured = header[plain], is_tcp[plain], start[plain], captured[plain]
+        wire, time_ns, source_port = wire[plain], time_ns[plain], source_port[plain]
+        destination_port = destination_port[plain]
     source = (header["source"].astype(np.uint64) << WORD_BITS_16) | source_port.view(np.uint64)
     destination = (header["destination"].astype(np.uint64) << WORD_BITS_16) | destination_port.view(np.uint64)
     upward = source < destination
@@ -148,67 +147,114 @@ def merge(batch: PacketBatch, places: Ints, other: PacketBatch, other_places: In
     names = ("time_ns", "frame", "network", "payload", "payload_end", "wire", "source_port", "destination_port",
              "sequence", "flags", "transport", "version", "vlan", "key", "upward")  # fmt: skip
     columns = {name: column(name) for name in names}
+    if other.macs is not None:
+        own = (
+            gather(batch.data, batch.frame, 12)
+            if batch.link_type == LINK_ETHERNET
+            else np.zeros((len(batch), 12), np.uint8)
+        )
+        columns["macs"] = np.concatenate((own, other.macs))[order]
+    if other.outer is not None and other.tunnel is not None and other.tag is not None:
+        zero = np.zeros(len(batch), np.int64)
+        columns["outer"] = np.concatenate((zero - 1, other.outer))[order]
+        columns["tunnel"] = np.concatenate((zero, other.tunnel))[order]
+        columns["tag"] = np.concatenate((zero, other.tag))[order]
     return PacketBatch(data=batch.data, link_type=batch.link_type, interface=batch.interface, **columns)  # type: ignore[arg-type]
 
 
 def decode_others(block: Block, places: Ints, ledger: Ledger) -> tuple[PacketBatch, Ints]:
     """The general pass over the packets at `places`: their batch, and the places of those that are in it."""
-    start, end = block.start[places], block.start[places] + block.captured[places]
-    network, ethertype, vlan = strip_link(block, start, end)
-    version = (block.data[np.minimum(network, len(block.data) - 1)] >> 4).astype(np.int64)
-    missing = network + 20 > end
-    four = ~missing & (ethertype == ETHERTYPE_IPV4) & (version == 4)
-    six = ~missing & (ethertype == ETHERTYPE_IPV6) & (version == 6)
-    is_ip = (ethertype == ETHERTYPE_IPV4) | (ethertype == ETHERTYPE_IPV6)
-    ledger.drop("decode", "not_ip", int((~is_ip & (network <= end)).sum()))
-    ledger.drop("decode", "truncated_link", int((~is_ip & (network > end)).sum()))
+    layer, found = Layer.of(block, places), []
+    for depth in range(MAX_TUNNELS + 1):
+        peel(block.data, layer)
+        packets = strip_ip(block, layer, ledger)
+        is_tunnel, inner = open_tunnels(block.data, packets.transport_layer(), packets.protocol)
+        if not len(inner):
+            found.append(packets)
+            break
+        found.append(packets.take(~is_tunnel))
+        if depth == MAX_TUNNELS:
+            ledger.drop("decode", "tunnel_too_deep", len(inner))
+        layer = inner
+    whole = found[0] if len(found) == 1 else IpPackets.join(found)
+    return strip_transport(block, whole, ledger)
+
+
+def strip_ip(block: Block, layer: Layer, ledger: Ledger) -> "IpPackets":
+    """IP headers off, in capture order; what is no IP, cut off or malformed is counted."""
+    end, ethertype = layer.end, layer.kind
+    missing = layer.at + 20 > end
+    network = layer.at
+    version = (block.data[np.where(missing, 0, network)] >> 4).astype(np.int64)
+    four = ~missing & (ethertype == IPV4) & (version == 4)
+    six = ~missing & (ethertype == IPV6) & (version == 6)
+    is_ip = (ethertype == IPV4) | (ethertype == IPV6)
+    secret = ethertype == ENCRYPTED
+    ledger.drop("decode", "encrypted_link", int(secret.sum()))
+    ledger.drop("decode", "not_ip", int((~is_ip & ~secret & (network <= end)).sum()))
+    ledger.drop("decode", "truncated_link", int((~is_ip & ~secret & (network > end)).sum()))
     ledger.drop("decode", "truncated_ip", int((is_ip & missing).sum()))
     ledger.drop("decode", "malformed_ip", int((is_ip & ~missing & ~four & ~six).sum()))
-    whole = block.start[places] + block.wire[places]
     parts = [
-        strip_ipv4(block, network[four], end[four], whole[four], ledger),
-        strip_ipv6(block, network[six], end[six], whole[six], ledger),
+        strip_ipv4(block, network[four], end[four], layer.whole[four], ledger),
+        strip_ipv6(block, network[six], end[six], layer.whole[six], ledger),
     ]
-    kept = [np.flatnonzero(four)[parts[0].keep], np.flatnonzero(six)[parts[1].keep]]
-    chosen = np.concatenate(kept)
-    transport_at = np.concatenate([part.transport_at[part.keep] for part in parts])
-    packet_end = np.concatenate([part.end[part.keep] for part in parts])
-    protocol = np.concatenate([part.protocol[part.keep] for part in parts])
-    wire = np.concatenate([part.wire[part.keep] for part in parts])
-    is_six = np.concatenate([np.zeros(len(kept[0]), bool), np.ones(len(kept[1]), bool)])
+    chosen = np.concatenate([np.flatnonzero(four)[parts[0].keep], np.flatnonzero(six)[parts[1].keep]])
     order = np.argsort(chosen, kind="stable")
-    return strip_transport(
-        block, places[chosen[order]], network[chosen[order]], vlan[chosen[order]], transport_at[order],
-        packet_end[order], protocol[order], wire[order], is_six[order], ledger,
-    )  # fmt: skip
+    is_six = np.concatenate([np.zeros(int(parts[0].keep.sum()), bool), np.ones(int(parts[1].keep.sum()), bool)])
+
+    def column(name: str) -> Ints:
+        joined: Ints = np.concatenate([getattr(part, name)[part.keep] for part in parts])[order]
+        return joined
+
+    return IpPackets(
+        layer=layer.take(chosen[order]),
+        transport_at=column("transport_at"),
+        end=column("end"),
+        protocol=column("protocol"),
+        wire=column("wire"),
+        is_six=is_six[order],
+    )
 
 
-def strip_link(block: Block, start: Ints, end: Ints) -> tuple[Ints, Ints, Ints]:
-    """Per packet: offset of the network header, ethertype (0 when there is none), outermost VLAN id or 0."""
-    vlan = np.zeros(len(start), np.int64)
-    link = block.link_type
-    if link in RAW_LINKS:
-        nibble = block.data[start] >> 4
-        ethertype = np.where(nibble == 4, ETHERTYPE_IPV4, np.where(nibble == 6, ETHERTYPE_IPV6, 0))
-        return start, np.where(start < end, ethertype, 0), vlan
-    if link in (LINK_NULL, LINK_LOOP):
-        family = gather(block.data, start, 4).astype(np.int64)
-        value = np.maximum(family[:, 0], family[:, 3])
-        ethertype = np.where(value == 2, ETHERTYPE_IPV4, np.where(np.isin(value, (10, 24, 28, 30)), ETHERTYPE_IPV6, 0))
-        return start + 4, np.where(start + 4 <= end, ethertype, 0), vlan
-    header, type_at = {LINK_LINUX_SLL: (16, 14), LINK_LINUX_SLL2: (20, 0)}.get(link, (14, 12))
-    network = start + header
-    ethertype = big_endian(gather(block.data, start + type_at, 2), 0, 2)
-    for _ in range(MAX_VLAN_TAGS):
-        tagged = np.isin(ethertype, VLAN_ETHERTYPES) & (network + 4 <= end)
-        if not tagged.any():
-            break
-        tag = gather(block.data, network[tagged], 4)
-        outer = vlan[tagged]
-        vlan[tagged] = np.where(outer == 0, big_endian(tag, 0, 2) & 0x0FFF, outer)
-        ethertype[tagged] = big_endian(tag, 2, 2)
-        network = np.where(tagged, network + 4, network)
-    return network, np.where(network <= end, ethertype, 0), vlan
+@dataclasses.dataclass(slots=True)
+class IpPackets:
+    """IP packets with their headers known: `layer` stands at the IP header; the rest as IpPart has it."""
+
+    layer: Layer
+    transport_at: Ints
+    end: Ints
+    protocol: Ints
+    wire: Ints
+    is_six: Mask
+
+    def take(self, chosen: Ints | Mask) -> "IpPackets":
+        """Some of the packets."""
+        return IpPackets(
+            self.layer.take(chosen), self.transport_at[chosen], self.end[chosen], self.protocol[chosen],
+            self.wire[chosen], self.is_six[chosen],
+        )  # fmt: skip
+
+    @classmethod
+    def join(cls, parts: list["IpPackets"]) -> "IpPackets":
+        """All of them, in capture order."""
+        layer = Layer.join([part.layer for part in parts])
+        columns = {
+            name: np.concatenate([getattr(part, name) for part in parts])
+            for name in ("transport_at", "end", "protocol", "wire", "is_six")
+        }
+        return cls(layer, **columns).take(np.argsort(layer.place, kind="stable"))
+
+    def transport_layer(self) -> Layer:
+        """The packets at their transport headers, each with the outermost IP header that may carry another packet."""
+        layer = self.layer
+        return dataclasses.replace(
+            layer,
+            at=self.transport_at,
+            end=self.end,
+            whole=np.minimum(layer.at + self.wire, layer.whole),
+            outer=np.where(layer.outer < 0, layer.at, layer.outer),
+        )
 
 
 class IpPart:
@@ -264,11 +310,9 @@ def strip_ipv6(block: Block, network: Ints, end: Ints, whole: Ints, ledger: Ledg
     return IpPart(at, stop, protocol, length, ~short & ~later)
 
 
-def strip_transport(  # noqa: PLR0913
-    block: Block, places: Ints, network: Ints, vlan: Ints, at: Ints, end: Ints, protocol: Ints, wire: Ints,
-    is_six: Mask, ledger: Ledger,
-) -> tuple[PacketBatch, Ints]:  # fmt: skip
+def strip_transport(block: Block, packets: IpPackets, ledger: Ledger) -> tuple[PacketBatch, Ints]:
     """TCP and UDP headers off; ICMP, other transports and cut headers are counted."""
+    at, end, protocol = packets.transport_at, packets.end, packets.protocol
     is_tcp, is_udp = protocol == TCP, protocol == UDP
     fits = at + np.where(is_tcp, 20, 8) <= end
     rows = gather(block.data, np.where(fits, at, 0), 20)
@@ -279,35 +323,47 @@ def strip_transport(  # noqa: PLR0913
     ledger.drop("decode", "icmp", int(icmp.sum()))
     ledger.drop("decode", "other_transport", int((~is_tcp & ~is_udp & ~icmp).sum()))
     ledger.drop("decode", "truncated_transport", int(((is_tcp | is_udp) & ~fits).sum()))
-    places, network, vlan, at, end = places[keep], network[keep], vlan[keep], at[keep], end[keep]
-    is_tcp, is_six, wire, transport = is_tcp[keep], is_six[keep], wire[keep], protocol[keep]
-    rows = rows[keep]
+    packets, rows = packets.take(keep), rows[keep]
+    layer, at, end, is_tcp = packets.layer, packets.transport_at, packets.end, is_tcp[keep]
     header = np.where(is_tcp, (rows[:, 12] >> 4).astype(np.int64) << 2, 8)
     end = np.where(is_tcp, end, np.minimum(end, at + big_endian(rows, 4, 2)))
     source_port, destination_port = big_endian(rows, 0, 2), big_endian(rows, 2, 2)
-    source, destination = end_words(block.data, network, is_six, source_port, destination_port)
+    source, destination = end_words(block.data, layer.at, packets.is_six, source_port, destination_port)
     payload = at + header
     batch = PacketBatch(
         data=block.data,
         link_type=block.link_type,
-        time_ns=block.time_ns[places],
-        frame=block.start[places],
-        network=network,
+        time_ns=block.time_ns[layer.place],
+        frame=layer.frame,
+        network=layer.at,
         payload=payload,
         payload_end=np.maximum(end, payload),
-        wire=wire,
+        wire=packets.wire,
         source_port=source_port,
         destination_port=destination_port,
         sequence=np.where(is_tcp, big_endian(rows, 4, 4), 0),
         flags=np.where(is_tcp, rows[:, 13].astype(np.int64), 0),
-        transport=transport,
-        version=np.where(is_six, 6, 4),
-        vlan=vlan,
-        key=flow_key(np.minimum(source, destination), np.maximum(source, destination), transport),
+        transport=packets.protocol,
+        version=np.where(packets.is_six, 6, 4),
+        vlan=layer.vlan,
+        key=flow_key(np.minimum(source, destination), np.maximum(source, destination), packets.protocol),
         upward=source < destination,
         interface=block.interface,
     )
-    return batch, places
+    note_origins(batch, layer)
+    return batch, layer.place
+
+
+def note_origins(batch: PacketBatch, layer: Layer) -> None:
+    """Say where MAC addresses stand and which tunnels carried the packets, where that is not the usual."""
+    seen = layer.target != NO_MAC
+    usual = (layer.target == layer.frame) & (layer.sender == layer.frame + 6)
+    if not (usual.all() if batch.link_type == LINK_ETHERNET else not seen.any()):
+        batch.macs = np.zeros((len(batch), 12), np.uint8)
+        batch.macs[seen, :6] = gather(batch.data, layer.target[seen], 6)
+        batch.macs[seen, 6:] = gather(batch.data, layer.sender[seen], 6)
+    if layer.tunnel.any():
+        batch.outer, batch.tunnel, batch.tag = layer.outer, layer.tunnel, layer.tag
 
 
 def end_words(

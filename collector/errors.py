@@ -5,6 +5,7 @@ ValueError
     └── Truncated        the bytes end early; a stream may wait for more, a datagram is broken
 LenswatchError           words for a person: one line that names file, place and mend
 ├── CaptureError         a capture that cannot be read on; carries the byte offset
+│   └── InterfaceError   an interface that cannot be listened to
 └── SettingsError        a settings file or variable that is wrong
 """
 
@@ -27,6 +28,14 @@ class CaptureError(LenswatchError):
     def __init__(self, name: str, offset: int, reason: str) -> None:
         super().__init__(f"{name}: byte {offset}: {reason}")
         self.name, self.offset, self.reason = name, offset, reason
+
+
+class InterfaceError(CaptureError):
+    """An interface that cannot be listened to, or not any more."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        LenswatchError.__init__(self, f"{name}: {reason}")
+        self.name, self.offset, self.reason = name, 0, reason
 
 
 class SettingsError(LenswatchError):

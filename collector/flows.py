@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from collector.decode import LINK_ETHERNET, gather
-from collector.packets import ACK, FIN, RST, SYN, TCP, Bytes, Ints, Mask, PacketBatch, Words
+from collector.ingress import Ingresses
+from collector.links import LINK_ETHERNET
+from collector.packets import ACK, FIN, RST, SYN, TCP, Bytes, Ints, Mask, PacketBatch, Words, gather
 
 MAX_FLOWS = 1_000_000
 FIRST_ROWS = 1 << 14
@@ -38,7 +39,7 @@ COLUMNS: tuple[tuple[str, str, tuple[int, ...]], ...] = (
     ("flags", "u1", (2,)), ("began", "u1", ()), ("reading", "u1", ()), ("ended", "?", ()), ("opened", "?", ()),
     ("transport", "u1", ()), ("version", "u1", ()), ("vlan", "u2", ()), ("ports", "u2", (2,)),
     ("addresses", "u1", (2, 16)), ("macs", "u1", (2, 6)), ("layer2", "?", ()), ("syn", "u4", (2,)),
-    ("protocol", "u1", ()),
+    ("protocol", "u1", ()), ("ingress", "u2", ()),
 )  # fmt: skip
 Column = npt.NDArray[Any]
 
@@ -73,6 +74,7 @@ class FlowTable:
         rows = max_flows + FIRST_ROWS
         self.columns: dict[str, Column] = {name: np.zeros((rows, *shape), kind) for name, kind, shape in COLUMNS}
         self.readers: dict[int, Any] = {}
+        self.ingresses = Ingresses()
         self.ended: list[Ended] = []
         self.evicted = 0
         self.total = 0
@@ -112,6 +114,11 @@ class FlowTable:
             columns["syn"].reshape(-1)[side[syns]] = batch.sequence[syns]
             np.bitwise_or.at(flags, side[marked], batch.flags[marked].astype(np.uint8))
         return rows
+
+    def advance(self, now_ns: int) -> None:
+        """Time went by and no packet came: what is idle ends, as if one had."""
+        self._end_replaced()
+        self._make_room(0, now_ns)
 
     def opened(self, now_ns: int, at_once: bool = False) -> Ints:
         """The rows that both sides have spoken on, once their names have been read or NAMED_SECONDS have gone by.
@@ -341,20 +348,24 @@ class FlowTable:
         columns, sender = self.columns, 1 - batch.upward[packets].astype(np.int64)
         swap = sender == 1
         self.total += len(rows)
-        for name in ("bytes", "packets", "flags", "syn", "ended", "opened", "protocol"):
+        for name in ("bytes", "packets", "flags", "syn", "ended", "opened", "protocol", "ingress"):
             columns[name][rows] = 0
         columns["first_ns"][rows] = batch.time_ns[packets]
         columns["reading"][rows] = READ_BOTH
         columns["transport"][rows] = batch.transport[packets]
         columns["version"][rows] = batch.version[packets]
         columns["vlan"][rows] = batch.vlan[packets]
+        if batch.interface is not None or batch.outer is not None:
+            columns["ingress"][rows] = self.ingresses.numbers(batch, packets)
         ports = np.stack((batch.source_port[packets], batch.destination_port[packets]), axis=1)
         columns["ports"][rows] = np.where(swap[:, None], ports[:, ::-1], ports)
         pairs = addresses_of(batch, packets)
         columns["addresses"][rows] = np.where(swap[:, None, None], pairs[:, ::-1], pairs)
         columns["layer2"][rows] = batch.link_type == LINK_ETHERNET
-        if batch.link_type == LINK_ETHERNET:
-            macs = gather(batch.data, batch.frame[packets], 12).reshape(-1, 2, 6)
+        if batch.macs is not None or batch.link_type == LINK_ETHERNET:
+            macs = gather(batch.data, batch.frame[packets], 12) if batch.macs is None else batch.macs[packets]
+            columns["layer2"][rows] = batch.macs is None or macs.any(axis=1)
+            macs = macs.reshape(-1, 2, 6)
             columns["macs"][rows] = np.where(swap[:, None, None], macs, macs[:, ::-1])
         columns["began"][rows] = np.where(sender_began(batch, packets), sender, 1 - sender)
 

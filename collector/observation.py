@@ -27,9 +27,12 @@ class Event(Fields):
 
 
 class Interface(Fields):
-    """`observer.ingress.interface.*`."""
+    """`observer.ingress.interface.*`: the sensor's interface; `alias` is the mirror or tunnel behind it, by its
+    kind and the address that sends it ("vxlan 198.51.100.7"), `id` that tunnel's VNI, key or session."""
 
     name: str | None = None
+    alias: str | None = None
+    id: str | None = None
 
 
 class Ingress(Fields):

@@ -28,6 +28,19 @@ def pick(array: Bytes, offsets: Ints, width: int) -> npt.NDArray[np.void]:
     return picked
 
 
+def gather(data: Bytes, offsets: Ints, width: int) -> Bytes:
+    """The `width` bytes at each offset, a row each (uint8, packets × width)."""
+    return np.ndarray((len(offsets), width), np.uint8, pick(data, offsets, width))
+
+
+def big_endian(rows: Bytes, at: int, width: int) -> Ints:
+    """The big-endian number of `width` bytes at column `at` of every row."""
+    value = rows[:, at].astype(np.int64)
+    for column in range(at + 1, at + width):
+        value = (value << 8) | rows[:, column]
+    return value
+
+
 @dataclasses.dataclass(slots=True)
 class Block:
     """Raw packets of one link type, as a source hands them over.
@@ -35,7 +48,9 @@ class Block:
     `data` (uint8) holds them; packet i is `data[start[i] : start[i] + captured[i]]`, was `wire[i]` bytes long on the
     wire and came at `time_ns[i]` (nanoseconds since 1970, UTC). `heads`, where a source has them at hand, are the first
     HEAD_BYTES from each start on (packets × HEAD_BYTES; behind a shorter packet stands anything). `position` is how
-    many bytes of the source are done with this block.
+    many bytes of the source are done with this block. `at_ns`, of a source that does not end, is the time up to which
+    it has handed over everything, also where no packet came; `lost` are what it let go before this block, and why, and
+    `notice` are words for whoever watches over it.
     """
 
     data: Bytes
@@ -47,6 +62,9 @@ class Block:
     heads: Bytes | None = None
     position: int = 0
     interface: str | None = None
+    at_ns: int | None = None
+    lost: tuple[tuple[str, int], ...] = ()
+    notice: str | None = None
 
     def spans(self, span_ns: int) -> Iterator["Block"]:
         """The block, cut where packet time passes a multiple of `span_ns`; a packet that is late stays where it is."""
@@ -72,6 +90,10 @@ class PacketBatch:
     `payload_end` bound the transport payload that was captured. `wire` is the length on the wire of the IP packet.
     `key` is the flow's hash, the same in both directions; `upward` is true when the packet's sender is the
     numerically lower of the two ends. `flags` and `sequence` are zero for UDP. `vlan` is 0 without a tag.
+
+    The rest is None where nothing of the kind is in the batch. `macs` (packets × 12: receiver's, sender's; zeros where
+    layer 2 is not seen), where they are not simply the first bytes of an Ethernet frame. `outer`: offset of the
+    outermost IP header that carried the packet in a tunnel, or -1; `tunnel` and `tag`: which one, and its id.
     """
 
     data: Bytes
@@ -92,6 +114,10 @@ class PacketBatch:
     key: Words
     upward: Mask
     interface: str | None = None
+    macs: Bytes | None = None
+    outer: Ints | None = None
+    tunnel: Ints | None = None
+    tag: Ints | None = None
 
     def __len__(self) -> int:
         return len(self.time_ns)

@@ -4,6 +4,7 @@ No socket, no file, no clock: a source hands blocks in, observations come out, a
 """
 
 import itertools
+from typing import Any
 
 import numpy as np
 
@@ -55,11 +56,20 @@ class Pipeline:
         self._own = OwnNetworks(settings.networks)
         self._viewed: tuple[int, FlowView] | None = None
         self._last_ns = 0
-        self._report = Reporter(settings, self.inventory, self.names, self._own, tuple(self._numbers), concerns)
+        self.report = Reporter(
+            settings, self.inventory, self.names, self._own, tuple(self._numbers), concerns, self.flows.ingresses
+        )
+        self._report: Any = self.report
+
+    def report_to(self, report: Any) -> None:
+        """Let another take what was read, as a Reporter does."""
+        self._report = report
 
     def process(self, block: Block) -> list[Observation]:
         """The observations that a block completes, in the order of their packets."""
         found: list[Observation] = []
+        for reason, count in block.lost:
+            self.ledger.drop("capture", reason, count)
         for part in block.spans(SWEEP_SECONDS * NS):
             batch = decode(part, self.ledger)
             rows = self.flows.fold(batch)
@@ -69,6 +79,11 @@ class Pipeline:
                 self._viewed = None
                 self._last_ns = int(batch.time_ns[-1])
                 self._say_opened(found)
+        if block.at_ns is not None and block.at_ns > self._last_ns:
+            self._last_ns = block.at_ns
+            self.flows.advance(block.at_ns)
+            self._finish_ended(found)
+            self._say_opened(found)
         self._count(found)
         return found
 
@@ -87,6 +102,7 @@ class Pipeline:
         for stage, count in (("flows", self.flows.evicted), ("names", self.names.evicted),
                              ("devices", self.inventory.evicted)):  # fmt: skip
             self.ledger.drop(stage, "evicted", count)
+        self.ledger.drop("flows", "ingress_not_named", self.flows.ingresses.overflow)
         return found
 
     def _count(self, found: list[Observation]) -> None:
@@ -218,7 +234,9 @@ class Pipeline:
     ) -> None:
         """A broken flow is one observation; a stream is then left alone."""
         broken = Broken(protocol=reader.protocol or "unknown", reason=(reader.broken or "")[:MAX_REASON_CHARACTERS])
-        found.append(self._report.broken(self._view(row, reader, values), reader, broken, at_ns, place))
+        observation = self._report.broken(self._view(row, reader, values), reader, broken, at_ns, place)
+        if observation is not None:
+            found.append(observation)
 
     def _finish_ended(self, found: list[Observation]) -> None:
         """Flows that ended: read what still lay behind a hole, then say what camera flows came to."""

@@ -14,6 +14,7 @@ from collector.flows import Column, Ended
 from collector.identify.banners import SELF_DATASETS
 from collector.identify.evidence import BROWSER
 from collector.identify.inventory import Inventory
+from collector.ingress import Ingresses
 from collector.naming import NameMemory
 from collector.observation import (
     DATASET_PREFIX,
@@ -59,6 +60,7 @@ class Reporter:
         own: OwnNetworks,
         protocols: tuple[str, ...],
         concerns: Concerns | None,
+        ingresses: Ingresses,
     ) -> None:
         self._concerns = concerns
         self._resolvers: set[bytes] = set()
@@ -67,7 +69,7 @@ class Reporter:
         self.unasked: Counter[str] = Counter()
         self._inventory, self._names, self._own = inventory, names, own
         self._protocols = ("", *protocols)
-        self._observer = Observer(name=settings.sensor)
+        self._ingresses, self._observers = ingresses, dict[int, Observer]()
         self._sensor, self._site = settings.sensor, settings.site
 
     def fact(
@@ -227,6 +229,12 @@ class Reporter:
             observation.lenswatch.flow = FlowState(state=state, duration_seconds=round((at_ns - first_ns) / NS, 6))
         return observation
 
+    def _observer(self, ingress: int) -> Observer:
+        """The `observer` fields of flows with this ingress; the ingresses are few, and bounded."""
+        if ingress not in self._observers:
+            self._observers[ingress] = self._ingresses.observer(ingress, self._sensor)
+        return self._observers[ingress]
+
     def _make(
         self, view: FlowView, dataset: str, at_ns: int, place: Place, name: tuple[str, str] | None
     ) -> Observation:
@@ -245,7 +253,7 @@ class Reporter:
                 dataset=DATASET_PREFIX + dataset,
                 id=hashlib.blake2b(text.encode(), digest_size=16).hexdigest(),
             ),
-            observer=self._observer,
+            observer=self._observer(view.values[-1]),
             source=view.source,
             destination=destination,
             network=network,

@@ -3,10 +3,10 @@
 import contextlib
 import gc
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 
-from collector.capture.source import Source
+from collector.capture.source import Source, stop_of
 from collector.packets import Block
 
 GC_THRESHOLDS = (2_000_000, 10, 10)
@@ -32,6 +32,7 @@ class Interrupts:
 
     def __init__(self) -> None:
         self._reading = self.asked = False
+        self._stop: Callable[[], None] | None = None
         self._before: dict[signal.Signals, object] = {}
 
     def __enter__(self) -> "Interrupts":
@@ -45,7 +46,9 @@ class Interrupts:
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         again, self.asked = self.asked, True
-        if self._reading or again:
+        if self._reading and self._stop is not None and not again:
+            self._stop()
+        elif self._reading or again:
             raise KeyboardInterrupt
 
     def between_blocks(self, source: Source) -> Source:
@@ -53,11 +56,14 @@ class Interrupts:
         return InterruptibleSource(source, self)
 
     @contextlib.contextmanager
-    def reading(self) -> Iterator[None]:
-        """The time in which a signal may cut in: waiting for the next block. Raises KeyboardInterrupt."""
-        self._reading = True
+    def reading(self, stop: Callable[[], None] | None = None) -> Iterator[None]:
+        """The time in which a signal may cut in: waiting for the next block. Raises KeyboardInterrupt, unless the
+        source is one that does not end, and can be told to `stop`."""
+        self._reading, self._stop = True, stop
         try:
-            if self.asked:
+            if self.asked and stop is not None:
+                stop()
+            elif self.asked:
                 raise KeyboardInterrupt
             yield
         finally:
@@ -73,9 +79,9 @@ class InterruptibleSource:
 
     def blocks(self) -> Iterator[Block]:
         """See `Source.blocks`. Raises KeyboardInterrupt too."""
-        blocks = iter(self._source.blocks())
+        blocks, stop = iter(self._source.blocks()), stop_of(self._source)
         while True:
-            with self._interrupts.reading():
+            with self._interrupts.reading(stop):
                 block = next(blocks, None)
             if block is None:
                 return

@@ -11,6 +11,7 @@ import msgspec
 
 from collector.errors import SettingsError
 
+MAX_WORKERS, MIN_BLOCK_BYTES, MAX_RING_BYTES = 64, 1 << 17, 4 << 30
 ENVIRONMENT_PREFIX = "LENSWATCH_"
 OWN_NETWORKS = (
     "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "fc00::/7", "fe80::/10",
@@ -42,6 +43,27 @@ class CollectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
             raise ValueError(f"metrics is {self.metrics!r}, which is no HOST:PORT")
         for network in self.networks:
             ipaddress.ip_network(network)
+
+
+class CaptureSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`[capture]`: how interfaces and endless files are read. `filter` is pcap's (pcap-filter(7)); `user` is whom a
+    root process becomes once its sockets are open; `block_bytes` is a power of two."""
+
+    filter: str = ""
+    workers: int = 1
+    ring_bytes: int = 64 << 20
+    block_bytes: int = 1 << 20
+    promiscuous: bool = True
+    user: str = ""
+    follow: bool = False
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.workers <= MAX_WORKERS:
+            raise ValueError(f"workers is not 1 to {MAX_WORKERS}")
+        if self.block_bytes < MIN_BLOCK_BYTES or self.block_bytes & (self.block_bytes - 1):
+            raise ValueError(f"block_bytes is no power of two of at least {MIN_BLOCK_BYTES}")
+        if not 2 * self.block_bytes <= self.ring_bytes <= MAX_RING_BYTES:
+            raise ValueError(f"ring_bytes is not between two blocks and {MAX_RING_BYTES}")
 
 
 def default_state_folder(environment: Mapping[str, str]) -> Path:

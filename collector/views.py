@@ -17,8 +17,9 @@ from collector.packets import TCP, Ints, Mask
 MAX_COMMUNITY_IDS = 1 << 14
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
-FlowValues = tuple[int, int, int, int, bool, list[int], bytes, bytes, list[bool], list[bool]]
-"""began, transport, version, VLAN, layer 2 seen; by side: ports, addresses (16 bytes each), MACs, ours, group."""
+FlowValues = tuple[int, int, int, int, bool, list[int], bytes, bytes, list[bool], list[bool], int]
+"""began, transport, version, VLAN, layer 2 seen; by side: ports, addresses (16 bytes each), MACs, ours, group.
+Last, the number of its ingress."""
 
 
 def time_of(at_ns: int) -> datetime.datetime:
@@ -67,7 +68,8 @@ class OwnNetworks:
                 columns["began"][rows].tolist(), columns["transport"][rows].tolist(), version.tolist(),
                 columns["vlan"][rows].tolist(), columns["layer2"][rows].tolist(), columns["ports"][rows].tolist(),
                 rows_of(addresses, 32), rows_of(columns["macs"][rows], 12),
-                self.are_own(addresses, version).tolist(), group.tolist(), strict=True,
+                self.are_own(addresses, version).tolist(), group.tolist(), columns["ingress"][rows].tolist(),
+                strict=True,
             )
         )  # fmt: skip
 
@@ -147,7 +149,7 @@ class FlowView:
         """Make the ECS field sets and the name of the flow, once."""
         if self.flow:
             return
-        began, transport, version, vlan, layer2, ports, addresses, macs, _, _ = self.values
+        began, transport, version, vlan, layer2, ports, addresses, macs, _, _, _ = self.values
         size, peer = (4 if version == 4 else 16), 1 - began
         raw = addresses[:size], addresses[16 : 16 + size]
         hardware = (macs[:6].hex(":"), macs[6:].hex(":")) if layer2 else (None, None)

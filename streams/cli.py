@@ -14,9 +14,10 @@ from typing import Annotated
 import msgspec
 import typer
 
-from collector.capture.source import Source, open_source
+from collector.capture.source import Source
 from collector.cli import collect
 from collector.errors import LenswatchError, SettingsError
+from collector.opening import CaptureFilter, Follow, User, Workers, crew_of, open_sources, with_options
 from collector.packets import Block
 from collector.publish.jsonl import JsonLines
 from collector.running import Interrupts, rare_collection
@@ -27,6 +28,7 @@ from rules.cli import read_day
 from rules.facts_cli import app as facts_app
 from streams.geo_cli import app as geo_app
 from streams.kafka_cli import Servers, kafka_settings, read_kept_alerts, topics_app, worker
+from streams.live import IMPORTED_LATER, Ticker, with_notices
 from streams.local import LocalWatch, Output, Run
 from streams.publish_cli import publish
 from streams.ruleset import rules_for
@@ -77,7 +79,10 @@ FailOn = Annotated[
     str | None, typer.Option(metavar="LEVEL", help=f"Exit 3 at an alert of this level or above: {', '.join(LEVELS)}.")
 ]
 Sources = Annotated[
-    list[str], typer.Argument(metavar="SOURCE", help="Capture files (pcap, pcapng, gzipped too); - is standard input.")
+    list[str],
+    typer.Argument(
+        metavar="SOURCE", help="Interfaces; captures (pcap, pcapng, gzipped too), folders of them; - is standard input."
+    ),
 ]
 AsOf = Annotated[
     str | None,
@@ -116,8 +121,12 @@ def watch(
     folders: Folders = [],  # noqa: B006
     fail_on: FailOn = None,
     known_at: KnownAt = None,
+    capture_filter: CaptureFilter = None,
+    workers: Workers = None,
+    user: User = None,
+    follow: Follow = None,
 ) -> None:
-    """Read captures; find the cameras' calls and say what they mean.
+    """Read captures, or listen to an interface; find the cameras' calls and say what they mean.
 
     The alerts are shown, and kept for `lenswatch alerts`; what was read is summed up on standard error.
     """
@@ -127,7 +136,10 @@ def watch(
         raise typer.BadParameter("only one of --alerts and --observations can go to standard output")
     on = None if as_of is None else read_day(as_of)
     known = None if known_at is None else read_day(known_at, "--known-at")
-    run = run_watch(load_settings(config), sources, alerts, observations, on, folders, known)
+    settings = load_settings(config)
+    capture = with_options(settings.capture, capture_filter, workers, user, follow)
+    settings = msgspec.structs.replace(settings, capture=capture)
+    run = run_watch(settings, sources, alerts, observations, on, folders, known)
     finish(run, fail_on)
 
 
@@ -178,11 +190,12 @@ def run_watch(
     """Watch the named sources; write, keep and show what was found."""
     from streams.doctor import keep_last_run
 
-    opened = [open_source(name) for name in names]
     rules = rules_for(settings, folders, known)
     rules.prepare()
     for line in warnings(rules.court.waivers, on or datetime.datetime.now(datetime.UTC).date()):
         say(line)
+    # Last, because it may give up the right to read what was needed until here.
+    opened = open_sources(names, settings.capture, IMPORTED_LATER)
     folder = state_folder(settings.store)
     with contextlib.ExitStack() as stack:
         store = stack.enter_context(contextlib.closing(AlertStore(folder, settings.store.max_alerts)))
@@ -190,13 +203,17 @@ def run_watch(
         for place, name in ((0, observations_to), (1, alerts_to)):
             if name is not None:
                 outputs[place].append(stack.enter_context(contextlib.closing(JsonLines(name))))
+        quiet = "-" in (alerts_to, observations_to)
+        shown = Ticker.beside(outputs[1], opened, quiet)
         stack.enter_context(rare_collection())
         interrupts = stack.enter_context(Interrupts())
         progress = stack.enter_context(progress_bar(opened))
-        local = LocalWatch(settings, rules, on, outputs[0])
-        run = local.watch([interrupts.between_blocks(source) for source in opened], outputs[1], progress)
+        local = LocalWatch(settings, rules, on, outputs[0], crew_of(opened))
+        run = local.watch(
+            [interrupts.between_blocks(source) for source in opened], outputs[1], with_notices(progress, say)
+        )
     keep_last_run(folder, run, time.time())
-    show(run, quiet="-" in (alerts_to, observations_to))
+    show(run, quiet or shown)
     return run
 
 

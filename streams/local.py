@@ -14,6 +14,8 @@ from collector.ledger import Ledger
 from collector.observation import Observation
 from collector.packets import Block
 from collector.pipeline import Pipeline
+from collector.settings import CaptureSettings
+from collector.workers import Crew
 from rules.alert import Alert
 from rules.match import RuleSet
 from streams.geo import GeoFiles
@@ -21,6 +23,8 @@ from streams.processors.correlate import Correlate
 from streams.processors.detect import Memory, enriched, judge
 from streams.processors.fold import Fold
 from streams.settings import Settings
+
+DEFAULTS = CaptureSettings()
 
 
 class Output(Protocol):
@@ -71,11 +75,22 @@ class LocalWatch:
     """One sensor in one process."""
 
     def __init__(
-        self, settings: Settings, rules: RuleSet, on: datetime.date | None = None, observations: Sequence[Output] = ()
+        self,
+        settings: Settings,
+        rules: RuleSet,
+        on: datetime.date | None = None,
+        observations: Sequence[Output] = (),
+        crew: Crew | None = None,
     ) -> None:
         self.rules, self.on, self.observations = rules, on, observations
         # Where nobody takes every observation, only those that a detection may ask about need be made.
-        self.pipeline = Pipeline(settings.collector, read_fingerprints(), None if observations else rules.concerns)
+        concerns = None if observations else rules.concerns
+        self.pipeline: Pipeline | Crew
+        if crew is None:
+            self.pipeline = Pipeline(settings.collector, read_fingerprints(), concerns)
+        else:
+            crew.prepare(settings.collector, read_fingerprints(), concerns)
+            self.pipeline = crew
         self.memory = Memory(Fold(), Correlate())
         self.geo = GeoFiles(settings.geo.asn, settings.geo.country)
         self.run = Run(self.pipeline.ledger, geo=self.geo.counts, uncounted=self.memory.correlate.counts)

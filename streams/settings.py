@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from collector.kafka_settings import KafkaSettings
-from collector.settings import CollectorSettings, default_state_folder, read_settings
+from collector.settings import CaptureSettings, CollectorSettings, default_state_folder, read_settings
 from collector.spool import SpoolSettings
 from rules.court import Organisation, Site, UseClass
 
@@ -82,6 +82,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """The whole settings file."""
 
     collector: CollectorSettings = CollectorSettings()
+    capture: CaptureSettings = CaptureSettings()
     rules: RulesSettings = RulesSettings()
     geo: GeoSettings = GeoSettings()
     store: StoreSettings = StoreSettings()

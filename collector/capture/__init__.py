@@ -4,4 +4,8 @@ To add one: a file here with a class that is a `source.Source` and a classmethod
 `tests/collector/capture/test_<name>.py`. Each line is the dotted name of the class.
 """
 
-SOURCES: tuple[str, ...] = ("collector.capture.pcap_file.CaptureFile",)
+SOURCES: tuple[str, ...] = (
+    "collector.capture.pcap_file.CaptureFile",
+    "collector.capture.folder.CaptureFolder",
+    "collector.capture.ring.Ring",
+)

@@ -6,6 +6,10 @@ gzip. What is readable is read, then CaptureError says where and why it ends.
 """
 
 import io
+import os
+import select
+import stat
+import time
 import zlib
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -14,14 +18,19 @@ from typing import Protocol
 import numpy as np
 
 from collector.errors import CaptureError
+from collector.growing import LOOK_SECONDS, GrowingFile
 from collector.mapped import leased
 from collector.packets import SLACK_BYTES, Block
 from collector.pcap import FILE_HEADER_BYTES, PcapWalk, Step, Window
 from collector.pcapng import PcapngWalk
+from collector.settings import CaptureSettings
 
 BUFFER_BYTES, PIECE_BYTES = 8 << 20, 1 << 19
 ZIP_CHUNK_BYTES = 1 << 18
+TICK_SECONDS = 0.25
 GZIP_WINDOW = 31
+DEFAULTS = CaptureSettings()
+NOTHING = np.zeros(SLACK_BYTES, np.uint8)
 GZIP_MAGIC = b"\x1f\x8b"
 
 
@@ -40,10 +49,16 @@ class Walk(Protocol):
 class CaptureFile:
     """One capture, by path, or "-" for standard input. A block's bytes are good until the next block is asked for."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, settings: CaptureSettings = DEFAULTS) -> None:
         self.name = "standard input" if name == "-" else name
         self.path = None if name == "-" else Path(name)
-        self.size_bytes = self.path.stat().st_size if self.path is not None and self.path.is_file() else None
+        self.follows = settings.follow and self.path is not None
+        known = self.path is not None and self.path.is_file() and not self.follows
+        self.size_bytes = self.path.stat().st_size if known and self.path is not None else None
+        # Who wants only the first packets sets a smaller buffer.
+        self.buffer_bytes, self.is_mapped = BUFFER_BYTES, self.path is not None
+        self._stopped = False
+        self._last = (0, 0.0)
 
     @classmethod
     def opens(cls, name: str) -> bool:
@@ -52,12 +67,49 @@ class CaptureFile:
 
     def blocks(self) -> Iterator[Block]:
         """The capture's packets; see `Source.blocks`."""
+        if self.follows and self.path is not None:
+            yield from self._follow(self.path)
+            return
         try:
             with open(0 if self.path is None else self.path, "rb", 0, closefd=self.path is not None) as raw:
-                walk, at = (None, 0) if self.path is None else (yield from self._map(raw))
+                walk, at = (yield from self._map(raw)) if self.is_mapped else (None, 0)
                 yield from self._read(Unzipped(raw, self.name, at), walk, at)
         except OSError as error:
             raise CaptureError(self.name, 0, f"cannot be read: {error.strerror or error}") from error
+
+    def stop(self) -> None:
+        """Follow the file no longer: what is written by now is read."""
+        self._stopped = True
+
+    def _follow(self, path: Path) -> Iterator[Block]:
+        """The file as it grows, and the next of its name when it was put aside. What breaks is said and passed over."""
+        while not self._stopped:
+            try:
+                with GrowingFile(path, lambda: self._stopped) as raw:
+                    yield from self._read(Unzipped(raw, self.name), None, 0)
+            except FileNotFoundError:
+                time.sleep(LOOK_SECONDS)
+            except OSError as error:
+                raise CaptureError(self.name, 0, f"cannot be read: {error.strerror or error}") from error
+            except CaptureError as error:
+                yield self._tick(f"{error.reason} (byte {error.offset})")
+                self._wait_for_another(path)
+
+    def _wait_for_another(self, path: Path) -> None:
+        """What broke would break again, until another file has its name."""
+        before = path.stat() if path.exists() else None
+        while not self._stopped and path.exists() and before is not None:
+            now = path.stat()
+            if (now.st_ino, now.st_size) != (before.st_ino, before.st_size):
+                return
+            time.sleep(LOOK_SECONDS)
+
+    def _tick(self, notice: str | None = None) -> Block:
+        """No packet, but time went by: packet time goes on from the last packet as our clock does."""
+        last_ns, then = self._last
+        at_ns = last_ns + int((time.monotonic() - then) * 10**9) if last_ns else None
+        none = np.zeros(0, np.int64)
+        return Block(NOTHING, none, none, none, none, 1, at_ns=at_ns, notice=notice)
 
     def _map(self, raw: io.FileIO) -> Generator[Block, None, tuple[Walk | None, int]]:
         """The whole windows of a file that may be mapped; the walk, and how far it came."""
@@ -85,13 +137,16 @@ class CaptureFile:
     def _placed(self, blocks: list[Block], position: int) -> Iterator[Block]:
         for block in blocks:
             block.position = position
+            self._last = int(block.time_ns[-1]), time.monotonic()
             yield block
 
     def _read(self, stream: "Unzipped", walk: Walk | None, base: int) -> Iterator[Block]:
         """The capture from `base` on, a buffer at a time; `base` is the (unzipped) place of the buffer's first byte."""
-        buffer, start, have = bytearray(BUFFER_BYTES + SLACK_BYTES), 0, 0
+        buffer, start, have = bytearray(self.buffer_bytes + SLACK_BYTES), 0, 0
         more = True
         while more:
+            while not stream.ready(TICK_SECONDS):
+                yield self._tick()
             buffer[: have - start] = buffer[start:have]
             base, have, start = base + start, have - start, 0
             room = len(buffer) - SLACK_BYTES
@@ -108,7 +163,7 @@ class CaptureFile:
                     walk, start = self._begin(bytes(buffer[: min(have, FILE_HEADER_BYTES)]))
                 if walk is not None:
                     start = walk.scan(Window(buffer, array, start, have))
-                if read < piece or have == room:
+                if not read or have == room or (read < piece and not stream.ready(0)):
                     break
             if walk is None:
                 continue
@@ -141,8 +196,9 @@ class CaptureFile:
 class Unzipped:
     """The bytes of a file or pipe, unzipped when they are gzip's. `position` counts the bytes taken from the file."""
 
-    def __init__(self, raw: io.FileIO, name: str, at: int = 0) -> None:
+    def __init__(self, raw: io.FileIO | GrowingFile, name: str, at: int = 0) -> None:
         self._raw, self.name = raw, name
+        self._is_file = isinstance(raw, io.FileIO) and stat.S_ISREG(os.fstat(raw.fileno()).st_mode)
         self._head = b""
         if at:
             raw.seek(at)
@@ -155,6 +211,14 @@ class Unzipped:
         self._is_zipped = self._head == GZIP_MAGIC
         self._zip = zlib.decompressobj(GZIP_WINDOW) if self._is_zipped else None
         self._packed = b""
+
+    def ready(self, seconds: float) -> bool:
+        """Whether `fill` has something, or the end, within so many seconds. A file always has."""
+        if self._head or self._packed:
+            return True
+        if isinstance(self._raw, GrowingFile):
+            return self._raw.ready(seconds)
+        return self._is_file or bool(select.select([self._raw], [], [], seconds)[0])
 
     def fill(self, room: memoryview) -> int:
         """Put what there is now into `room`, at least one byte; 0 at the end, or at a `problem`."""

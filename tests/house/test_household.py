@@ -49,7 +49,7 @@ def silent_targets(makefile: str) -> list[str]:
     """Targets that `make help` leaves out, other than the steps of others."""
     phonies = " ".join(re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE))
     explained = set(re.findall(r"^([a-z-]+):.*## .", makefile, re.MULTILINE))
-    return sorted(set(phonies.split()) - explained - {"tshark", "ndpi", "consumers", "pytest"})
+    return sorted(set(phonies.split()) - explained - {"tshark", "ndpi", "consumers", "wire", "pytest"})
 
 
 def test_the_locks_hold_what_the_project_asks_for() -> None:

@@ -27,6 +27,7 @@ DOORS = {
 # The wiring joins the floors, so it may go through more doors than the rest of its package.
 WIRING = (
     "streams.local",
+    "streams.live",
     "streams.cli",
     "streams.demo",
     "streams.settings",
@@ -46,6 +47,9 @@ WIRING_DOORS = (
     "collector.publish",
     "collector.ledger",
     "collector.packets",
+    "collector.opening",
+    "collector.privileges",
+    "collector.workers",
     "collector.identify",
     "rules.cli",
     "rules.facts_cli",

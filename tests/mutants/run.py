@@ -35,12 +35,13 @@ from collector.errors import CaptureError  # noqa: E402
 from collector.identify.fingerprint import Fingerprint, read_fingerprints  # noqa: E402
 from collector.pipeline import Pipeline  # noqa: E402
 from collector.settings import CollectorSettings  # noqa: E402
+from tests.captures.tunnels import WRAPPED  # noqa: E402
 from tests.collector import frames  # noqa: E402
 from tests.collector.dissectors import messages  # noqa: E402
 
 OFFICE = ROOT / "streams" / "demo" / "office.pcap"
 OUT = ROOT / "out"
-PACKETS_OF_A_SEED = 50
+PACKETS_OF_A_SEED, PACKETS_OF_A_WRAP = 50, 12
 MAX_SEED_BYTES = 1 << 16
 MAX_CHANGES = 6
 MAX_CPU_SECONDS = 5.0
@@ -174,6 +175,9 @@ def built_seeds() -> Iterator[Seed]:
         (147, bodies),
     )
     captures += [frames.pcap(each, link_type=link_type) for link_type, each in links]
+    some = bodies[:: max(1, len(bodies) // PACKETS_OF_A_WRAP)]
+    for link_type, wrap in WRAPPED.values():
+        captures.append(frames.pcap([(at_ns, wrap(data)) for at_ns, data in some], link_type=link_type))
     captures += [in_pcapng(packets, bodies, order) for order in "<>"]
     yield from (seed for seed in map(read_seed, captures) if seed is not None)
 

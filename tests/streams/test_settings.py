@@ -18,6 +18,10 @@ GIVEN = {
         "use_class": "public_safety", "sites": {"quay": {"profiles": ["us-federal-agency"], "use_class": "other"}},
         "waivers": ["/etc/lenswatch/waivers.toml"],
     },
+    "capture": {
+        "filter": "udp", "workers": 2, "ring_bytes": 1 << 25, "block_bytes": 1 << 19, "promiscuous": False,
+        "user": "nobody", "follow": True,
+    },
     "geo": {"asn": "/var/geo/asn.mmdb", "country": "/var/geo/country.mmdb"},
     "store": {"folder": "/var/lib/lenswatch", "max_alerts": 15},
     "kafka": {

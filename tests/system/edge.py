@@ -5,6 +5,7 @@ Every packet is a DNS query of one of DEVICES cameras for a name with its number
 
 import contextlib
 import dataclasses
+import functools
 import re
 import struct
 import subprocess
@@ -16,10 +17,14 @@ from pathlib import Path
 import msgspec
 from kafka import KafkaConsumer, TopicPartition
 
+from collector.capture.source import open_source
 from collector.heartbeat import Heartbeat
+from collector.identify.fingerprint import read_fingerprints
 from collector.observation import Observation
+from collector.pipeline import Pipeline
 from collector.record import RecordHead, partition_key, partition_of, read_head, unpack
-from tests.streams.command import PROGRAM, environment
+from collector.settings import CollectorSettings
+from tests.streams.command import OFFICE, PROGRAM, environment
 from tests.system.broker import Broker
 
 DEVICES = 40
@@ -81,6 +86,14 @@ class Feed:
         """No more."""
         self._stop.set()
         self._thread.join()
+
+
+@functools.cache
+def office_observations() -> int:
+    """How many observations the shipped office makes."""
+    pipeline = Pipeline(CollectorSettings(), read_fingerprints())
+    made = sum(len(pipeline.process(block)) for block in open_source(str(OFFICE)).blocks())
+    return made + len(pipeline.finish())
 
 
 @dataclasses.dataclass

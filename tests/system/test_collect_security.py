@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from tests.streams.command import OFFICE
 from tests.system.broker import Broker, Listener
-from tests.system.edge import PARTITIONS, Edge, read_topic
+from tests.system.edge import PARTITIONS, Edge, office_observations, read_topic
 
 pytestmark = pytest.mark.system
 USER, PASSWORD = "edge", "correct horse"
@@ -114,7 +114,7 @@ def expect_all(edge: Edge, broker: Broker) -> None:
     """The office arrives whole."""
     ran = edge.run(str(OFFICE))
     assert ran.returncode == 0, ran.stderr
-    assert sum(head.count for _, head, _ in read_topic(broker, edge.topic).records) == 105
+    assert sum(head.count for _, head, _ in read_topic(broker, edge.topic).records) == office_observations()
 
 
 def expect_refusal(edge: Edge, words: str) -> None:
@@ -151,7 +151,7 @@ def test_a_wrong_password_is_said_and_nothing_is_lost(edge: Edge, secured: Broke
     expect_refusal(edge, "invalid credentials with SASL mechanism SCRAM-SHA-512")
     edge.settings["LENSWATCH_SPOOL_DRAIN_SECONDS"] = "3"
     ran = edge.run(str(OFFICE))
-    assert ran.returncode == 1 and "105 observations wait for the next start" in ran.stderr
+    assert ran.returncode == 1 and f"{office_observations()} observations wait for the next start" in ran.stderr
     edge.settings |= {"LENSWATCH_KAFKA_PASSWORD": PASSWORD, "LENSWATCH_SPOOL_DRAIN_SECONDS": "20"}
     assert edge.run(str(OFFICE)).returncode == 0
     assert sum(head.count for _, head, _ in read_topic(secured, edge.topic).records) == 210

@@ -4,10 +4,9 @@
 
 Every capture of the folder is read twice, by tshark (all of Wireshark's dissectors, one process a file) and by our
 own pipeline; the multisets of DNS question names, server names, HTTP requests and JA3 fingerprints are compared. What
-lenswatch does not read (Google's QUIC, tunnels …) is taken out on tshark's side by `frame.protocols` and counted
-apart. A file that differs must be explained in `differences.toml`, next to this file; what is explained as a mistake
-of tshark's does not count in recall and precision. Exit codes: 0 all well, 1 not, 2 usage. docs/70-truth.md says
-more.
+lenswatch does not read (Google's QUIC …) is taken out on tshark's side by `frame.protocols` and counted apart. A file
+that differs must be explained in `differences.toml`, next to this file; what is explained as a mistake of tshark's does
+not count in recall and precision. Exit codes: 0 all well, 1 not, 2 usage. docs/70-truth.md says more.
 """
 
 import argparse
@@ -62,7 +61,10 @@ PROTOCOLS = f"frame dns mdns llmnr nbns tls dtls quic gquic http http2 {layers.P
 # Segments out of order are put in order, as we do; the price: tshark waits for ever for a segment that was lost.
 PREFERENCES = ("tcp.desegment_tcp_streams:TRUE", "tcp.reassemble_out_of_order:TRUE")
 
-UNDER = frozenset({"eth", "ethertype", "vlan", "sll", "null", "raw", "ip", "ipv6", "tcp", "udp"})
+UNDER = frozenset(
+    {"eth", "ethertype", "vlan", "sll", "null", "raw", "ip", "ipv6", "tcp", "udp", "gre", "erspan", "vxlan", "geneve",
+     "tzsp", "mpls", "pppoes", "ppp", "radiotap", "wlan_radio", "wlan", "llc", "nflog"}
+)  # fmt: skip
 """What lenswatch takes off before a payload; `ipv6.` extension headers too. Anything else is out of its scope."""
 OUT_OF_SCOPE = {
     "nbns": "NetBIOS names",
@@ -233,12 +235,13 @@ def scope(stack: list[str], protocol: str) -> str:
     if protocol in OUT_OF_SCOPE:
         return OUT_OF_SCOPE[protocol]
     below = list(itertools.takewhile(lambda each: each != protocol, stack))
-    if sum(each in ("ip", "ipv6") for each in below) > 1:
-        return "quoted in ICMP" if {"icmp", "icmpv6"} & set(below) else "tunnels"
+    if {"icmp", "icmpv6"} & set(below):
+        return "quoted in ICMP"
     strange = [each for each in below if each not in UNDER and not each.startswith("ipv6.")]
     if strange:
         return OUTER.get(strange[-1], f"over {strange[0]}")
-    return "over UDP" if "udp" in below and protocol in ("tls", "http") else ""
+    transport = next((each for each in reversed(below) if each in ("tcp", "udp")), "")
+    return "over UDP" if transport == "udp" and protocol in ("tls", "http") else ""
 
 
 def question_names(layer: Pairs) -> Iterator[str | None]:

@@ -268,8 +268,8 @@ def test_what_lenswatch_does_not_read_is_counted_apart(
     ])  # fmt: skip
     assert run(folder, no_differences) == 0
     told = capsys.readouterr().out
-    assert "DNS question names: recall 1.0000 (1 of 1)" in told
-    assert "not lenswatch's to read, DNS question names: tunnels 1, quoted in ICMP 1" in told
+    assert "DNS question names: recall 1.0000 (2 of 2)" in told
+    assert "not lenswatch's to read, DNS question names: quoted in ICMP 1" in told
     assert "not lenswatch's to read, HTTP requests: not HTTP/1 1" in told
 
 

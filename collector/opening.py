@@ -1,0 +1,72 @@
+"""From what is named on a command line to sources that are open, and root given up where that is asked for."""
+
+import importlib
+from collections.abc import Sequence
+from typing import Annotated
+
+import msgspec
+import typer
+
+from collector.capture.ring import Ring
+from collector.capture.source import Source, is_endless, open_source
+from collector.errors import SettingsError
+from collector.privileges import give_up_root
+from collector.settings import CaptureSettings
+from collector.workers import Crew
+
+CaptureFilter = Annotated[
+    str | None,
+    typer.Option("--filter", metavar="F", help="Which packets of an interface, in pcap's filter language."),
+]
+Workers = Annotated[
+    int | None, typer.Option("--workers", metavar="N", help="Processes that share the packets of an interface.")
+]
+User = Annotated[
+    str | None,
+    typer.Option("--user", metavar="U", help="Whom to become, instead of root, once the interface is open."),
+]
+Follow = Annotated[
+    bool | None, typer.Option("--follow", help="Wait at a file's end for more, and for the next file of its name.")
+]
+
+
+def with_options(
+    settings: CaptureSettings, capture_filter: str | None, workers: int | None, user: str | None, follow: bool | None
+) -> CaptureSettings:
+    """The settings with what the command line says over them. Raises SettingsError."""
+    given = {"filter": capture_filter, "workers": workers, "user": user, "follow": follow}
+    said = {name: value for name, value in given.items() if value is not None}
+    try:
+        capture = msgspec.structs.replace(settings, **said)
+        capture.__post_init__()
+    except ValueError as error:
+        raise SettingsError(f"the command line: {error}") from error
+    return capture
+
+
+def open_sources(names: Sequence[str], settings: CaptureSettings, imported_later: Sequence[str] = ()) -> list[Source]:
+    """The sources, open; root is given up after that where the settings name somebody. Raises LenswatchError.
+
+    `imported_later` are modules that will be asked for when that user may no longer read them: Python, or its virtual
+    environment, may lie in root's home.
+    """
+    several = settings.workers > 1
+    opened: list[Source] = [
+        Crew(each, settings) if several and Ring.opens(each) else open_source(each, settings) for each in names
+    ]
+    endless = [source.name for source in opened[:-1] if is_endless(source)]
+    if endless:
+        raise SettingsError(f"{endless[0]} does not end, so nothing behind it would be read: name it last")
+    if settings.user:
+        for name in imported_later:
+            importlib.import_module(name)
+        give_up_root(settings.user)
+    return opened
+
+
+def crew_of(sources: Sequence[Source]) -> Crew | None:
+    """The workers, where there are several. Raises SettingsError where they are not alone."""
+    crews = [source for source in sources if isinstance(source, Crew)]
+    if crews and len(sources) > 1:
+        raise SettingsError(f"{crews[0].name}: with several workers an interface is watched by itself")
+    return crews[0] if crews else None

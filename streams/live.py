@@ -1,0 +1,61 @@
+"""What watching without end needs beside `local.py`: alerts as they come, and what a source has to say."""
+
+import os
+import stat
+import sys
+from collections.abc import Callable, Sequence
+
+from collector.capture.source import Source, is_endless
+from collector.packets import Block
+from rules.alert import Alert
+from streams.local import Output
+from streams.screen import alert_lines, console, screen_width
+
+IMPORTED_LATER = (
+    "email.parser",
+    "rich.console",
+    "rich.progress",
+    "rich.table",
+    "rich.text",
+    "sqlite3",
+    "streams.doctor",
+)
+
+
+def is_pipe() -> bool:
+    """Whether standard input is no file."""
+    return not stat.S_ISREG(os.fstat(0).st_mode)
+
+
+def with_notices(progress: Callable[[Block], None] | None, say: Callable[[object], None]) -> Callable[[Block], None]:
+    """What is done after each block: the words of its notice, and the bar."""
+
+    def told(block: Block) -> None:
+        if block.notice is not None:
+            say(f"{block.interface}: {block.notice}" if block.interface else block.notice)
+        if progress is not None:
+            progress(block)
+
+    return told
+
+
+class Ticker:
+    """Shows alerts as they come; see `Output`."""
+
+    @classmethod
+    def beside(cls, outputs: list[Output], sources: Sequence[Source], quiet: bool) -> bool:
+        """Add one to the outputs where alerts would else be shown only at an end that may never come."""
+        piped = any(source.name == "standard input" for source in sources) and is_pipe() and sys.stdout.isatty()
+        wanted = not quiet and (piped or any(map(is_endless, sources)))
+        if wanted:
+            outputs.append(cls())
+        return wanted
+
+    def write(self, documents: Sequence[object]) -> None:
+        """Show the alerts."""
+        out, width = console(), screen_width()
+        for alert in documents:
+            if isinstance(alert, Alert):
+                out.print(alert_lines(alert, width, several_sensors=False), end="\n\n", soft_wrap=True)
+        if documents:
+            sys.stdout.flush()
