@@ -49,7 +49,7 @@ def silent_targets(makefile: str) -> list[str]:
     """Targets that `make help` leaves out, other than the steps of others."""
     phony = re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
     explained = set(re.findall(r"^([a-z]+):.*## .", makefile, re.MULTILINE))
-    return sorted(set(phony[1].split() if phony else []) - explained - {"tshark", "ndpi", "pytest"})
+    return sorted(set(phony[1].split() if phony else []) - explained - {"tshark", "ndpi", "wire", "pytest"})
 
 
 def test_the_locks_hold_what_the_project_asks_for() -> None:
