@@ -163,7 +163,6 @@ class Centre:
         self.look_up, self.down = look_up, down
         self.kafka, self.observations_topic = kafka, kafka.observations_topic
         self.progress = Progress(time.monotonic())
-        self.positions: dict[tuple[str, int], int] = {}
         self.partitions: dict[int, Partition] = {}
         self.deliveries: dict[int, Deliveries] = {}
         self.stopping = self.recovered = False
@@ -191,7 +190,6 @@ class Centre:
         self.recovered = False
         self.partitions.clear()
         self.deliveries.clear()
-        self.positions.clear()
         self.meters.rebalances.inc()
 
     async def _on_recovered(self, *_: Any, **__: Any) -> None:
@@ -224,7 +222,6 @@ class Centre:
             raise
         else:
             self.meters.progress.set_to_current_time()
-            self.positions[event.message.topic, event.message.partition] = event.message.offset + 1
         finally:
             self._busy -= 1
 
@@ -328,11 +325,8 @@ class Centre:
         return set()
 
     def position(self, topic: str, partition: int) -> int:
-        """The offset of the next record to read, as far as it is known."""
-        known = self.positions.get((topic, partition))
-        if known is None:
-            known = committed_offset(self.app.consumer, TP(topic, partition))
-        return known
+        """The offset up to which all is done and committed. What Faust passed over stays below it, and waits."""
+        return committed_offset(self.app.consumer, TP(topic, partition))
 
     @property
     def is_ready(self) -> bool:

@@ -41,6 +41,7 @@ class Worker:
     def __init__(
         self, name: str, config: Path, folder: Path, more: Sequence[object] = (), variables: Mapping[str, str] = {}
     ) -> None:
+        self.name = name
         (self.port,) = free_ports(1)
         self.errors, self.alerts_file = folder / f"{name}.err", folder / f"{name}.jsonl"
         own = {"LENSWATCH_WORKER_METRICS_PORT": str(self.port), "LENSWATCH_WORKER_INSTANCE": f'"{name}"'}
@@ -125,7 +126,7 @@ class Centre:
             f'[worker]\ngroup = "{self.group}"\nalerts_topic = "{self.alerts_topic}"\n'
             f'dead_letters_topic = "{self.dead}"\nrules_topic = "{self.rules}"\nreplay_topic = "{self.replay}"\n'
             f"settle_seconds = {self.settle_seconds}\n"
-            f"commit_seconds = 0.5\nsession_seconds = 6\n{self.more}\n",
+            f"commit_seconds = 0.5\nsession_seconds = 6\nstall_seconds = 12\n{self.more}\n",
             "utf-8",
         )
         self.workers: list[Worker] = []
@@ -205,11 +206,17 @@ class Centre:
                 last[alert.event.id] = alert
         return last
 
-    def wait_done(self, seconds: float = 60.0, supervise: "Callable[[Centre], None]" = lambda _: None) -> None:
+    def supervise(self) -> None:
+        """Start again who has ended by itself, as a supervisor does."""
+        for place, worker in enumerate(self.workers):
+            if worker.process.poll() == 1:
+                self.workers[place] = Worker(worker.name, self.config, self.folder, (), self.variables)
+
+    def wait_done(self, seconds: float = 60.0) -> None:
         """Return when nothing waits on the observations topic and every finding has settled."""
 
         def is_done() -> bool:
-            supervise(self)
+            self.supervise()
             alive = [worker for worker in self.workers if worker.process.poll() is None]
             return (
                 bool(alive)

@@ -97,7 +97,7 @@ def test_whoever_is_killed_under_load_no_alert_is_lost_or_told_twice(mortal: Bro
     order = [victim for _ in range(ROUNDS) for victim in chance.sample(VICTIMS, 3)][:ROUNDS]
     # Days that are over, whatever the clock says when this runs: a finding ends when its day has.
     days = [-2 * ROUNDS + number for number in range(ROUNDS)]
-    with centre_at(mortal.address, tmp_path / "centre", settle_seconds=3.0, more="stall_seconds = 12") as centre:
+    with centre_at(mortal.address, tmp_path / "centre", settle_seconds=3.0) as centre:
         centre.worker("w1").wait_ready()
         collector = Collector(centre)
         for day, victim in zip(days, order, strict=True):
@@ -119,7 +119,7 @@ def test_whoever_is_killed_under_load_no_alert_is_lost_or_told_twice(mortal: Bro
             if centre.workers[-1].process.poll() is not None:
                 centre.worker("w1").wait_ready()
         assert collector.end() == 0, (centre.folder / "collector.err").read_text("utf-8")
-        centre.wait_done(120 + 10 * ROUNDS, supervise)
+        centre.wait_done(120 + 10 * ROUNDS)
         told, records = centre.told(), centre.read(centre.alerts_topic)
     fresh = {key for day in days for key in embedded(tmp_path, [day])}
     whole = set(embedded(tmp_path, days))
@@ -129,9 +129,3 @@ def test_whoever_is_killed_under_load_no_alert_is_lost_or_told_twice(mortal: Bro
     for record in records:
         alert = msgspec.json.decode(record.value, type=Alert)
         assert news.setdefault((alert.event.id, alert.lenswatch.revision), record.value) == record.value
-
-
-def supervise(centre: Centre) -> None:
-    """A worker that has ended itself is started again."""
-    if centre.workers[-1].process.poll() is not None:
-        centre.worker("w1")
