@@ -38,6 +38,7 @@ Place = tuple[int | str, int]
 Concerns = Callable[[str, str | None, str, Callable[[], str], Url | None, str | None], bool]
 """Dataset, name called or asked for, direction, the other side's address, URL, user agent → is it worth observing?"""
 MAX_RESOLVERS = 10_000
+FLOW_DATASET = DATASET_PREFIX + "flow"
 CONTACT_DATASETS = frozenset(
     ("tls", "quic", "http", "rtsp", "ntp", "stun", "dahua_p2p", "ezviz", "dvrip", "dhip", "reolink")
 )
@@ -161,7 +162,7 @@ class Reporter:
             name = self._names.name_of(*view.ends, int(columns["last_ns"][row]))
             self._weigh(view, name)
             self._weigh_server(view)
-            if view.device.is_camera:
+            if view.device.is_camera and self._is_asked_for(view, name):
                 found.append(self._flow(view, columns, row, name, "opened"))
 
     def ended(self, group: Ended, found: list[Observation]) -> None:
@@ -176,7 +177,18 @@ class Reporter:
             if view.device.is_camera:
                 name = self._names.name_of(*view.ends, int(columns["last_ns"][row]))
                 answered = bool(columns["packets"][row, 0] and columns["packets"][row, 1])
-                found.append(self._flow(view, columns, row, name, "closed" if answered else "attempt"))
+                if self._is_asked_for(view, name):
+                    found.append(self._flow(view, columns, row, name, "closed" if answered else "attempt"))
+
+    def _is_asked_for(self, view: FlowView, name: tuple[str, str] | None) -> bool:
+        """Whether an observation of a flow concerns anybody."""
+        if self._concerns is None:
+            return True
+        called = name[0] if name is not None else None
+        if self._concerns(FLOW_DATASET, called, view.direction, view.peer_address, None, None):
+            return True
+        self.unasked[FLOW_DATASET] += 1
+        return False
 
     def _weigh_server(self, view: FlowView) -> None:
         port = view.service

@@ -111,6 +111,7 @@ def build_correlation(path: Path, documents: Sequence[dict[str, Any]], content: 
         version=version,
         fires=lambda seen: False,
         asked=frozenset(),
+        directions=frozenset(),
         name=rule.name,
     )
     return Correlation(
@@ -143,11 +144,11 @@ def _build_inner(
         if not isinstance(document.get(key), dict if key in ("logsource", "detection") else str)
     ]
     wrong += check_head(path, {"logsource": document.get("logsource")}, ())
-    asked: set[str] = set()
-    rule, predicate = compile_rule(path, document, wrong, asked)
+    compiled = compile_rule(path, document, wrong)
     errors += wrong
-    if wrong or rule is None or predicate is None:
+    if wrong or compiled is None:
         return None
+    rule = compiled.rule
     return Detection(
         id=f"{outer.get('id')}/{name}",
         title=rule.title,
@@ -162,8 +163,9 @@ def _build_inner(
         reference=None,
         path=path,
         version=version,
-        fires=predicate,
-        asked=frozenset(asked),
+        fires=compiled.fires,
+        asked=compiled.asked,
+        directions=compiled.directions,
         name=rule.name,
     )
 

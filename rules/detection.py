@@ -12,18 +12,19 @@ import string
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 import msgspec
 
 from rules.alert import LEVELS
 from rules.errors import RuleError, RuleErrors
-from rules.predicate import MODIFIERS, ConditionError, Predicate, compile_condition
+from rules.predicate import MODIFIERS, ConditionError, Predicate, compile_condition, demanded
 from rules.sentence import WORDS
 
 PRODUCT: Final = "lenswatch"
 CATEGORIES: Final = ("contact", "lookalike")
 PLACEHOLDERS: Final = frozenset(WORDS)
+DIRECTION: Final = "network.direction"
 MAX_FILE_BYTES: Final = 256 * 1024
 _KEYS: Final = frozenset(
     ("title", "id", "name", "status", "description", "license", "author", "references", "date", "modified", "logsource",
@@ -76,7 +77,7 @@ class CorrelationCustom(msgspec.Struct, forbid_unknown_fields=True, frozen=True)
 @dataclasses.dataclass(frozen=True, slots=True)
 class Detection:
     """One compiled rule. `version` begins the SHA-256 of its file, `name` is what a correlation may call it; `fires`
-    reads the fields of `asked` alone."""
+    reads the fields of `asked` alone, and is silent in all but these `directions` (None: it need not be)."""
 
     id: str
     title: str
@@ -93,6 +94,7 @@ class Detection:
     version: str
     fires: Predicate = dataclasses.field(repr=False, compare=False)
     asked: frozenset[str]
+    directions: frozenset[str] | None
     steps: bool = False
     name: str | None = None
 
@@ -110,10 +112,10 @@ def build_detection(path: Path, document: dict[str, Any], content: bytes) -> Det
     errors = [RuleError(path, key, "no such key in a rule") for key in document if key not in _KEYS]
     errors += check_head(path, document, HEAD)
     custom = read_custom(path, document, Custom, PLACEHOLDERS, errors)
-    asked: set[str] = set()
-    rule, predicate = compile_rule(path, document, errors, asked)
-    if errors or custom is None or rule is None or predicate is None:
+    compiled = compile_rule(path, document, errors)
+    if errors or custom is None or compiled is None:
         raise RuleErrors(errors)
+    rule = compiled.rule
     source = rule.logsource
     references = [str(reference) for reference in rule.references]
     return Detection(
@@ -130,8 +132,9 @@ def build_detection(path: Path, document: dict[str, Any], content: bytes) -> Det
         reference=references[0] if references else None,
         path=path,
         version=hashlib.sha256(content).hexdigest()[:16],
-        fires=predicate,
-        asked=frozenset(asked),
+        fires=compiled.fires,
+        asked=compiled.asked,
+        directions=compiled.directions,
         steps=custom.steps,
         name=rule.name,
     )
@@ -214,26 +217,35 @@ def _template_fault(message: str, words: frozenset[str]) -> str | None:
     return None
 
 
-def compile_rule(
-    path: Path, document: dict[str, Any], errors: list[RuleError], asked: set[str]
-) -> tuple[Any, Predicate | None]:
-    """The pySigma rule and the compiled condition; what is wrong goes to `errors`, the fields it reads to `asked`."""
+class Compiled(NamedTuple):
+    """A pySigma rule and its condition as a function; see Detection for the rest."""
+
+    rule: Any
+    fires: Predicate
+    asked: frozenset[str]
+    directions: frozenset[str] | None
+
+
+def compile_rule(path: Path, document: dict[str, Any], errors: list[RuleError]) -> Compiled | None:
+    """A rule's condition, compiled; what is wrong goes to `errors`."""
     from sigma.exceptions import SigmaError
     from sigma.rule import SigmaRule
 
     if not isinstance(document.get("detection"), dict) or not isinstance(document.get("logsource"), dict):
-        return None, None
+        return None
     wrong = len(errors)
     errors += _modifier_faults(path, document["detection"], "detection")
     if len(errors) > wrong:
-        return None, None
+        return None
     try:
         rule = SigmaRule.from_dict(without_dates(document))
         if len(rule.detection.parsed_condition) != 1:
             raise ConditionError("detection.condition", "is a list; write one condition")
-        predicate = compile_condition(rule.detection.parsed_condition[0].parsed, asked)
+        condition = rule.detection.parsed_condition[0].parsed
+        asked: set[str] = set()
+        predicate = compile_condition(condition, asked)
         _check_used(rule.detection)
-        return rule, predicate
+        return Compiled(rule, predicate, frozenset(asked), demanded(condition, DIRECTION))
     except ConditionError as error:
         place = error.place if error.place.startswith("detection") else f"detection: {error.place}"
         errors.append(RuleError(path, place, error.reason))
@@ -242,7 +254,7 @@ def compile_rule(
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         # pySigma trusts the kinds of what it is given.
         errors.append(RuleError(path, "", f"is not as Sigma has it: {' '.join(str(error).split())}"))
-    return None, None
+    return None
 
 
 def without_dates(document: dict[str, Any]) -> dict[str, Any]:

@@ -262,7 +262,7 @@ class RuleSet:
         False, `match` gives no alert.
         """
         plan = self._plans.get(dataset) or self._plan(dataset)
-        if plan.neither:
+        if plan.neither.may_fire(direction):
             return True
         name = _fold_name(name)
         if name is not None and self._is_nobodys(name):

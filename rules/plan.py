@@ -37,18 +37,25 @@ class Question(NamedTuple):
 class Judges:
     """Some detections that are asked together. No detection, no judge: then this is false."""
 
-    __slots__ = ("_answers", "_hits", "_readers", "questions")
+    __slots__ = ("_answers", "_directions", "_hits", "_readers", "questions")
 
     def __init__(self, questions: Sequence[Question]) -> None:
         self.questions = tuple(questions)
         known = fields()
         names = {name for each in questions for name in each.detection.asked}
         self._readers = tuple(known[name].read for name in sorted(names))
+        told = [each.detection.directions for each in questions]
+        known_all = [directions for directions in told if directions is not None]
+        self._directions = frozenset().union(*known_all) if len(known_all) == len(told) else None
         self._answers: dict[tuple[Any, ...], tuple[Question, ...]] | None = {}
         self._hits = 0
 
     def __bool__(self) -> bool:
         return bool(self.questions)
+
+    def may_fire(self, direction: str) -> bool:
+        """Whether anything can fire on what goes in this direction."""
+        return bool(self.questions) and (self._directions is None or direction in self._directions)
 
     def firing(self, seen: Sighting) -> tuple[Question, ...]:
         """Those whose detections fire, in their order."""

@@ -148,6 +148,25 @@ def compile_condition(condition: Any, asked: set[str]) -> Predicate:
     raise ConditionError("detection.condition", "holds a part that is empty; remove it")
 
 
+def demanded(condition: Any, field: str) -> frozenset[str] | None:
+    """The texts, in lower case, of which a field must hold one for a postprocessed pySigma condition tree to be true.
+
+    None where it may hold anything, or nothing.
+    """
+    parts = [demanded(arg, field) for arg in getattr(condition, "args", ()) if not isinstance(arg, str)]
+    match type(condition).__name__:
+        case "ConditionAND":
+            known = [part for part in parts if part is not None]
+            return frozenset.intersection(*known) if known else None
+        case "ConditionOR":
+            every = [part for part in parts if part is not None]
+            return frozenset().union(*every) if every and len(every) == len(parts) else None
+        case "ConditionFieldEqualsValueExpression" if condition.field == field:
+            text = _plain_text(condition)
+            return None if text is None else frozenset({text})
+    return None
+
+
 def _every(parts: list[Predicate]) -> Predicate:
     if len(parts) == 2:
         first, second = parts

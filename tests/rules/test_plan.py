@@ -98,3 +98,36 @@ def test_a_plan_asks_the_detections_of_its_service_and_of_none(rule: str) -> Non
     assert plan_for("tls", questions).neither.questions == tuple(questions)
     assert plan_for("dns", questions).neither.questions == (questions[1],)
     assert not plan_for("dns", []).contact
+
+
+@pytest.mark.parametrize(
+    ("condition", "outbound", "internal"),
+    [
+        ("network.direction: outbound", True, False),
+        ("network.direction: [outbound, Internal]", True, True),
+        ("network.direction|startswith: out", True, True),
+        ("destination.port: 443", True, True),
+        (
+            "network.direction: outbound\n  filter:\n    destination.port: 53\n  condition: camera and not filter",
+            True,
+            False,
+        ),
+        ("network.direction: outbound\n  other:\n    destination.port: 53\n  condition: camera or other", True, True),
+        ("network.direction: outbound\n  condition: not camera", True, True),
+    ],
+)
+def test_a_detection_that_asks_for_a_direction_is_asked_of_no_other(
+    rule: str, condition: str, outbound: bool, internal: bool
+) -> None:
+    text = rule.replace("  condition: camera\n", "") if "condition:" in condition else rule
+    court = judges(detection(text, condition))
+    assert (court.may_fire("outbound"), court.may_fire("internal")) == (outbound, internal)
+
+
+def test_nobody_is_asked_where_there_is_no_detection() -> None:
+    assert not judges().may_fire("outbound")
+
+
+def test_one_detection_for_every_direction_is_enough(rule: str) -> None:
+    court = judges(detection(rule, "network.direction: outbound"), detection(rule, "destination.port: 443"))
+    assert court.may_fire("internal")
