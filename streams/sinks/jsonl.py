@@ -1,31 +1,67 @@
-"""Alerts as JSON lines, one revision a line, added to a file or to standard output ("-")."""
+"""Alerts as JSON lines, one revision a line, added to a file or to standard output ("-"). A file that would grow past a
+bound is put aside as FILE.1, that one as FILE.2, and so on; log shippers know this from logrotate."""
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, Self
 
 import msgspec
 
-from collector.errors import LenswatchError
+from collector.errors import LenswatchError, SettingsError
 from rules.alert import Alert
+from streams.dispatch.tables import read_table
+from streams.sinks.sink import Undelivered
+
+
+class AlertLinesTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`[sinks.NAME]` of kind jsonl. A file that would be longer than `max_bytes` is put aside, and `keep` of those stay;
+    `max_bytes` 0: never."""
+
+    path: Path
+    max_bytes: int = 100_000_000
+    keep: int = 5
+
+    def __post_init__(self) -> None:
+        if self.max_bytes < 0 or self.keep < 1:
+            raise ValueError("max_bytes is less than 0, or keep less than 1")
 
 
 class AlertLines:
-    """Adds a line a revision. Raises LenswatchError when the file cannot be written."""
+    """Adds a line a revision. Raises LenswatchError when the file cannot be opened."""
 
-    name = "jsonl"
+    kind = "jsonl"
+    max_batch, lanes, repeat_seconds = 500, 1, 0.0
 
-    def __init__(self, path: str) -> None:
-        self.path = path
+    def __init__(self, path: str, name: str = "jsonl", max_bytes: int = 0, keep: int = 1) -> None:
+        self.path, self.name, self.address = path, name, path
+        self._max_bytes, self._keep = max_bytes, keep
         self._encoder = msgspec.json.Encoder()
+        self._open()
+
+    @classmethod
+    def build(cls, name: str, table: Mapping[str, Any]) -> Self:
+        """See `Sink.build`."""
+        read = read_table(AlertLinesTable, table)
         try:
-            self._stream: BinaryIO = sys.stdout.buffer if path == "-" else Path(path).open("ab")  # noqa: SIM115
-            if path != "-" and Path(path).is_file():
+            return cls(str(read.path), name, read.max_bytes, read.keep)
+        except LenswatchError as error:
+            raise SettingsError(f"path {error}") from error
+
+    def _open(self) -> None:
+        try:
+            self._stream: BinaryIO = (
+                sys.stdout.buffer if self.path == "-" else Path(self.path).open("ab")  # noqa: SIM115
+            )
+            if self._is_file:
                 self._end_a_torn_line()
         except OSError as error:
-            raise LenswatchError(f"{path}: cannot be written: {error.strerror}") from error
+            raise LenswatchError(f"{self.path}: cannot be written: {error.strerror}") from error
+
+    @property
+    def _is_file(self) -> bool:
+        return self.path != "-" and Path(self.path).is_file()
 
     def _end_a_torn_line(self) -> None:
         """A process that was killed may have left half a line, which must not swallow the next."""
@@ -35,13 +71,39 @@ class AlertLines:
                 if written.read(1) != b"\n":
                     self._stream.write(b"\n")
 
-    async def deliver(self, alerts: Sequence[Alert]) -> None:
-        """See `Sink.deliver`."""
+    async def deliver(self, alerts: Sequence[Alert]) -> str:
+        """See `Taker.deliver`."""
+        lines = self._encoder.encode_lines(alerts)
         try:
-            self._stream.write(self._encoder.encode_lines(alerts))
+            if self._max_bytes and self._is_file and 0 < self._stream.tell() > self._max_bytes - len(lines):
+                self._rotate()
+            self._stream.write(lines)
             self._stream.flush()
-        except OSError as error:
-            raise LenswatchError(f"{self.path}: cannot be written: {error.strerror}") from error
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise Undelivered(f"{self.path}: cannot be written: {reason}") from error
+        return f"{len(alerts)} written"
+
+    def _rotate(self) -> None:
+        self._stream.close()
+        for number in range(self._keep - 1, 0, -1):
+            older = Path(f"{self.path}.{number}")
+            if older.exists():
+                older.replace(f"{self.path}.{number + 1}")
+        Path(self.path).replace(f"{self.path}.1")
+        self._stream = Path(self.path).open("ab")  # noqa: SIM115
+
+    def lasts_until(self, alert: Alert, at: float) -> float | None:
+        """See `Sink.lasts_until`."""
+        return None
+
+    async def repeat(self, lasting: Sequence[tuple[Alert, float]], at: float) -> None:
+        """See `Sink.repeat`."""
+
+    async def probe(self) -> None:
+        """See `Sink.probe`."""
+        if not self._stream.writable():
+            raise Undelivered(f"{self.path}: cannot be written")
 
     async def close(self) -> None:
         """Close the file; standard output stays open."""
