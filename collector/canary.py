@@ -21,7 +21,22 @@ def make_canary(sensor: str, site: str, at: datetime.datetime) -> Observation:
         observer=Observer(name=sensor),
         source=Endpoint(ip=FROM),
         destination=Endpoint(ip=TO, domain=name),
-        network=Network(transport="udp", type="ipv4", direction="outbound"),
+        network=Network(transport="udp", type="ipv4", community_id="", direction="outbound"),
         device=Device(id=f"{site}/canary/{sensor}"),
         lenswatch=Lenswatch(site=site),
     )
+
+
+class Canaries:
+    """When the next canary of a sensor is due: every so many seconds, the first after one such time; 0: never."""
+
+    def __init__(self, sensor: str, site: str, every_seconds: float, at: float) -> None:
+        self.sensor, self.site, self.every_seconds = sensor, site, every_seconds
+        self._next = at + every_seconds
+
+    def due(self, at: float) -> list[Observation]:
+        """The canary that is due at this time (seconds since 1970), or nothing."""
+        if not self.every_seconds or at < self._next:
+            return []
+        self._next = at + self.every_seconds
+        return [make_canary(self.sensor, self.site, datetime.datetime.fromtimestamp(at, datetime.UTC))]

@@ -2,6 +2,7 @@
 
 import ipaddress
 import tomllib
+import types
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -17,7 +18,8 @@ OWN_NETWORKS = (
 
 
 class CollectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`[collector]`: who this sensor is, which networks are ours (CIDR), and the bounds of its memories."""
+    """`[collector]`: who this sensor is, which networks are ours (CIDR), and the bounds of its memories; where it shows
+    its metrics (host:port, "" for nowhere), how often it sends a heartbeat, and how often a canary (0: never)."""
 
     sensor: str = "lenswatch"
     site: str = "default"
@@ -26,13 +28,29 @@ class CollectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
     max_readers: int = 100_000
     max_names: int = 200_000
     max_devices: int = 100_000
+    metrics: str = "127.0.0.1:9471"
+    heartbeat_seconds: float = 10.0
+    canary_seconds: float = 900.0
 
     def __post_init__(self) -> None:
         for name in ("max_flows", "max_readers", "max_names", "max_devices"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is less than 1")
+        if self.heartbeat_seconds <= 0:
+            raise ValueError("heartbeat_seconds is not above 0")
+        if self.canary_seconds < 0:
+            raise ValueError("canary_seconds is below 0")
+        host, _, port = self.metrics.rpartition(":")
+        if self.metrics and not (host and port.isdigit() and int(port) < 1 << 16):
+            raise ValueError(f"metrics is {self.metrics!r}, which is no HOST:PORT")
         for network in self.networks:
             ipaddress.ip_network(network)
+
+
+def default_state_folder(environment: Mapping[str, str]) -> Path:
+    """`lenswatch` in the user's state folder (XDG Base Directory 0.8)."""
+    base = environment.get("XDG_STATE_HOME")
+    return (Path(base) if base else Path.home() / ".local" / "state") / "lenswatch"
 
 
 Settings = TypeVar("Settings", bound=msgspec.Struct)
@@ -50,34 +68,44 @@ def read_settings(kind: type[Settings], path: Path | None, environment: Mapping[
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise SettingsError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
     origin = str(path) if path is not None else "settings"
-    check(kind, tables, origin)
-    alone: dict[str, dict[str, dict[str, object]]] = {}
-    for section in msgspec.structs.fields(kind):
+    doubtful = [] if keeps_its_rules(kind, tables, origin) else [origin]
+    for section in sections(kind):
         check_variables(section, environment)
         for field in msgspec.structs.fields(section.type):
             variable = f"{ENVIRONMENT_PREFIX}{section.name}_{field.name}".upper()
             if variable in environment:
                 value = value_of(environment[variable])
-                # A site may be called 12, or true.
-                value = environment[variable] if field.type is str and not isinstance(value, str) else value
+                # A site may be called 12, or true, and so may a password.
+                value = environment[variable] if takes_text(field.type) and not isinstance(value, str) else value
                 tables.setdefault(section.name, {})[field.name] = value
                 origin = variable
-                alone[variable] = {section.name: {field.name: tables[section.name][field.name]}}
+                alone = {section.name: {field.name: tables[section.name][field.name]}}
+                if not keeps_its_rules(kind, alone, variable):
+                    doubtful.append(variable)
+    return check(kind, tables, doubtful[-1] if doubtful else origin)
+
+
+def sections(kind: type[msgspec.Struct]) -> list[msgspec.structs.FieldInfo]:
+    """The sections whose keys are known here; others are tables by name, which the environment does not reach."""
+    fields = msgspec.structs.fields(kind)
+    return [field for field in fields if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct)]
+
+
+def takes_text(kind: object) -> bool:
+    """Whether a key of this type is text, or text or nothing."""
+    return kind is str or (isinstance(kind, types.UnionType) and str in kind.__args__)
+
+
+def keeps_its_rules(kind: type[Settings], tables: Mapping[str, object], origin: str) -> bool:
+    """Whether a part of the settings keeps every rule on its own; a rule over several keys may be kept by the rest.
+    Raises SettingsError for what the rest cannot mend."""
     try:
-        return check(kind, tables, origin)
+        check(kind, tables, origin)
     except SettingsError as error:
-        blame(kind, alone, str(error).removeprefix(f"{origin}: "))
-        raise
-
-
-def blame(kind: type[Settings], alone: Mapping[str, Mapping[str, object]], reason: str) -> None:
-    """Raises SettingsError that names the variable which, alone, is wrong for the same reason as all together."""
-    for variable, tables in alone.items():
-        try:
-            check(kind, tables, variable)
-        except SettingsError as error:
-            if str(error) == f"{variable}: {reason}":
-                raise
+        if error.__cause__ is None or not isinstance(error.__cause__.__cause__, ValueError):
+            raise
+        return False
+    return True
 
 
 def check_variables(section: msgspec.structs.FieldInfo, environment: Mapping[str, str]) -> None:

@@ -3,33 +3,35 @@
 
 import contextlib
 import datetime
-import gc
 import os
 import shutil
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Annotated
 
 import msgspec
 import typer
 
-from collector.capture.source import Source
+from collector.capture.source import Source, open_source
+from collector.cli import collect
 from collector.errors import LenswatchError, SettingsError
 from collector.packets import Block
 from collector.publish.jsonl import JsonLines
+from collector.running import Interrupts, rare_collection
 from collector.settings import CollectorSettings
 from rules.alert import LEVELS, Alert
 from rules.cli import app as rules_app
 from rules.cli import read_day
 from rules.load import load_rules
+from streams.acks import Ack, add_ack, read_acks
+from streams.alert_filter import AlertFilter, read_level, read_since
 from streams.kafka_cli import Servers, kafka_settings, read_kept_alerts, topics_app, worker
-from streams.local import LocalWatch, Output, Run, open_source
+from streams.local import LocalWatch, Output, Run
 from streams.screen import fill, in_order, print_alerts, printable, screen_width, story, story_text, summary_lines
 from streams.settings import Settings, load_settings, state_folder
+from streams.sinks_cli import sinks_app
 from streams.store import AlertStore
 
 app = typer.Typer(
@@ -39,13 +41,14 @@ app = typer.Typer(
     help="Which of our cameras call whom, and under which law does that matter?",
 )
 alerts_app = typer.Typer(rich_markup_mode=None, help="The alerts so far: list them, show one.")
+app.command()(collect)
 app.add_typer(rules_app, name="rules")
 app.add_typer(alerts_app, name="alerts")
 app.add_typer(topics_app, name="topics")
+app.add_typer(sinks_app, name="sinks")
 app.command()(worker)
 
 DEMO = Path(__file__).parent / "demo" / "office.pcap"
-GC_THRESHOLDS = (2_000_000, 10, 10)
 FAILED, USAGE, ALERTED = 1, 2, 3
 
 Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="The settings file (TOML).")]
@@ -77,6 +80,13 @@ AsOf = Annotated[
 ]
 AlertId = Annotated[str, typer.Argument(metavar="ID", help="An alert's id, or its first digits.")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of words.")]
+Since = Annotated[
+    str | None, typer.Option(metavar="WHEN", help="Seen since then: a day, a time, or so long ago as 12h or 7d.")
+]
+Severity = Annotated[str | None, typer.Option(metavar="LEVEL", help=f"Of this level or above: {', '.join(LEVELS)}.")]
+OfDevice = Annotated[str | None, typer.Option("--device", metavar="TEXT", help="Of a device: part of id or address.")]
+OfCompany = Annotated[str | None, typer.Option("--company", metavar="TEXT", help="Of a company: id, or part of name.")]
+Unseen = Annotated[bool, typer.Option("--unseen", help="Only those that nobody has acknowledged.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -165,7 +175,9 @@ def run_watch(
     folders: Sequence[Path],
 ) -> Run:
     """Watch the named sources; write, keep and show what was found."""
+    from streams.delivery import delivering
     from streams.doctor import keep_last_run
+    from streams.watch_metrics import watch_metrics
 
     opened = [open_source(name) for name in names]
     rules = load_rules((*settings.rules.folders, *folders))
@@ -177,10 +189,18 @@ def run_watch(
         for place, name in ((0, observations_to), (1, alerts_to)):
             if name is not None:
                 outputs[place].append(stack.enter_context(contextlib.closing(JsonLines(name))))
+        meters = stack.enter_context(watch_metrics(settings, rules))
+        if settings.watch.metrics:
+            outputs[0].append(meters)
+        outputs[1].append(meters)
+        dispatch = stack.enter_context(delivering(settings, meters.sinks))
+        if dispatch is not None:
+            outputs[1].append(dispatch)
         stack.enter_context(rare_collection())
         interrupts = stack.enter_context(Interrupts())
         progress = stack.enter_context(progress_bar(opened))
         local = LocalWatch(settings, rules, on, outputs[0])
+        meters.watches(local)
         run = local.watch([interrupts.between_blocks(source) for source in opened], outputs[1], progress)
     keep_last_run(folder, run, time.time())
     show(run, quiet="-" in (alerts_to, observations_to))
@@ -196,76 +216,6 @@ class StoreOutput:
     def write(self, documents: Sequence[object]) -> None:
         """Keep the alerts."""
         self._store.put([each for each in documents if isinstance(each, Alert)])
-
-
-@contextlib.contextmanager
-def rare_collection() -> Iterator[None]:
-    """Let the collector of cycles run rarely: what was loaded stays for good, and need not be looked at every time."""
-    before = gc.get_threshold()
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*GC_THRESHOLDS)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
-        gc.unfreeze()
-
-
-class Interrupts:
-    """SIGINT and SIGTERM end the reading between two blocks, never inside one, so that what was read is told whole.
-    A second one ends the command at once."""
-
-    def __init__(self) -> None:
-        self._reading = self._asked = False
-        self._before: dict[signal.Signals, object] = {}
-
-    def __enter__(self) -> "Interrupts":
-        for each in (signal.SIGINT, signal.SIGTERM):
-            self._before[each] = signal.signal(each, self._ask)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for each, before in self._before.items():
-            signal.signal(each, before)  # type: ignore[arg-type]
-
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        again, self._asked = self._asked, True
-        if self._reading or again:
-            raise KeyboardInterrupt
-
-    def between_blocks(self, source: Source) -> Source:
-        """The source, reading of which a signal ends."""
-        return InterruptibleSource(source, self)
-
-    @contextlib.contextmanager
-    def reading(self) -> Iterator[None]:
-        """The time in which a signal may cut in: waiting for the next block. Raises KeyboardInterrupt."""
-        self._reading = True
-        try:
-            if self._asked:
-                raise KeyboardInterrupt
-            yield
-        finally:
-            self._reading = False
-
-
-class InterruptibleSource:
-    """A source whose reading a signal ends."""
-
-    def __init__(self, source: Source, interrupts: Interrupts) -> None:
-        self._source, self._interrupts = source, interrupts
-        self.name, self.size_bytes = source.name, source.size_bytes
-
-    def blocks(self) -> Iterator[Block]:
-        """See `Source.blocks`. Raises KeyboardInterrupt too."""
-        blocks = iter(self._source.blocks())
-        while True:
-            with self._interrupts.reading():
-                block = next(blocks, None)
-            if block is None:
-                return
-            yield block
 
 
 @contextlib.contextmanager
@@ -319,19 +269,54 @@ def finish(run: Run, fail_on: str | None) -> None:
 
 
 @alerts_app.callback(invoke_without_command=True)
-def list_alerts(context: typer.Context, config: Config = None, as_json: AsJson = False, kafka: Servers = None) -> None:
+def list_alerts(
+    context: typer.Context,
+    config: Config = None,
+    as_json: AsJson = False,
+    kafka: Servers = None,
+    since: Since = None,
+    severity: Severity = None,
+    device: OfDevice = None,
+    company: OfCompany = None,
+    unseen: Unseen = False,
+) -> None:
     """The alerts so far, the gravest first. `lenswatch alerts show ID` tells one whole; --kafka reads the workers'."""
     if context.invoked_subcommand is not None:
         context.obj = (config, kafka)
         return
-    alerts = in_order(read_alerts(config, kafka=kafka))
+    asked = AlertFilter(
+        None if since is None else read_since(since, datetime.datetime.now(datetime.UTC)),
+        None if severity is None else read_level(severity), device, company,
+    )  # fmt: skip
+    alerts = in_order(asked.of(read_alerts(config, kafka=kafka)))
+    if unseen:
+        acks = read_acks(state_folder(load_settings(config).store))
+        alerts = [alert for alert in alerts if alert.event.id not in acks]
     if as_json:
         for alert in alerts:
             typer.echo(msgspec.json.encode(alert))
     elif not alerts:
-        typer.echo("no alerts are kept yet")
+        typer.echo("no alerts are kept yet" if asked == AlertFilter() and not unseen else "no such alerts")
     else:
         print_alerts(alerts)
+
+
+@alerts_app.command("ack")
+def ack_alert(
+    context: typer.Context,
+    alert_id: AlertId,
+    by: Annotated[str, typer.Option(metavar="WHO", help="Who has looked at it.")],
+    note: Annotated[str, typer.Option(metavar="TEXT", help="What they say.")] = "",
+    config: Config = None,
+    kafka: Servers = None,
+) -> None:
+    """Note that somebody has looked at an alert. It is kept on this machine, beside the alerts."""
+    outer_config, outer_kafka = context.obj
+    alert = find_alert(config or outer_config, alert_id, kafka or outer_kafka)
+    now, revision = datetime.datetime.now(datetime.UTC), alert.lenswatch.revision
+    folder = state_folder(load_settings(config or outer_config).store)
+    add_ack(folder, Ack(timestamp=now, id=alert.event.id, revision=revision, by=by, note=note))
+    typer.echo(f"{alert.event.id[:8]} acknowledged by {printable(by)}")
 
 
 @alerts_app.command("show")
@@ -349,6 +334,10 @@ def show_alert(
         typer.echo(msgspec.json.format(msgspec.json.encode(alert), indent=2))
     else:
         typer.echo(story_text(story(alert)))
+        ack = read_acks(state_folder(load_settings(config or outer_config).store)).get(alert.event.id)
+        if ack is not None:
+            said = f": {printable(ack.note)}" if ack.note else ""
+            typer.echo(f"\nacknowledged at {ack.timestamp:%Y-%m-%d %H:%M} UTC by {printable(ack.by)}{said}")
 
 
 @rules_app.command()

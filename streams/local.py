@@ -2,15 +2,14 @@
 
 import dataclasses
 import datetime
-import importlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
-from collector.capture import SOURCES
+from collector.canary import DATASET, Canaries
 from collector.capture.source import Source
-from collector.errors import CaptureError, LenswatchError
+from collector.errors import CaptureError
 from collector.identify.fingerprint import read_fingerprints
 from collector.ledger import Ledger
 from collector.observation import Observation
@@ -63,17 +62,6 @@ class Run:
         return sums
 
 
-def open_source(name: str) -> Source:
-    """The source that a name stands for. Raises LenswatchError when nothing opens it."""
-    for dotted in SOURCES:
-        module, _, attribute = dotted.rpartition(".")
-        kind = getattr(importlib.import_module(module), attribute)
-        if kind.opens(name):
-            source: Source = kind(name)
-            return source
-    raise LenswatchError(f"{name}: no such capture file; name a file, or - for standard input")
-
-
 class LocalWatch:
     """One sensor in one process."""
 
@@ -86,6 +74,8 @@ class LocalWatch:
         self.fold = Fold()
         self.geo = GeoFiles(settings.geo.asn, settings.geo.country)
         self.run = Run(self.pipeline.ledger)
+        collector = settings.collector
+        self.canaries = Canaries(collector.sensor, collector.site, collector.canary_seconds, time.time())
 
     def watch(
         self,
@@ -101,6 +91,7 @@ class LocalWatch:
                 try:
                     for block in source.blocks():
                         self._take(self.pipeline.process(block), alerts)
+                        self._sing(alerts)
                         if progress is not None:
                             progress(block)
                 except CaptureError as error:
@@ -113,6 +104,12 @@ class LocalWatch:
         self.run.devices = len(self.pipeline.inventory)
         self.run.seconds = time.perf_counter() - began
         return self.run
+
+    def _sing(self, alerts: Sequence[Output]) -> None:
+        canaries = self.canaries.due(time.time())
+        if canaries:
+            self.run.ledger.observations[DATASET] += len(canaries)
+            self._take(canaries, alerts)
 
     def _take(self, found: list[Observation], alerts: Sequence[Output]) -> None:
         found = enriched(found, self.geo.look_up if self.geo.present else None)

@@ -4,11 +4,13 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from collector.kafka_settings import KafkaSettings
-from collector.settings import CollectorSettings, read_settings
+from collector.settings import CollectorSettings, default_state_folder, read_settings
+from collector.spool import SpoolSettings
 
 # What Kafka allows in a topic's name, of which the group is a part.
 GROUP = re.compile(r"[A-Za-z0-9._-]{1,100}")
@@ -28,14 +30,32 @@ class GeoSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
 
 class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`[store]`: where state is kept (default: the user's state folder), and how many alerts at most."""
+    """`[store]`: where state is kept (default: the user's state folder), how many alerts at most, and how many may wait
+    for each sink."""
 
     folder: Path | None = None
     max_alerts: int = 100_000
+    max_waiting: int = 100_000
 
     def __post_init__(self) -> None:
-        if self.max_alerts < 1:
-            raise ValueError("max_alerts is less than 1")
+        for name in ("max_alerts", "max_waiting"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is less than 1")
+
+
+class WatchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`[watch]`: where `lenswatch watch` shows its metrics (host:port, "" for nowhere), and how long it waits at its
+    end for what is still to be delivered; the rest goes with the next run."""
+
+    metrics: str = ""
+    drain_seconds: float = 10.0
+
+    def __post_init__(self) -> None:
+        if self.drain_seconds < 0:
+            raise ValueError("drain_seconds is below 0")
+        host, _, port = self.metrics.rpartition(":")
+        if self.metrics and not (host and port.isdigit() and int(port) < 1 << 16):
+            raise ValueError(f"metrics is {self.metrics!r}, which is no HOST:PORT")
 
 
 class WorkerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -66,7 +86,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The whole settings file."""
+    """The whole settings file. `[sinks.NAME]` is a table a sink; its keys are those of its `kind`."""
 
     collector: CollectorSettings = CollectorSettings()
     rules: RulesSettings = RulesSettings()
@@ -74,6 +94,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     store: StoreSettings = StoreSettings()
     kafka: KafkaSettings = KafkaSettings()
     worker: WorkerSettings = WorkerSettings()
+    spool: SpoolSettings = SpoolSettings()
+    watch: WatchSettings = WatchSettings()
+    sinks: dict[str, dict[str, Any]] = {}
 
 
 def load_settings(path: Path | None, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -85,5 +108,4 @@ def state_folder(settings: StoreSettings, environment: Mapping[str, str] = os.en
     """Where state is kept: the setting, else `lenswatch` in the XDG state folder (XDG Base Directory 0.8)."""
     if settings.folder is not None:
         return settings.folder
-    base = environment.get("XDG_STATE_HOME")
-    return (Path(base) if base else Path.home() / ".local" / "state") / "lenswatch"
+    return default_state_folder(environment)

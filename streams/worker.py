@@ -18,10 +18,11 @@ from collector.errors import LenswatchError
 from rules.match import RuleSet
 from streams.app import Centre, make_app
 from streams.connection import consuming, reaching
+from streams.delivery import open_dispatch
 from streams.geo import GeoFiles
 from streams.metrics import Meters, serve
 from streams.settings import Settings, state_folder
-from streams.sinks.sink import Sink
+from streams.sinks.sink import Taker
 from streams.topics import RULES, faults, find_topics, wanted_topics
 from streams.watchdog import DOWN_SECONDS, down_by, go_down, watch
 
@@ -32,7 +33,7 @@ DRAIN_SECONDS: Final = 60.0
 LoadRules = Callable[[], RuleSet]
 
 
-def run_worker(settings: Settings, load: LoadRules, sinks: Sequence[Sink]) -> None:
+def run_worker(settings: Settings, load: LoadRules, sinks: Sequence[Taker]) -> None:
     """Run until SIGTERM or SIGINT has drained the worker. Raises LenswatchError when it cannot begin, or ended by
     itself."""
     logging.basicConfig(level=logging.ERROR, format="lenswatch: %(name)s: %(message)s", stream=sys.stderr)
@@ -44,7 +45,7 @@ def run_worker(settings: Settings, load: LoadRules, sinks: Sequence[Sink]) -> No
 class Worker:
     """The life of one worker in its event loop."""
 
-    def __init__(self, settings: Settings, load: LoadRules, rules: RuleSet, sinks: Sequence[Sink]) -> None:
+    def __init__(self, settings: Settings, load: LoadRules, rules: RuleSet, sinks: Sequence[Taker]) -> None:
         self.settings, self._load, self._rules, self._sinks = settings, load, rules, sinks
         self.meters = Meters()
         self._ended = asyncio.Event()
@@ -55,6 +56,9 @@ class Worker:
         settings, worker = self.settings, self.settings.worker
         await self._check_topics()
         geo = GeoFiles(settings.geo.asn, settings.geo.country)
+        dispatch = open_dispatch(settings, self.meters.sinks)
+        if dispatch is not None:
+            self._sinks = [*self._sinks, dispatch]
         app = make_app(settings.kafka, worker, make_folder(state_folder(settings.store) / "worker"))
         look_up = geo.look_up if geo.present else None
         self.centre = centre = Centre(app, settings.kafka, worker, self._rules, self._sinks, self.meters, look_up)
@@ -171,7 +175,7 @@ def say(words: str) -> None:
     sys.stderr.flush()
 
 
-def alert_sink(name: str | None) -> list[Sink]:
+def alert_sink(name: str | None) -> list[Taker]:
     """The sinks that the command line names. Raises LenswatchError."""
     from streams.sinks.jsonl import AlertLines
 

@@ -4,4 +4,4 @@ To add one: a file here with a class that is a `publisher.Publisher`, a line her
 `tests/collector/publish/test_<name>.py`. Each line is the dotted name of the class.
 """
 
-PUBLISHERS: tuple[str, ...] = ("collector.publish.jsonl.JsonLines",)
+PUBLISHERS: tuple[str, ...] = ("collector.publish.jsonl.JsonLines", "collector.publish.kafka.KafkaPublisher")

@@ -136,9 +136,7 @@ class WebServer:
     ) -> Reply:
         """One request. Raises Unreachable when there is no connection, Undelivered when there is no answer."""
         try:
-            async with self._opened().request(
-                method, url, data=body, headers=headers, allow_redirects=False
-            ) as answer:
+            async with self._opened().request(method, url, data=body, headers=headers, allow_redirects=False) as answer:
                 text = (await answer.content.read(MAX_ANSWER_BYTES)).decode("utf-8", "replace")[:MAX_WORDS]
                 wait = read_retry_after(answer.headers.get("Retry-After"), time.time())
                 return Reply(answer.status, str(answer.reason or "")[:MAX_WORDS], text, wait)

@@ -29,14 +29,13 @@ class Courier:
     def __init__(
         self,
         sink: Sink,
-        address: str,
         outbox: Outbox,
         meters: SinkMeters,
         clock: Callable[[], float] = time.time,
         chance: Callable[[], float] = random.random,
         probe_seconds: float = PROBE_EVERY_SECONDS,
     ) -> None:
-        self.sink, self.address, self.name = sink, address, sink.name
+        self.sink, self.address, self.name = sink, sink.address, sink.name
         self.state, self.words = UP, ""
         self._outbox, self._meters, self._clock, self._chance = outbox, meters, clock, chance
         self._probe_seconds = probe_seconds

@@ -60,6 +60,8 @@ class Dispatch:
         """Keep alerts for every sink. Raises LenswatchError when the disk does not take them."""
         if not alerts or not self._names:
             return
+        if self.failure is not None:
+            raise LenswatchError(f"delivery has ended by itself: {self.failure}")
         for name, count in self.outbox.put(self._names, alerts, time.time()).items():
             self.meters.dropped.labels(name, "full").inc(count)
         self._call(self._wake)
@@ -96,9 +98,10 @@ class Dispatch:
         ending = asyncio.create_task(self._ending.wait())
         try:
             await asyncio.wait({keeping, carrying, ending}, return_when=asyncio.FIRST_COMPLETED)
-            for task in (keeping, carrying):
-                if task.done():
-                    task.result()
+            if keeping.done():
+                keeping.result()
+            if carrying.done():
+                carrying.result()
         finally:
             for task in (keeping, carrying, ending):
                 task.cancel()
@@ -110,8 +113,7 @@ class Dispatch:
             while not try_lock(lock):
                 await asyncio.sleep(LOCK_EVERY_SECONDS)
             self.couriers = [
-                Courier(sink, getattr(sink, "address", ""), self.outbox, self.meters, probe_seconds=self._probe_seconds)
-                for sink in self.sinks
+                Courier(sink, self.outbox, self.meters, probe_seconds=self._probe_seconds) for sink in self.sinks
             ]
             await asyncio.gather(*(courier.run() for courier in self.couriers))
 

@@ -35,7 +35,7 @@ def open_sink(name: str, table: Mapping[str, Any], known: Mapping[str, type[Sink
     """One sink. Raises SettingsError."""
     if not NAME.fullmatch(name):
         raise SettingsError(f"sinks.{name}: a name holds small letters, digits, - and _ only, 40 at most")
-    kind = table.get("kind")
+    kind = str(table.get("kind"))
     if kind not in known:
         raise SettingsError(f"sinks.{name}: kind is {kind!r}; there are {', '.join(known)}")
     try:

@@ -91,7 +91,7 @@ class Outbox:
     def _named(self) -> Iterator[None]:
         try:
             yield
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, sqlite3.Error, msgspec.DecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             raise LenswatchError(f"{self.path}: the outbox cannot be used: {reason}; {MEND}") from error
 
@@ -142,13 +142,12 @@ class Outbox:
         """The first that are due, in order, without those of some devices."""
         held = msgspec.json.encode(list(without)).decode()
         rows = self._read(NEXT, (sink, at, held, limit))
-        return [Parcel(seq, device, tries, put_at, self._decode(data)) for seq, device, tries, put_at, data in rows]
+        with self._named():
+            return [Parcel(seq, device, tries, put_at, self._decode(data)) for seq, device, tries, put_at, data in rows]
 
     def waiting(self, sink: str, at: float) -> dict[str, float]:
         """The devices whose first alert is not due yet, and when it will be."""
-        rows = self._read(
-            "SELECT device, max(due) FROM parcels WHERE sink = ? AND due > ? GROUP BY device", (sink, at)
-        )
+        rows = self._read("SELECT device, max(due) FROM parcels WHERE sink = ? AND due > ? GROUP BY device", (sink, at))
         return dict(rows)
 
     def done(self, parcels: Sequence[Parcel]) -> None:

@@ -27,8 +27,8 @@ CANARY_SECONDS: Final = 60.0
 
 
 class AlertmanagerTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`[sinks.NAME]` of kind alertmanager. `url` is its address without /api; its own host may be private. A finding of a
-    capture that is long over is held for `hold_seconds`, so that somebody hears of it."""
+    """`[sinks.NAME]` of kind alertmanager. `url` is its address without /api; its own host may be private. A finding
+    of a capture that is long over is held for `hold_seconds`, so that somebody hears of it."""
 
     url: str
     allow: tuple[str, ...] = ()

@@ -16,8 +16,8 @@ from streams.sinks.sink import Undelivered
 
 
 class AlertLinesTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`[sinks.NAME]` of kind jsonl. A file that would be longer than `max_bytes` is put aside, and `keep` of those stay;
-    `max_bytes` 0: never."""
+    """`[sinks.NAME]` of kind jsonl. A file that would be longer than `max_bytes` is put aside, and `keep` of those
+    stay; `max_bytes` 0: never."""
 
     path: Path
     max_bytes: int = 100_000_000

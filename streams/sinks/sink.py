@@ -55,12 +55,14 @@ class Taker(Protocol):
 
 
 class Sink(Taker, Protocol):
-    """A kind of place that the settings can name. `max_batch` alerts go at once at most, `lanes` deliveries at a time.
+    """A kind of place that the settings can name. `address` is what may be shown of where it
+    is. `max_batch` alerts go at once at most, `lanes` deliveries at a time.
 
     A sink that holds states and not messages repeats what lasts, every `repeat_seconds` (0: no repeats).
     """
 
     kind: ClassVar[str]
+    address: str
     max_batch: int
     lanes: int
     repeat_seconds: float

@@ -1,7 +1,7 @@
 """Alerts as signed webhooks: Standard Webhooks 1.0.0, HMAC-SHA256 (`v1`) or ed25519 (`v1a`).
 
-`webhook-id` is the finding's id and the revision: the same news again has the same id. A body holds the whole alert, or,
-where that would be 20 kB or more, what a person needs first and where the whole is.
+`webhook-id` is the finding's id and the revision: the same news again has the same id. A body holds the whole alert,
+or, where that would be 20 kB or more, what a person needs first and where the whole is.
 """
 
 import base64
@@ -33,9 +33,9 @@ Sign = Callable[[str, int, bytes], str]
 
 
 class WebhookTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`[sinks.NAME]` of kind webhook. `secret_file` holds a secret a line: `whsec_…` (HMAC) or `whsk_…` (the 32 bytes of
-    an ed25519 key, in base 64); with several, each signs, so that a receiver can change over. `allow`: host names and
-    networks that may be reached though they are private. `link`: where the whole alert can be seen, with {id} in it."""
+    """`[sinks.NAME]` of kind webhook. `secret_file` holds a secret a line: `whsec_…` (HMAC) or `whsk_…` (the 32 bytes
+    of an ed25519 key, in base 64); with several, each signs, so that a receiver can change over. `allow`: host names
+    and networks that may be reached though they are private. `link`: where the whole alert can be seen, with {id}."""
 
     url: str
     secret_file: Path

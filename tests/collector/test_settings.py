@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from collector.errors import SettingsError
-from collector.settings import OWN_NETWORKS, CollectorSettings, read_settings
+from collector.settings import OWN_NETWORKS, CollectorSettings, default_state_folder, read_settings
 
 
 class Root(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -21,6 +21,8 @@ VALUES = {
     "max_readers": ("6", 6),
     "max_names": ("7", 7),
     "max_devices": ("8", 8),
+    "metrics": ("127.0.0.1:9", "127.0.0.1:9"),
+    "heartbeat_seconds": ("2.5", 2.5),
 }
 
 
@@ -123,3 +125,44 @@ def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
     path = tmp_path / "latin.toml"
     path.write_bytes(b'[collector]\nsite = "\xe9"\n')
     assert refusal(path).startswith(f"{path}: ") and "utf-8" in refusal(path)
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "words"),
+    [
+        ("metrics", "9471", "no HOST:PORT"),
+        ("metrics", "a:99999", "no HOST:PORT"),
+        ("heartbeat_seconds", "0", "above 0"),
+    ],
+)
+def test_a_place_for_metrics_and_a_heartbeat_must_be_possible(key: str, text: str, words: str) -> None:
+    assert words in refusal(None, **{f"LENSWATCH_COLLECTOR_{key}".upper(): text})
+
+
+def test_state_is_kept_where_the_user_keeps_it() -> None:
+    assert default_state_folder({"XDG_STATE_HOME": "/var/state"}) == Path("/var/state/lenswatch")
+    assert default_state_folder({}) == Path.home() / ".local" / "state" / "lenswatch"
+
+
+class Paired(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    one: int = 0
+    two: int = 0
+
+    def __post_init__(self) -> None:
+        if self.one != self.two:
+            raise ValueError("one and two go together")
+
+
+class PairedRoot(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    paired: Paired = Paired()
+
+
+def test_a_rule_over_two_keys_is_asked_of_file_and_environment_together(tmp_path: Path) -> None:
+    path = write(tmp_path, "[paired]\none = 3\n")
+    assert read_settings(PairedRoot, path, {"LENSWATCH_PAIRED_TWO": "3"}).paired == Paired(one=3, two=3)
+    both = {"LENSWATCH_PAIRED_ONE": "4", "LENSWATCH_PAIRED_TWO": "4"}
+    assert read_settings(PairedRoot, None, both).paired == Paired(one=4, two=4)
+    with pytest.raises(SettingsError, match=r"^LENSWATCH_PAIRED_TWO: one and two go together"):
+        read_settings(PairedRoot, path, {"LENSWATCH_PAIRED_TWO": "5"})
+    with pytest.raises(SettingsError, match=f"^{path}: one and two go together"):
+        read_settings(PairedRoot, path, {})

@@ -7,19 +7,29 @@ import pytest
 
 from tests.house.tree import PACKAGES, ROOT, imported, is_at_or_below, modules, obey, parse, plant, python_files
 
-VOCABULARY = ("collector.observation", "collector.errors", "collector.record", "collector.kafka_settings")
+VOCABULARY = (
+    "collector.observation",
+    "collector.errors",
+    "collector.record",
+    "collector.heartbeat",
+    "collector.kafka_settings",
+)
 DOORS = {
     "collector": ("collector",),
     "rules": ("rules", *VOCABULARY),
     "streams": ("streams", "rules.alert", "rules.load", "rules.match", "rules.errors", "rules.check", *VOCABULARY),
 }
 # The wiring joins the floors, so it may go through more doors than the rest of its package.
-WIRING = ("streams.local", "streams.cli", "streams.demo", "streams.settings", "streams.doctor")
+WIRING = ("streams.local", "streams.cli", "streams.sinks_cli", "streams.demo", "streams.settings", "streams.doctor")
 WIRING_DOORS = (
     "collector.pipeline",
     "collector.capture",
     "collector.settings",
+    "collector.spool",
+    "collector.running",
+    "collector.metrics",
     "collector.cli",
+    "collector.canary",
     "collector.publish",
     "collector.ledger",
     "collector.packets",

@@ -8,7 +8,6 @@ import pty
 import shutil
 import signal
 import subprocess
-import threading
 import time
 from pathlib import Path
 
@@ -16,7 +15,7 @@ import msgspec
 import pytest
 
 from collector.observation import Observation
-from streams.cli import Interrupts, typed
+from streams.cli import typed
 from tests.streams.command import OFFICE, PROGRAM, SECONDS, Ran, environment, last_revisions, read_alerts, run, spawn
 
 OWN_FACT = """
@@ -358,22 +357,6 @@ def test_a_signal_ends_a_run_that_waits_for_a_pipe_and_what_was_read_is_told(
     assert b"Hangzhou Hikvision" in out and b"alerts        12 " in err
     assert err.splitlines()[-1].startswith(b"lenswatch: interrupted")
     assert len(run("alerts", "--json", state=tmp_path).alerts) == 12
-
-
-def test_a_signal_in_the_midst_of_a_block_waits_for_its_end_and_a_second_does_not() -> None:
-    with Interrupts() as interrupts:
-        signal.raise_signal(signal.SIGTERM)
-        with pytest.raises(KeyboardInterrupt), interrupts.reading():
-            pytest.fail("reading goes on")
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
-
-
-def test_a_signal_cuts_the_waiting_for_a_block_short() -> None:
-    with Interrupts() as interrupts, pytest.raises(KeyboardInterrupt), interrupts.reading():
-        threading.Timer(0.05, signal.pthread_kill, [threading.main_thread().ident, signal.SIGINT]).start()
-        time.sleep(10)
-        pytest.fail("nothing cut in")
 
 
 # --- alerts and explain

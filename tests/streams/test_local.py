@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from collector.capture.pcap_file import CaptureFile
+from collector.capture.source import open_source
 from collector.errors import LenswatchError
 from collector.observation import Observation
 from collector.packets import Block
 from rules.alert import Alert
 from rules.match import RuleSet
-from streams.local import LocalWatch, Run, open_source
+from streams.local import LocalWatch, Run
 from streams.settings import GeoSettings, Settings
 from tests.streams.command import OFFICE
 

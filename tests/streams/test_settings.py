@@ -11,17 +11,18 @@ from streams.settings import Settings, StoreSettings, load_settings, state_folde
 GIVEN = {
     "collector": {
         "sensor": "switch-2", "site": "harbour", "networks": ["10.20.0.0/16", "fd20::/16"], "max_flows": 11,
-        "max_readers": 12, "max_names": 13, "max_devices": 14,
+        "max_readers": 12, "max_names": 13, "max_devices": 14, "metrics": "127.0.0.1:1", "heartbeat_seconds": 1.5,
     },
     "rules": {"folders": ["/etc/lenswatch/rules", "more"]},
     "geo": {"asn": "/var/geo/asn.mmdb", "country": "/var/geo/country.mmdb"},
     "store": {"folder": "/var/lib/lenswatch", "max_alerts": 15},
     "kafka": {
-        "servers": "k1:9093,k2:9093", "partitions": 24, "observations_topic": "o", "heartbeats_topic": "h",
-        "security_protocol": "SASL_SSL", "cafile": "/etc/ca.pem", "certfile": "/etc/c.pem", "keyfile": "/etc/k.pem",
-        "sasl_mechanism": "SCRAM-SHA-256", "username": "u", "password": "p", "password_file": "/etc/p",
-        "token_command": ["token", "--new"], "token_file": "/etc/t",
+        "servers": "a:1,b:2", "partitions": 16, "observations_topic": "o", "heartbeats_topic": "h",
+        "security_protocol": "SASL_SSL", "cafile": "/etc/ca.pem", "certfile": "/etc/cert", "keyfile": "/etc/key",
+        "sasl_mechanism": "PLAIN", "username": "edge", "password": "17", "password_file": "/etc/password",
+        "token_command": ["get-token", "-q"], "token_file": "/etc/token",
     },
+    "spool": {"folder": "/var/spool/lenswatch", "max_bytes": 1048576, "max_age_seconds": 18.5, "drain_seconds": 19.5},
     "worker": {
         "group": "night", "alerts_topic": "a", "dead_letters_topic": "d", "instance": "w1", "settle_seconds": 1.5,
         "commit_seconds": 2.5, "session_seconds": 3.5, "silent_seconds": 4.5, "stall_seconds": 5.5,
@@ -103,7 +104,7 @@ def test_what_is_wrong_in_the_file_is_one_line_with_file_and_key(tmp_path: Path,
     [
         ("LENSWATCH_STORE_MAX_ALERTS", "many", "Expected `int`, got `str`"),
         ("LENSWATCH_RULES_FOLDERS", "/etc/rules", "Expected `array`"),
-        ("LENSWATCH_COLLECTOR_SIGHT", "x", "there is no such key; there are LENSWATCH_COLLECTOR_MAX_DEVICES"),
+        ("LENSWATCH_COLLECTOR_SIGHT", "x", "there is no such key; there are LENSWATCH_COLLECTOR_"),
     ],
 )
 def test_what_is_wrong_in_the_environment_is_one_line_with_the_variable(variable: str, value: str, words: str) -> None:

@@ -27,3 +27,15 @@ def broker(kafka_libs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     broker = Broker(tmp_path_factory.mktemp("kafka"), kafka_libs).start()
     yield broker
     broker.stop()
+
+
+@pytest.fixture(scope="session")
+def chaos_rounds() -> int:
+    """How often everything is killed: a few times in CI, many in a soak (LENSWATCH_SOAK)."""
+    return 30 if os.environ.get("LENSWATCH_SOAK") else 3
+
+
+@pytest.fixture(scope="session")
+def outage_seconds() -> float:
+    """How long a broker is away."""
+    return 60 if os.environ.get("LENSWATCH_SOAK") else 12

@@ -1,0 +1,82 @@
+"""How a long reading runs: signals end it between two blocks, and the collector of cycles runs rarely."""
+
+import contextlib
+import gc
+import signal
+from collections.abc import Iterator
+from types import FrameType
+
+from collector.capture.source import Source
+from collector.packets import Block
+
+GC_THRESHOLDS = (2_000_000, 10, 10)
+
+
+@contextlib.contextmanager
+def rare_collection() -> Iterator[None]:
+    """Let the collector of cycles run rarely: what was loaded stays for good, and need not be looked at every time."""
+    before = gc.get_threshold()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
+
+
+class Interrupts:
+    """SIGINT and SIGTERM end the reading between two blocks, never inside one, so that what was read is told whole.
+    A second one ends the command at once. `asked` says whether one came."""
+
+    def __init__(self) -> None:
+        self._reading = self.asked = False
+        self._before: dict[signal.Signals, object] = {}
+
+    def __enter__(self) -> "Interrupts":
+        for each in (signal.SIGINT, signal.SIGTERM):
+            self._before[each] = signal.signal(each, self._ask)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for each, before in self._before.items():
+            signal.signal(each, before)  # type: ignore[arg-type]
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        again, self.asked = self.asked, True
+        if self._reading or again:
+            raise KeyboardInterrupt
+
+    def between_blocks(self, source: Source) -> Source:
+        """The source, reading of which a signal ends."""
+        return InterruptibleSource(source, self)
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[None]:
+        """The time in which a signal may cut in: waiting for the next block. Raises KeyboardInterrupt."""
+        self._reading = True
+        try:
+            if self.asked:
+                raise KeyboardInterrupt
+            yield
+        finally:
+            self._reading = False
+
+
+class InterruptibleSource:
+    """A source whose reading a signal ends."""
+
+    def __init__(self, source: Source, interrupts: Interrupts) -> None:
+        self._source, self._interrupts = source, interrupts
+        self.name, self.size_bytes = source.name, source.size_bytes
+
+    def blocks(self) -> Iterator[Block]:
+        """See `Source.blocks`. Raises KeyboardInterrupt too."""
+        blocks = iter(self._source.blocks())
+        while True:
+            with self._interrupts.reading():
+                block = next(blocks, None)
+            if block is None:
+                return
+            yield block

@@ -1,0 +1,93 @@
+"""What Kafka would not say is said: which address, which reason. The real broker's part is in tests/system."""
+
+import logging
+import socket
+from pathlib import Path
+from unittest import mock
+
+import pytest
+from kafka.errors import KafkaConnectionError, SaslAuthenticationFailedError
+from kafka.record import util as record_util
+
+from collector import kafka_link
+from collector.errors import LenswatchError, SettingsError
+from collector.kafka_link import LastWords, Tokens, check_build, connect, knock, security_options, wording
+from collector.kafka_settings import KafkaSettings
+
+
+def test_this_build_is_fast_and_can_compress() -> None:
+    check_build()
+
+
+def test_a_build_without_crc32c_or_zstandard_is_refused() -> None:
+    with mock.patch.object(record_util, "crc32c_c", None), pytest.raises(LenswatchError, match=r"without crc32c.*pip"):
+        check_build()
+    with mock.patch.object(kafka_link, "has_zstd", lambda: False), pytest.raises(LenswatchError, match="zstandard"):
+        check_build()
+
+
+def test_nobody_at_any_address_is_one_line_with_each_reason() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        with pytest.raises(LenswatchError, match=f"^127.0.0.1:{port}: Connection refused; no.host.invalid:9092: "):
+            knock(KafkaSettings(servers=f"127.0.0.1:{port},no.host.invalid:9092"))
+        taken.listen()
+        knock(KafkaSettings(servers=f"no.host.invalid:9092,127.0.0.1:{port}"))
+    with pytest.raises(LenswatchError, match=r"kafka\.servers is empty"):
+        knock(KafkaSettings())
+
+
+# kafka-python leaves them to the collector of cycles; they are closed when connect() gives up.
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+def test_who_listens_and_never_answers_is_given_up() -> None:
+    with socket.socket() as silent, mock.patch.object(kafka_link, "ANSWER_SECONDS", 0.3):
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        with pytest.raises(LenswatchError, match="no answer within 0 s"):
+            connect(KafkaSettings(servers=f"127.0.0.1:{silent.getsockname()[1]}"), "test")
+        open_before = len(list(Path("/proc/self/fd").iterdir()))
+        with pytest.raises(LenswatchError):
+            connect(KafkaSettings(servers=f"127.0.0.1:{silent.getsockname()[1]}"), "test")
+        assert len(list(Path("/proc/self/fd").iterdir())) <= open_before
+
+
+def test_the_last_complaint_is_kept_and_nothing_reaches_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    words, log = LastWords(), logging.getLogger("kafka.net.manager")
+    with words.listening():
+        log.error("Connection failed: %s", KafkaConnectionError("Handshake failed: certificate has expired"))
+        log.warning("%s tries again in %d s", "somebody", 3)
+    assert words.text == "certificate has expired"
+    assert capsys.readouterr().err == ""
+    logging.getLogger("kafka").removeHandler(words)
+    with words.listening():
+        assert words.text == ""
+    logging.getLogger("kafka").removeHandler(words)
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (KafkaConnectionError("Handshake failed: no"), "no"),
+        (SaslAuthenticationFailedError("bad\npassword"), "bad password"),
+        (ValueError(), "Value"),
+    ],
+)
+def test_an_error_is_worded_without_its_class(error: Exception, text: str) -> None:
+    assert wording(error) == text
+
+
+def test_the_settings_become_the_clients_options(tmp_path: Path) -> None:
+    assert security_options(KafkaSettings())["ssl_context"] is None
+    (tmp_path / "token").write_text("abc")
+    settings = KafkaSettings(security_protocol="SASL_SSL", sasl_mechanism="OAUTHBEARER", token_file=tmp_path / "token")
+    provider = security_options(settings)["sasl_oauth_token_provider"]
+    assert isinstance(provider, Tokens) and provider.token() == "abc"
+    (tmp_path / "token").unlink()
+    with pytest.raises(SettingsError, match="token"):
+        security_options(settings)
+    scram = KafkaSettings(
+        security_protocol="SASL_SSL", sasl_mechanism="SCRAM-SHA-256", username="edge", password="secret"
+    )
+    options = security_options(scram)
+    assert (options["sasl_plain_username"], options["sasl_plain_password"]) == ("edge", "secret")
