@@ -136,13 +136,9 @@ class FindingMeters:
         self.findings = counter("findings", "Findings.", *FINDING_LABELS)
         self.programmes = counter("finding_programmes", "Findings, by programme in force.", "programme", "severity")
         self.countries = counter("finding_countries", "Findings, by the country of the address called.", "country")
-        self.egress = counter(
-            "device_egress_bytes", "Bytes that cameras sent out, and to whom.", *EGRESS_LABELS
-        )
+        self.egress = counter("device_egress_bytes", "Bytes that cameras sent out, and to whom.", *EGRESS_LABELS)
         self.overflow = counter("label_overflow", "Times that a label was folded into other.", "metric")
-        self.rules = Gauge(
-            PREFIX + "rules_info", "1 for the rules in force.", ("digest",), registry=registry
-        )
+        self.rules = Gauge(PREFIX + "rules_info", "1 for the rules in force.", ("digest",), registry=registry)
         self.loaded = Gauge(
             PREFIX + "rules_loaded_timestamp_seconds", "When the rules in force were read.", registry=registry
         )

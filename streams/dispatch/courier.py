@@ -146,7 +146,8 @@ class Courier:
     async def _deliver(self, group: Sequence[Parcel]) -> None:
         began = time.perf_counter()
         try:
-            await self.sink.deliver([parcel.alert for parcel in group])
+            alerts = [parcel.alert for parcel in group]
+            await self.sink.deliver(alerts)
         except Refused as error:
             if len(group) == 1:
                 self._fail(group, error)
@@ -159,14 +160,14 @@ class Courier:
         except Exception as error:  # whatever a sink does, the others and the next alert go on
             self._fail(group, Undelivered(f"{self.name}: unforeseen: {type(error).__name__}"))
         else:
-            self._arrived(group, time.perf_counter() - began)
+            self._arrived(group, alerts, time.perf_counter() - began)
 
-    def _arrived(self, group: Sequence[Parcel], seconds: float) -> None:
+    def _arrived(self, group: Sequence[Parcel], alerts: Sequence[Alert], seconds: float) -> None:
         now, meters, name = self._clock(), self._meters, self.name
         self._outbox.done(group)
         self._just_probed = False
         if self.sink.repeat_seconds:
-            until = [(parcel.alert, self.sink.lasts_until(parcel.alert, now)) for parcel in group]
+            until = [(alert, self.sink.lasts_until(alert, now)) for alert in alerts]
             evicted = self._outbox.last(name, [(alert, when) for alert, when in until if when is not None])
             meters.dropped.labels(name, "lasting_full").inc(evicted)
         meters.deliveries.labels(name, "ok").inc(len(group))
@@ -174,8 +175,8 @@ class Courier:
         meters.delivered_at.labels(name).set(now)
         for parcel in group:
             meters.delay.labels(name).observe(max(0.0, now - parcel.put_at))
-            if is_canary(parcel.alert):
-                meters.canary.labels(name).set(now)
+        if any(map(is_canary, alerts)):
+            meters.canary.labels(name).set(now)
 
     def _fail(self, group: Sequence[Parcel], error: Undelivered) -> None:
         """Decide what a failure means for these, and for those behind them."""

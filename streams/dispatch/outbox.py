@@ -52,13 +52,18 @@ NEXT: Final = (
 
 
 class Parcel(NamedTuple):
-    """An alert on its way to one sink: tried `attempts` times in vain, kept since `put_at`."""
+    """An alert on its way to one sink: tried `attempts` times in vain, kept since `put_at`, and as it was written."""
 
     seq: int
     device: str
     attempts: int
     put_at: float
-    alert: Alert
+    document: bytes
+
+    @property
+    def alert(self) -> Alert:
+        """The alert. Raises msgspec.DecodeError when the file was changed by others."""
+        return msgspec.json.decode(self.document, type=Alert)
 
 
 class Outbox:
@@ -142,8 +147,7 @@ class Outbox:
         """The first that are due, in order, without those of some devices."""
         held = msgspec.json.encode(list(without)).decode()
         rows = self._read(NEXT, (sink, at, held, limit))
-        with self._named():
-            return [Parcel(seq, device, tries, put_at, self._decode(data)) for seq, device, tries, put_at, data in rows]
+        return list(map(Parcel._make, rows))
 
     def waiting(self, sink: str, at: float) -> dict[str, float]:
         """The devices whose first alert is not due yet, and when it will be."""

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from collector.observation import Observation
+from collector.observation import Device, Observation
+from rules.alert import Alert
 from rules.check import read_example
 from rules.load import load_rules
 from rules.match import RuleSet
@@ -92,3 +94,28 @@ def encode(value: Any) -> bytes:
         return bytes([len(value), 4]) + b"".join(map(encode, value))
     assert isinstance(value, dict)
     return bytes([7 << 5 | len(value)]) + b"".join(encode(key) + encode(inner) for key, inner in value.items())
+
+
+@pytest.fixture(scope="session")
+def alert(rules: RuleSet, observe: Callable[..., Observation]) -> Alert:
+    """An alert: a camera calls the cloud of a listed company."""
+    (alert,) = rules.match(observe({"destination.domain": "www.easy4ipcloud.com", "event.dataset": "lenswatch.tls"}))
+    return alert
+
+
+@pytest.fixture(scope="session")
+def alerts_of(alert: Alert) -> Callable[..., list[Alert]]:
+    """So many alerts of so many devices, each a finding of its own, in turn."""
+
+    def make(count: int, devices: int = 1, revision: int = 1, first: int = 0) -> list[Alert]:
+        return [
+            msgspec.structs.replace(
+                alert,
+                event=msgspec.structs.replace(alert.event, id=f"{number:032x}"),
+                device=Device(id=f"site/{number % devices}"),
+                lenswatch=msgspec.structs.replace(alert.lenswatch, revision=revision),
+            )
+            for number in range(first, first + count)
+        ]
+
+    return make
