@@ -40,6 +40,7 @@ def test_the_shipped_detections_are_these(shipped: RuleSet) -> None:
         "lookalike-name": "medium",
         "direct-to-address": "low",
         "broken-protocol": "low",
+        "canary": "informational",
     }
 
 

@@ -6,16 +6,18 @@ import msgspec
 import pytest
 
 from collector.errors import SettingsError
+from collector.settings import sections
 from streams.settings import Settings, StoreSettings, load_settings, state_folder
 
 GIVEN = {
     "collector": {
         "sensor": "switch-2", "site": "harbour", "networks": ["10.20.0.0/16", "fd20::/16"], "max_flows": 11,
         "max_readers": 12, "max_names": 13, "max_devices": 14, "metrics": "127.0.0.1:1", "heartbeat_seconds": 1.5,
+        "canary_seconds": 1.75,
     },
     "rules": {"folders": ["/etc/lenswatch/rules", "more"]},
     "geo": {"asn": "/var/geo/asn.mmdb", "country": "/var/geo/country.mmdb"},
-    "store": {"folder": "/var/lib/lenswatch", "max_alerts": 15},
+    "store": {"folder": "/var/lib/lenswatch", "max_alerts": 15, "max_waiting": 16},
     "kafka": {
         "servers": "a:1,b:2", "partitions": 16, "observations_topic": "o", "heartbeats_topic": "h",
         "security_protocol": "SASL_SSL", "cafile": "/etc/ca.pem", "certfile": "/etc/cert", "keyfile": "/etc/key",
@@ -28,6 +30,7 @@ GIVEN = {
         "commit_seconds": 2.5, "session_seconds": 3.5, "silent_seconds": 4.5, "stall_seconds": 5.5,
         "metrics_host": "::1", "metrics_port": 6,
     },
+    "watch": {"metrics": "127.0.0.1:2", "drain_seconds": 2.25},
 }  # fmt: skip
 
 
@@ -41,7 +44,7 @@ def expected() -> Settings:
 
 
 def test_the_example_names_every_key() -> None:
-    for section in msgspec.structs.fields(Settings):
+    for section in sections(Settings):
         assert {field.name for field in msgspec.structs.fields(section.type)} == set(GIVEN[section.name])
 
 
@@ -63,6 +66,17 @@ def test_every_key_is_read_from_the_environment() -> None:
         for key, value in keys.items()
     }
     assert load_settings(None, variables) == expected()
+
+
+def test_sinks_are_tables_by_their_names(tmp_path: Path) -> None:
+    path = tmp_path / "lenswatch.toml"
+    path.write_text('[sinks.soc]\nkind = "webhook"\n[sinks.siem]\nkind = "jsonl"\npath = "x"\n', "utf-8")
+    assert load_settings(path, {"LENSWATCH_SINKS_TOKEN": "not ours"}).sinks == {
+        "soc": {"kind": "webhook"}, "siem": {"kind": "jsonl", "path": "x"}
+    }  # fmt: skip
+    path.write_text("[sinks]\nsoc = 1\n", "utf-8")
+    with pytest.raises(SettingsError, match=r"sinks"):
+        load_settings(path, {})
 
 
 def test_the_environment_stands_over_the_file(tmp_path: Path) -> None:
