@@ -1,30 +1,21 @@
 """What the tests of `streams` share: the shipped rules, observations of a camera, and MaxMind DB files."""
 
+import functools
 import ipaddress
 import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
-from collector.observation import Device, Observation
+from collector.observation import Observation
 from rules.alert import Alert
 from rules.check import read_example
 from rules.load import load_rules
 from rules.match import RuleSet
+from tests.streams.told import CAMERA, many_alerts, one_alert
 
-CAMERA = {
-    "@timestamp": "2026-11-02T08:00:00Z",
-    "event.dataset": "lenswatch.http",
-    "observer.name": "sensor",
-    "source": {"ip": "10.0.0.11", "port": 40000},
-    "destination": {"ip": "192.0.2.82", "port": 80},
-    "network.direction": "outbound",
-    "device.id": "site/3c:ef:8c:00:53:11",
-    "lenswatch.device": {"type": "camera", "confidence": 0.9},
-}
 MARKER = b"\xab\xcd\xefMaxMind.com"
 
 
@@ -97,25 +88,12 @@ def encode(value: Any) -> bytes:
 
 
 @pytest.fixture(scope="session")
-def alert(rules: RuleSet, observe: Callable[..., Observation]) -> Alert:
+def alert(rules: RuleSet) -> Alert:
     """An alert: a camera calls the cloud of a listed company."""
-    (alert,) = rules.match(observe({"destination.domain": "www.easy4ipcloud.com", "event.dataset": "lenswatch.tls"}))
-    return alert
+    return one_alert(rules)
 
 
 @pytest.fixture(scope="session")
 def alerts_of(alert: Alert) -> Callable[..., list[Alert]]:
-    """So many alerts of so many devices, each a finding of its own, in turn."""
-
-    def make(count: int, devices: int = 1, revision: int = 1, first: int = 0) -> list[Alert]:
-        return [
-            msgspec.structs.replace(
-                alert,
-                event=msgspec.structs.replace(alert.event, id=f"{number:032x}"),
-                device=Device(id=f"site/{number % devices}"),
-                lenswatch=msgspec.structs.replace(alert.lenswatch, revision=revision),
-            )
-            for number in range(first, first + count)
-        ]
-
-    return make
+    """See `many_alerts`."""
+    return functools.partial(many_alerts, alert)
