@@ -103,7 +103,7 @@ def overview() -> Board:
               [("sum(lenswatch_devices_known)", "")], wide=6, tall=5)  # fmt: skip
     board.add("timeseries", "New findings by level", "How many findings became known, per hour.",
               [(f"sum by (severity) (rate({found}[$__rate_interval])) * 3600", "{{severity}}")], wide=12)  # fmt: skip
-    board.add("timeseries", "Bytes that cameras send out", "By the company whose endpoints they go to; none: nobody's that is known.",
+    board.add("timeseries", "Bytes that cameras send out", "By the company that they go to; none: nobody known.",
               [(f"sum by (company) ({rate(f'lenswatch_device_egress_bytes_total{{{SITE}}}')})", "{{company}}")],
               unit="Bps", wide=12)  # fmt: skip
     for title, words, query, legend in (
@@ -138,7 +138,7 @@ def sensors() -> Board:
               [("sum by (instance) (rate(lenswatch_collector_packets_total[$__rate_interval]))", "{{instance}}")],
               unit="pps", wide=8)  # fmt: skip
     board.add("timeseries", "Let go, by stage and reason", "What was not read on, and why.",
-              [(f"sum by (stage, reason) ({rate('lenswatch_collector_dropped_total')}) or vector(0)", "{{stage}} {{reason}}")],
+              [(f"sum by (stage, reason) ({rate('lenswatch_collector_dropped_total')}) or vector(0)", "{{stage}}")],
               wide=8)  # fmt: skip
     board.add("timeseries", "Observations through the rules", "Per second.",
               [(f"sum by (instance) ({rate(f'lenswatch_matcher_observations_total{{{chosen}}}')})", "{{instance}}")],
