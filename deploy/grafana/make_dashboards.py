@@ -177,7 +177,7 @@ def main() -> None:
     """Write the files, or with --check say which are not as they would be written."""
     wrong = [path for path, text in texts().items() if not path.is_file() or path.read_text("utf-8") != text]
     if "--check" in sys.argv:
-        sys.exit("\n".join(f"{path}: is not what make_dashboards.py makes: run it" for path in wrong))
+        sys.exit("\n".join(f"{path}: is not what make_dashboards.py makes: run it" for path in wrong) or 0)
     for path, text in texts().items():
         path.write_text(text, "utf-8")
 
