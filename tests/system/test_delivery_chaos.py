@@ -1,5 +1,4 @@
-"""The receiver dies for half a minute, a worker and the broker once: every revision arrives, and again only under the same
-id."""
+"""Receiver, worker and broker die: every revision arrives, and what comes twice is the same twice."""
 
 import os
 import statistics
@@ -66,7 +65,7 @@ def test_every_revision_arrives_through_the_death_of_receiver_worker_and_broker(
             centre.send(centre.records([seen(number, NAMES[1]) for number in range(DEVICES)], size=10))
             until(lambda: len(centre.told()) >= 2 * DEVICES, 60, "they are told while the receiver is away")
             first.kill()
-            second = centre.worker("second").wait_ready()
+            second = centre.worker("first").wait_ready()
             centre.send(centre.records([seen(number, NAMES[2]) for number in range(DEVICES)], size=10))
             broker.kill()
             time.sleep(3)
