@@ -1,5 +1,5 @@
 # lenswatch: everything a person or a machine types. `make help` reads the comments after the two hash signs.
-.PHONY: help demo test lint types house rules truth bench soak fuzz clean lock tshark ndpi pytest kafka prometheus
+.PHONY: help demo test lint types house rules truth bench bench-streams soak fuzz clean lock tshark ndpi pytest kafka prometheus
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -36,7 +36,7 @@ endef
 APT_INSTALL := env DEBIAN_FRONTEND=noninteractive apt-get install --quiet --quiet --yes --no-install-recommends
 
 help:  ## Say what can be typed
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.ready tshark  ## Install what is needed, then watch a small recorded office and show the alerts
 	@$(BIN)/lenswatch demo
@@ -69,8 +69,14 @@ truth: $(VENV)/.ready-dev tshark  ## Compare with the known truth about the capt
 bench: $(VENV)/.ready-dev tshark ndpi  ## Packets per second beside other tools, on the same files
 	$(BIN)/python bench/run.py
 
-soak: $(VENV)/.ready-dev  ## Memory over a long run
+bench-streams: $(VENV)/.ready-dev kafka  ## Observations per second through a real Kafka
+	$(BIN)/python bench/publishing.py
+	$(BIN)/python bench/worker.py
+
+soak: $(VENV)/.ready-dev kafka  ## Memory over a long run; Kafka and collector killed again and again
 	$(BIN)/python bench/run.py --memory
+	LENSWATCH_SOAK=1 $(BIN)/python -m pytest -s tests/system/test_collect.py
+	LENSWATCH_CHAOS_ROUNDS=30 $(BIN)/python -m pytest tests/system/test_chaos.py
 
 fuzz: $(VENV)/.ready-dev  ## The property tests, long and with new examples each time
 	$(BIN)/python -m pytest -m hypothesis --hypothesis-profile=deep $(PYTEST_OPTIONS)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import msgspec
 
 from collector.observation import Observation
-from collector.record import LINGER_SECONDS, MAX_OBSERVATIONS, MAX_VALUE_BYTES, pack, partition_key, partition_of
+from collector.record import LINGER_SECONDS, MAX_OBSERVATIONS, MAX_REMEMBERED_KEYS, MAX_VALUE_BYTES, pack, partition_of
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -31,8 +31,8 @@ class Batcher:
     record can hold. Not for several threads."""
 
     def __init__(self, partitions: int) -> None:
-        self._partitions = partitions
-        self._open: dict[int, Open] = {}
+        self._open = [Open() for _ in range(partitions)]
+        self._places: dict[str, int] = {}
         self._since: float | None = None
         self._encode = msgspec.json.Encoder().encode
         self.too_large = 0
@@ -40,25 +40,27 @@ class Batcher:
     def add(self, observations: Sequence[Observation], at: float) -> list[Batch]:
         """Take observations at the time `at` (seconds, of any clock that only rises); the batches that are due."""
         done: list[Batch] = []
-        encode, filling, partitions = self._encode, self._open, self._partitions
+        encode, filling, places = self._encode, self._open, self._places
         for observation in observations:
             line = encode(observation)
             size = len(line) + 1
-            if size > MAX_VALUE_BYTES:
-                self.too_large += 1
-                continue
-            partition = partition_of(partition_key(observation), partitions)
-            batch = filling.get(partition)
-            if batch is None:
-                batch = filling[partition] = Open()
-            elif batch.size_bytes + size > MAX_VALUE_BYTES:
+            device = observation.device
+            key = observation.source.ip if device is None else device.id
+            partition = places.get(key)
+            if partition is None:
+                partition = self._place(key)
+            batch = filling[partition]
+            if batch.size_bytes + size > MAX_VALUE_BYTES:
+                if size > MAX_VALUE_BYTES:
+                    self.too_large += 1
+                    continue
                 done.append(self._close(partition))
-                batch = filling[partition] = Open()
-            batch.lines.append(line)
             batch.size_bytes += size
-            if len(batch.lines) == MAX_OBSERVATIONS:
+            lines = batch.lines
+            lines.append(line)
+            if len(lines) == MAX_OBSERVATIONS:
                 done.append(self._close(partition))
-        if self._since is None and filling:
+        if self._since is None and self.waits:
             self._since = at
         return done + self.due(at)
 
@@ -71,13 +73,21 @@ class Batcher:
     @property
     def waits(self) -> bool:
         """Whether anything is still to be handed over."""
-        return bool(self._open)
+        return any(batch.lines for batch in self._open)
 
     def flush(self) -> list[Batch]:
         """Every batch, full or not."""
         self._since = None
-        return [self._close(partition) for partition in sorted(self._open)]
+        return [self._close(partition) for partition, batch in enumerate(self._open) if batch.lines]
 
     def _close(self, partition: int) -> Batch:
-        batch = self._open.pop(partition)
-        return Batch(partition, len(batch.lines), pack(batch.lines))
+        batch = self._open[partition]
+        lines, batch.lines, batch.size_bytes = batch.lines, [], 0
+        return Batch(partition, len(lines), pack(lines))
+
+    def _place(self, key: str) -> int:
+        """The partition of a key that is not remembered; when too many are, all are looked up anew."""
+        if len(self._places) >= MAX_REMEMBERED_KEYS:
+            self._places.clear()
+        partition = self._places[key] = partition_of(key, len(self._open))
+        return partition

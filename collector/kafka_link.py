@@ -9,24 +9,26 @@ import gc
 import logging
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from kafka import KafkaProducer
 from kafka.codec import has_zstd
 from kafka.errors import KafkaError, KafkaTimeoutError, RequestTimedOutError
 from kafka.net.sasl.oauth import AbstractTokenProvider
+from kafka.net.transport import KafkaSSLTransport, KafkaTCPTransport
 from kafka.record import util as record_util
 
 from collector.errors import LenswatchError
 from collector.kafka_settings import KafkaSettings, read_password, read_token, tls_context
 from collector.record import MAX_VALUE_BYTES
 
-ANSWER_SECONDS, TOPIC_SECONDS = 10.0, 5.0
+ANSWER_SECONDS, TOPIC_SECONDS = 5.0, 5.0
 KNOCK_SECONDS = 3.0
 CLOSE_SECONDS = 5.0
 RECONNECT_MS = 2000
 # kafka-python would give up on a record by itself, and send the next of its partition before it.
 FOR_EVER_MS = 2**31 - 1
+Receive = Callable[[object], tuple[bytes, Exception | None]]
 PREFIX = re.compile(r"^(?:\[Error \d+\] |\w+Error: |Handshake failed: )+")
 NEEDED = "pip install 'kafka-python[crc32c,zstd]'"
 
@@ -57,6 +59,20 @@ class LastWords(logging.Handler):
 
 
 WORDS = LastWords()
+
+
+def read_before_the_end(receive: Receive) -> Receive:
+    """kafka-python throws away what came right before a connection was closed, and with it Kafka's words of why."""
+
+    def received(transport: object) -> tuple[bytes, Exception | None]:
+        data, error = receive(transport)
+        return data, None if data else error
+
+    return received
+
+
+for _transport in (KafkaTCPTransport, KafkaSSLTransport):
+    _transport._sock_recv = read_before_the_end(_transport._sock_recv)
 
 
 class Tokens(AbstractTokenProvider):  # type: ignore[misc]
@@ -171,5 +187,7 @@ def discard(producer: KafkaProducer) -> None:
 
 def wording(error: BaseException) -> str:
     """An error as words, without the class and number that kafka-python puts before them."""
-    text = " ".join(str(error).split())
-    return PREFIX.sub("", text) or type(error).__name__.removesuffix("Error")
+    text = PREFIX.sub("", " ".join(str(error).split()))
+    if text == "socket disconnected" or text.startswith("Invalid frame length"):
+        return "who answers there does not speak so: is kafka.security_protocol the right one for this listener?"
+    return text or type(error).__name__.removesuffix("Error")

@@ -6,7 +6,6 @@ record of a sensor and boot_id, over all partitions) and `count`, the number of 
 the same (sensor, boot_id, seq) twice.
 """
 
-import functools
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -85,7 +84,6 @@ def partition_key(observation: Observation) -> str:
     return observation.device.id if observation.device is not None else observation.source.ip
 
 
-@functools.lru_cache(MAX_REMEMBERED_KEYS)
 def partition_of(key: str, partitions: int) -> int:
     """The partition of a key, as Kafka's own clients choose it (murmur2), so that a device's state lives in one place
     whatever sensor saw it."""

@@ -1,5 +1,7 @@
 """Observations through the rules, to whoever must know.
 
-`local` is the embedded wiring: one process, from packets to alerts. `processors` are plain functions over plain
-mappings, the same in every wiring; `store` keeps the alerts; `cli` is the `lenswatch` command, the front door.
+`local` is the embedded wiring: one process, from packets to alerts. `app` is the wiring on Kafka and Faust (which only
+it and `faust_patch` know), `worker` its life, `watchdog` its end, `topics` and `codec` what is on Kafka. `processors`
+are plain functions over plain mappings, the same in every wiring; `sinks` are where alerts go; `store` and
+`alert_topic` keep them; `cli` is the `lenswatch` command, the front door.
 """

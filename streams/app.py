@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import faust
+from aiokafka import AIOKafkaProducer
 from faust.auth import OAuthCredentials, SASLCredentials, SSLCredentials
 from faust.types import TP
 from faust.types.auth import CredentialsT
@@ -39,9 +40,12 @@ BUFFERED_RECORDS: Final = 64
 FETCH_BYTES: Final = 4 << 20
 LINGER_SECONDS: Final = 0.05
 BATCH_BYTES: Final = 256 << 10
+REQUEST_BYTES: Final = 2 << 20
 REQUEST_SECONDS: Final = 60.0
 REBALANCE_SECONDS: Final = 60.0
 POLL_SECONDS: Final = 300.0
+# Beyond so many messages that wait for the producer, Faust stops reading for a while.
+MAX_WAITING_MESSAGES: Final = 2_000
 
 
 def credentials_of(kafka: KafkaSettings) -> CredentialsT | None:
@@ -92,10 +96,53 @@ def make_app(kafka: KafkaSettings, settings: WorkerSettings, folder: Path) -> fa
         consumer_group_instance_id=settings.instance,
         producer_linger=LINGER_SECONDS,
         producer_max_batch_size=BATCH_BYTES,
-        producer_max_request_size=2 << 20,
+        producer_max_request_size=REQUEST_BYTES,
         producer_compression_type="lz4",
         producer_request_timeout=REQUEST_SECONDS,
     )
+
+
+class TextTable(Mapping[str, bytes]):
+    """A Faust table of bytes by text, kept by a changelog topic. Keys are bytes to Faust: of any other type it would
+    make JSON, and take a record that it cannot read when it recovers for none."""
+
+    def __init__(self, table: Any) -> None:
+        self._table = table
+
+    def __getitem__(self, key: str) -> bytes:
+        found = self._table.get(pack_key(key))
+        if found is None:
+            raise KeyError(key)
+        value: bytes = found
+        return value
+
+    def __iter__(self) -> Iterator[str]:
+        return (unpack_key(key) for key in self._table)
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def items(self) -> Any:
+        """Every key and value."""
+        return ((unpack_key(key), value) for key, value in self._table.items())
+
+    def write(self, changed: Mapping[str, bytes | None]) -> None:
+        """Put values in place, None takes one away."""
+        for key, data in changed.items():
+            if data is not None:
+                self._table[pack_key(key)] = data
+            else:
+                self._table.pop(pack_key(key), None)
+
+
+def pack_key(key: str) -> bytes:
+    """Text as a key; a device's id may hold what is no good Unicode."""
+    return key.encode("utf-8", "surrogatepass")
+
+
+def unpack_key(key: bytes) -> str:
+    """A key as text."""
+    return key.decode("utf-8", "surrogatepass")
 
 
 class Centre:
@@ -114,12 +161,11 @@ class Centre:
     ) -> None:
         self.app, self.settings, self.rules, self.sinks, self.meters = app, settings, rules, sinks, meters
         self.look_up, self.down = look_up, down
-        self.observations_topic = kafka.observations_topic
-        self.progress = Progress(time.monotonic(), time.monotonic())
-        self.positions: dict[tuple[str, int], int] = {}
+        self.kafka, self.observations_topic = kafka, kafka.observations_topic
+        self.progress = Progress(time.monotonic())
         self.partitions: dict[int, Partition] = {}
         self.deliveries: dict[int, Deliveries] = {}
-        self.stopping = False
+        self.stopping = self.recovered = False
         self._busy = 0
         self._held: list[Any] = []
         self.devices = self._table(DEVICES_TABLE, kafka.partitions)
@@ -133,19 +179,22 @@ class Centre:
         self.detect = app.agent(app.topic(kafka.observations_topic, **raw), name="detect", concurrency=1)(self._detect)
         self.deliver = app.agent(app.topic(settings.alerts_topic, **raw), name="deliver", concurrency=1)(self._deliver)
         app.on_partitions_revoked.connect(self._on_revoked)
+        app.on_rebalance_complete.connect(self._on_recovered)
         meters.set_rules(rules.digest)
 
-    def _table(self, name: str, partitions: int) -> Any:
-        """A table of bytes by text, kept by a changelog topic of its own."""
-        schema: Any = faust.Schema(key_type=str, value_type=bytes, key_serializer="raw", value_serializer="raw")
-        return self.app.Table(name, schema=schema, partitions=partitions)
+    def _table(self, name: str, partitions: int) -> "TextTable":
+        return TextTable(self.app.Table(name, key_type=bytes, value_type=bytes, partitions=partitions))
 
     async def _on_revoked(self, *_: Any, **__: Any) -> None:
         """What was known of the partitions is another's now; their tables are read again when they come back."""
+        self.recovered = False
         self.partitions.clear()
         self.deliveries.clear()
-        self.positions.clear()
         self.meters.rebalances.inc()
+
+    async def _on_recovered(self, *_: Any, **__: Any) -> None:
+        """The tables are whole. Nobody may look at them before: half a table is taken for all there is."""
+        self.recovered = True
 
     async def _detect(self, stream: Any) -> None:
         async for event in stream.events():
@@ -172,9 +221,7 @@ class Centre:
                 self.down(f"{place}: {type(error).__name__}: {error}")
             raise
         else:
-            self.progress.moves(time.monotonic())
             self.meters.progress.set_to_current_time()
-            self.positions[event.message.topic, event.message.partition] = event.message.offset + 1
         finally:
             self._busy -= 1
 
@@ -197,7 +244,7 @@ class Centre:
                 fault = read.fault
                 await self._bury(fault.reason, fault.words, b"\n".join(fault.lines), message, value)
         await self._tell(outcome.news, message.partition)
-        self._write(self.devices, outcome.changed)
+        self.devices.write(outcome.changed)
         self.meters.seconds.observe(time.perf_counter() - began)
 
     def _match(self, partition: Partition, batch: Batch) -> Outcome:
@@ -234,8 +281,8 @@ class Centre:
     ) -> None:  # fmt: skip
         """Send (key, value) rows and wait for the broker's answers. Raises what went wrong."""
         if rows:
-            send = self.app.producer.send
-            sent = [await send(topic, key, value, partition, None, headers) for key, value in rows]
+            send = self._teller.send
+            sent = [await send(topic, value, key, partition=partition, headers=headers) for key, value in rows]
             await asyncio.gather(*sent)
 
     async def hand_on(self, message: Any, value: bytes | None) -> None:
@@ -254,15 +301,7 @@ class Centre:
         for sink in self.sinks:
             await sink.deliver([alert])
             self.meters.deliveries.labels(sink.name, "ok").inc()
-        self._write(self.delivered, deliveries.delivered(alert))
-
-    @staticmethod
-    def _write(table: Any, changed: Mapping[str, bytes | None]) -> None:
-        for key, data in changed.items():
-            if data is not None:
-                table[key] = data
-            else:
-                table.pop(key, None)
+        self.delivered.write(deliveries.delivered(alert))
 
     def _partition(self, number: int) -> Partition:
         """What is known of a partition; after a rebalance it is read from the table."""
@@ -287,16 +326,13 @@ class Centre:
         return set()
 
     def position(self, topic: str, partition: int) -> int:
-        """The offset of the next record to read, as far as it is known."""
-        known = self.positions.get((topic, partition))
-        if known is None:
-            known = committed_offset(self.app.consumer, TP(topic, partition))
-        return known
+        """The offset up to which all is done and committed. What Faust passed over stays below it, and waits."""
+        return committed_offset(self.app.consumer, TP(topic, partition))
 
     @property
     def is_ready(self) -> bool:
         """Whether the worker has its partitions and its tables."""
-        return bool(self.app.started and not self.app.rebalancing and self.app.flow_control.is_active())
+        return self.recovered and self.app.flow_control.is_active()
 
     async def tick(self, at: float) -> None:
         """Put a tick into every partition of which one is due."""
@@ -330,6 +366,17 @@ class Centre:
         meters.entries.labels(DELIVERED_TABLE).set(sum(map(len, self.deliveries.values())))
         meters.ready.set(self.is_ready)
 
+    async def start(self) -> None:
+        """Join the group, read the tables, begin."""
+        # What is awaited goes by a producer of its own: Faust's waits a while for more, and may send twice.
+        options = client_options(self.kafka) | {"request_timeout_ms": int(REQUEST_SECONDS * 1000)}
+        self._teller = AIOKafkaProducer(
+            **options, enable_idempotence=True, acks="all", compression_type="lz4", max_request_size=REQUEST_BYTES
+        )
+        await self._teller.start()
+        self.app.producer.buffer.max_messages = MAX_WAITING_MESSAGES
+        await self.app.start()
+
     async def drain(self) -> None:
         """Take no more, finish what was begun, commit it, and stop."""
         self.stopping = True
@@ -337,5 +384,6 @@ class Centre:
         while self._busy:
             await asyncio.sleep(0.01)
         await self.app.stop()
+        await self._teller.stop()
         for sink in self.sinks:
             await sink.close()

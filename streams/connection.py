@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from collector.kafka_settings import KafkaSettings, read_password, read_token, t
 
 REQUEST_MS: Final = 15_000
 OAUTH: Final = "OAUTHBEARER"
+MAX_WORDS: Final = 300
 
 
 class Tokens(AbstractTokenProvider):  # type: ignore[misc]
@@ -51,17 +53,36 @@ def client_options(settings: KafkaSettings) -> dict[str, Any]:
     return options
 
 
+class LastWords(logging.Handler):
+    """Keeps the last thing that a logger said: why a broker was not reached, aiokafka says nowhere else."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep it, as one line."""
+        self.words = " ".join(record.getMessage().split())[:MAX_WORDS]
+
+
 @contextlib.contextmanager
 def reaching(settings: KafkaSettings) -> Iterator[None]:
     """Errors of Kafka clients as one line that names the broker. Raises LenswatchError."""
+    last, logger = LastWords(), logging.getLogger("aiokafka")
+    propagated, logger.propagate = logger.propagate, False
+    logger.addHandler(last)
     try:
         yield
     except KafkaConnectionError as error:
         raise LenswatchError(
-            f"{settings.servers}: no broker answers there, or not to us: {error}; check address, TLS and credentials"
+            f"{settings.servers}: no broker answers there, or not to us: {last.words or error}; "
+            "check address, TLS and credentials"
         ) from error
     except KafkaError as error:
         raise LenswatchError(f"{settings.servers}: Kafka refuses: {error}") from error
+    finally:
+        logger.removeHandler(last)
+        logger.propagate = propagated
 
 
 @contextlib.asynccontextmanager

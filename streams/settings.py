@@ -60,8 +60,8 @@ class WatchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 
 class WorkerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`[worker]`: workers of one `group` share the partitions; `instance` is a name of this worker that stays over
-    restarts. A finding is ended once its window is over and nothing came for `settle_seconds`. A worker that makes no
-    progress for `stall_seconds` while its lag grows ends. `metrics_port` 0: no metrics."""
+    restarts. A finding is ended once its window is over and nothing came for `settle_seconds`. A worker that ends
+    no record of a partition for `stall_seconds` while records wait in it ends itself. `metrics_port` 0: no metrics."""
 
     group: str = "lenswatch"
     alerts_topic: str = "lenswatch.alerts.v1"

@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 POLL_SECONDS: Final = 1.0
@@ -18,34 +18,30 @@ FAILED: Final = 1
 class Progress:
     """What is known of a worker's progress. Times are those of one clock that only goes forward.
 
-    `beat` is when the event loop last ran, `moved` when a record was last done, `lag` how many records waited when it
-    was last asked, None when nobody could say; `lag_then` is the lag at the last movement.
+    `beat` is when the event loop last ran; `waiting` says of each partition with records that wait where its reading
+    stands, and since when. One partition that stands still is enough: Kafka clients lose single ones.
     """
 
     beat: float
-    moved: float
-    lag: int | None = None
-    lag_then: int | None = None
+    waiting: dict[str, tuple[int, float]] = dataclasses.field(default_factory=dict)
 
-    def moves(self, at: float) -> None:
-        """A record is done."""
-        self.moved, self.lag_then = at, None
-
-    def lags(self, lag: int | None, at: float) -> None:
-        """So many records wait. Waiting for nothing is no standstill."""
-        self.lag = lag
-        if lag == 0:
-            self.moved = at
-        if self.lag_then is None:
-            self.lag_then = lag
+    def lags(self, places: Mapping[str, tuple[int, int]] | None, at: float) -> None:
+        """Of each partition, where its reading stands and where it ends; None when the broker does not say, of which
+        nothing follows."""
+        before = self.waiting
+        self.waiting = {}
+        for place, (position, end) in (places or {}).items():
+            if position < end:
+                stood, since = before.get(place, (None, at))
+                self.waiting[place] = (position, since if stood == position else at)
 
     def verdict(self, at: float, stall_seconds: float) -> str | None:
         """Why the worker must end; None when it need not."""
         if at - self.beat > stall_seconds:
             return f"the event loop has stood still for {at - self.beat:.0f} s"
-        grown = self.lag is not None and self.lag_then is not None and self.lag > self.lag_then
-        if grown and at - self.moved > stall_seconds:
-            return f"no record was done for {at - self.moved:.0f} s while {self.lag} wait, and ever more"
+        for place, (position, since) in self.waiting.items():
+            if at - since > stall_seconds:
+                return f"{place}: records wait, and for {at - since:.0f} s none was done past {position}"
         return None
 
 

@@ -37,6 +37,9 @@ def run_worker(settings: Settings, load: LoadRules, sinks: Sequence[Taker]) -> N
     """Run until SIGTERM or SIGINT has drained the worker. Raises LenswatchError when it cannot begin, or ended by
     itself."""
     logging.basicConfig(level=logging.ERROR, format="lenswatch: %(name)s: %(message)s", stream=sys.stderr)
+    # That no broker answers, it says a hundred times; the lag and the watchdog say it once.
+    logging.getLogger("aiokafka").addHandler(logging.NullHandler())
+    logging.getLogger("aiokafka").propagate = False
     rules = load()
     rules.prepare()
     asyncio.run(Worker(settings, load, rules, sinks).run())
@@ -103,7 +106,7 @@ class Worker:
 
     async def _start(self, centre: Centre) -> None:
         with reaching(self.settings.kafka):
-            await centre.app.start()
+            await centre.start()
 
     async def _rounds(self, centre: Centre) -> None:
         while True:
@@ -119,25 +122,27 @@ class Worker:
         """Ask the broker, over a connection of its own, how many records wait."""
         async with consuming(self.settings.kafka) as consumer:
             while True:
-                await asyncio.sleep(LAG_SECONDS)
-                total = await self._lag(centre, consumer)
-                centre.progress.lags(total, time.monotonic())
+                await asyncio.sleep(min(LAG_SECONDS, self.settings.worker.stall_seconds / 4))
+                centre.progress.lags(await self._lag(centre, consumer), time.monotonic())
 
-    async def _lag(self, centre: Centre, consumer: Any) -> int | None:
-        """How many records of the worker's partitions wait; None when the broker does not say."""
-        total = 0
+    async def _lag(self, centre: Centre, consumer: Any) -> dict[str, tuple[int, int]] | None:
+        """Where each of the worker's partitions stands and where it ends; None when the broker does not say, or the
+        tables are not read yet."""
         topics = (centre.observations_topic, self.settings.worker.alerts_topic)
         places = [TopicPartition(topic, number) for topic in topics for number in centre.assigned()]
+        if not places or not centre.is_ready:
+            return None
         try:
-            ends = await asyncio.wait_for(consumer.end_offsets(places), LAG_SECONDS) if places else {}
+            ends = await asyncio.wait_for(consumer.end_offsets(places), LAG_SECONDS)
         except (KafkaError, OSError, TimeoutError):
             return None
         self.meters.lag.clear()
+        known = {}
         for place, end in ends.items():
-            lag = max(0, end - centre.position(place.topic, place.partition))
-            total += lag
-            self.meters.lag.labels(place.topic, str(place.partition)).set(lag)
-        return total
+            position = centre.position(place.topic, place.partition)
+            known[f"{place.topic} [{place.partition}]"] = (position, end)
+            self.meters.lag.labels(place.topic, str(place.partition)).set(max(0, end - position))
+        return known
 
     def reload(self) -> None:
         """Read the rules again, beside the work; a reading that is under way goes on."""

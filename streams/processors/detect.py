@@ -10,6 +10,7 @@ from rules.match import Hit, RuleSet
 from streams.processors.enrich import AddressFacts, enrich
 from streams.processors.fold import Fold
 
+INBOUND = "inbound"
 LookUp = Callable[[str], AddressFacts]
 
 
@@ -43,6 +44,22 @@ def judge(
                 told += sum(each.event.id == hit.id for each in added)
                 news += added
     return Judged(news, matched, told)
+
+
+def concerning(found: Iterable[Observation], rules: RuleSet) -> list[Observation]:
+    """The observations that could be a hit: most touch nobody, and are told apart by the end of a name alone."""
+    concerns = rules.concerns
+    kept = []
+    for observation in found:
+        dns, direction = observation.dns, observation.network.direction
+        name = observation.destination.domain
+        if name is None and dns is not None and dns.question is not None:
+            name = dns.question.name
+        peer = observation.source if direction == INBOUND else observation.destination
+        agent = observation.user_agent.original if observation.user_agent is not None else None
+        if concerns(observation.event.dataset, name, direction or "", lambda ip=peer.ip: ip, observation.url, agent):  # type: ignore[misc]
+            kept.append(observation)
+    return kept
 
 
 def enriched(found: list[Observation], look_up: LookUp | None) -> list[Observation]:

@@ -18,7 +18,7 @@ from collector.observation import Observation
 from rules.alert import Alert
 from rules.match import Hit, RuleSet
 from streams.processors import dedupe, liveness
-from streams.processors.detect import judge
+from streams.processors.detect import concerning, judge
 from streams.processors.fold import Fold, FoldState
 
 MAX_DEVICES: Final = 200_000
@@ -134,7 +134,7 @@ class Partition:
             known = touched[key]
             return known.fold if known is not None else None
 
-        judged = judge(batch.observations, rules, fold_of, on)
+        judged = judge(concerning(batch.observations, rules), rules, fold_of, on)
         due = self._note_seen(batch)
         changed: dict[str, bytes | None] = {}
         for key, device in touched.items():

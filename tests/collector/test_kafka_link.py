@@ -7,6 +7,7 @@ from unittest import mock
 
 import pytest
 from kafka.errors import KafkaConnectionError, SaslAuthenticationFailedError
+from kafka.net.transport import KafkaTCPTransport
 from kafka.record import util as record_util
 
 from collector import kafka_link
@@ -91,3 +92,15 @@ def test_the_settings_become_the_clients_options(tmp_path: Path) -> None:
     )
     options = security_options(scram)
     assert (options["sasl_plain_username"], options["sasl_plain_password"]) == ("edge", "secret")
+
+
+def test_what_came_right_before_the_end_of_a_connection_is_read() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        transport = KafkaTCPTransport(None, ours, host="127.0.0.1")
+        theirs.sendall(b"why it was closed")
+        theirs.close()
+        assert transport._sock_recv() == (b"why it was closed", None)
+        data, error = transport._sock_recv()
+        assert data == b"" and isinstance(error, KafkaConnectionError)

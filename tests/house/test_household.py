@@ -48,7 +48,7 @@ def lock_faults(root: Path) -> list[str]:
 def silent_targets(makefile: str) -> list[str]:
     """Targets that `make help` leaves out, other than the steps of others."""
     phony = re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
-    explained = set(re.findall(r"^([a-z]+):.*## .", makefile, re.MULTILINE))
+    explained = set(re.findall(r"^([a-z-]+):.*## .", makefile, re.MULTILINE))
     return sorted(set(phony[1].split() if phony else []) - explained - {"tshark", "ndpi", "pytest"})
 
 

@@ -9,41 +9,40 @@ from streams.watchdog import Progress, down_by, watch
 
 
 def test_a_loop_that_stands_still_is_told() -> None:
-    progress = Progress(beat=100.0, moved=100.0)
+    progress = Progress(beat=100.0)
     assert progress.verdict(110.0, 10) is None
     assert "stood still for 11 s" in (progress.verdict(111.0, 10) or "")
 
 
-def test_no_progress_while_lag_grows_is_told() -> None:
-    progress = Progress(beat=0.0, moved=0.0)
-    progress.lags(10, 1.0)
-    progress.lags(20, 5.0)
-    progress.beat = 20.0
-    assert progress.verdict(10.0, 10) is None
-    assert "while 20 wait" in (progress.verdict(11.0, 10) or "")
-    progress.moves(11.0)
+def test_one_partition_that_stands_still_is_told_while_others_move() -> None:
+    progress = Progress(beat=20.0)
+    for at in range(1, 15):
+        progress.lags({"seen [0]": (7, 9), "seen [1]": (at, 99)}, float(at))
+    assert progress.verdict(11.0, 10) is None
+    assert progress.verdict(12.0, 10) == "seen [0]: records wait, and for 11 s none was done past 7"
+    progress.lags({"seen [0]": (8, 9)}, 12.0)
     assert progress.verdict(20.0, 10) is None
 
 
-def test_no_progress_without_more_to_do_is_none_to_tell_of() -> None:
-    progress = Progress(beat=1000.0, moved=0.0)
-    for lag in (7, 7, None):
-        progress.lags(lag, 500.0)
+def test_waiting_for_nothing_is_no_standstill() -> None:
+    progress = Progress(beat=1000.0)
+    for at in (1.0, 500.0, 999.0):
+        progress.lags({"seen [0]": (7, 7)}, at)
     assert progress.verdict(1000.0, 10) is None
 
 
-def test_waiting_for_nothing_is_no_standstill() -> None:
-    progress = Progress(beat=1000.0, moved=0.0)
-    progress.lags(0, 995.0)
-    progress.lags(5, 999.0)
-    progress.lags(9, 1000.0)
+def test_of_a_broker_that_does_not_answer_nothing_follows() -> None:
+    progress = Progress(beat=1000.0)
+    progress.lags({"seen [0]": (7, 9)}, 1.0)
+    progress.lags(None, 990.0)
+    progress.lags({"seen [0]": (7, 9)}, 995.0)
     assert progress.verdict(1000.0, 10) is None
 
 
 def test_the_watch_says_why_once() -> None:
     said: list[str] = []
     told = threading.Event()
-    thread = watch(Progress(time.monotonic() - 60, time.monotonic()), 0.2, lambda why: (said.append(why), told.set()))  # type: ignore[func-returns-value]
+    thread = watch(Progress(time.monotonic() - 60), 0.2, lambda why: (said.append(why), told.set()))  # type: ignore[func-returns-value]
     assert told.wait(5)
     thread.join(5)
     assert len(said) == 1 and not thread.is_alive()

@@ -7,7 +7,7 @@ import subprocess
 import time
 import urllib.request
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,14 +38,21 @@ def until(holds: Callable[[], Any], seconds: float, words: str, every: float = 0
 class Worker:
     """One worker process. `port` is where its metrics are."""
 
-    def __init__(self, name: str, config: Path, folder: Path, more: Sequence[object] = ()) -> None:
+    def __init__(
+        self, name: str, config: Path, folder: Path, more: Sequence[object] = (), variables: Mapping[str, str] = {}
+    ) -> None:
+        self.name = name
         (self.port,) = free_ports(1)
         self.errors, self.alerts_file = folder / f"{name}.err", folder / f"{name}.jsonl"
-        variables = {"LENSWATCH_WORKER_METRICS_PORT": str(self.port), "LENSWATCH_WORKER_INSTANCE": f'"{name}"'}
+        own = {"LENSWATCH_WORKER_METRICS_PORT": str(self.port), "LENSWATCH_WORKER_INSTANCE": f'"{name}"'}
         command = [str(PROGRAM), "worker", "--config", str(config), "--alerts", str(self.alerts_file), *map(str, more)]
         with self.errors.open("ab") as errors:
             self.process = subprocess.Popen(
-                command, env=environment(folder, variables), stdin=subprocess.DEVNULL, stdout=errors, stderr=errors
+                command,
+                env=environment(folder, own | dict(variables)),
+                stdin=subprocess.DEVNULL,
+                stdout=errors,
+                stderr=errors,
             )
 
     def get(self, path: str) -> str | None:
@@ -104,6 +111,7 @@ class Centre:
     partitions: int = 4
     settle_seconds: float = 2.0
     more: str = ""
+    variables: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -116,7 +124,7 @@ class Centre:
             f'observations_topic = "{self.observations}"\nheartbeats_topic = "{name}.beats"\n'
             f'[worker]\ngroup = "{self.group}"\nalerts_topic = "{self.alerts_topic}"\n'
             f'dead_letters_topic = "{self.dead}"\nsettle_seconds = {self.settle_seconds}\n'
-            f"commit_seconds = 0.5\nsession_seconds = 6\n{self.more}\n",
+            f"commit_seconds = 0.5\nsession_seconds = 6\nstall_seconds = 12\n{self.more}\n",
             "utf-8",
         )
         self.workers: list[Worker] = []
@@ -124,12 +132,16 @@ class Centre:
         made = spawn("topics", "create", "--config", self.config, state=self.folder)
         assert made.code == 0, made.err
         self.producer = KafkaProducer(
-            bootstrap_servers=self.address, compression_type="zstd", linger_ms=5, delivery_timeout_ms=120_000
+            bootstrap_servers=self.address,
+            compression_type="zstd",
+            linger_ms=5,
+            delivery_timeout_ms=120_000,
+            max_request_size=8 << 20,
         )
 
     def worker(self, name: str, *more: object) -> Worker:
         """Start a worker."""
-        worker = Worker(name, self.config, self.folder, more)
+        worker = Worker(name, self.config, self.folder, more, self.variables)
         self.workers.append(worker)
         return worker
 
@@ -192,10 +204,17 @@ class Centre:
                 last[alert.event.id] = alert
         return last
 
+    def supervise(self) -> None:
+        """Start again who has ended by itself, as a supervisor does."""
+        for place, worker in enumerate(self.workers):
+            if worker.process.poll() == 1:
+                self.workers[place] = Worker(worker.name, self.config, self.folder, (), self.variables)
+
     def wait_done(self, seconds: float = 60.0) -> None:
         """Return when nothing waits on the observations topic and every finding has settled."""
 
         def is_done() -> bool:
+            self.supervise()
             alive = [worker for worker in self.workers if worker.process.poll() is None]
             return (
                 bool(alive)
@@ -203,7 +222,11 @@ class Centre:
                 and self.lag() == 0
             )
 
-        until(is_done, seconds, f"everything is read and settled; {[worker.said() for worker in self.workers]}", 0.3)
+        try:
+            until(is_done, seconds, "everything is read and settled", 0.3)
+        except AssertionError as error:
+            states = [f"{worker.get('/metrics')}\n{worker.said()}" for worker in self.workers[-2:]]
+            raise AssertionError("\n".join((f"{error}; lag {self.lag()}", *states))) from None
 
     def lag(self) -> int:
         """How many records of both topics the group has not committed yet."""

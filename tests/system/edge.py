@@ -140,6 +140,12 @@ class Edge:
         self.process.terminate()
         return self._close()
 
+    def finish(self) -> int:
+        """The end of its input, which it reads to the end; its exit code."""
+        assert self.process is not None and self.process.stdin is not None
+        self.process.stdin.close()
+        return self.process.wait(120)
+
     def _close(self) -> int:
         assert self.process is not None and self.process.stdin is not None
         code = self.process.wait(120)

@@ -1,7 +1,13 @@
 """`lenswatch collect` on a real Kafka: everything arrives, once, in order, whatever dies on the way."""
 
+import collections
+import contextlib
 import json
+import os
 import random
+import re
+import sqlite3
+import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -72,7 +78,7 @@ def test_a_broker_that_is_away_at_the_start_gets_everything_later(own_broker: Br
     own_broker.start()
     wait_for(edge, "connected")
     feed.stop()
-    assert edge.stop() == 0, edge.errors
+    assert edge.finish() == 0, edge.errors
     assert read_topic(own_broker, edge.topic).check() == set(range(len(feed.fed)))
     assert len(feed.fed) > 2 * RATE
 
@@ -94,7 +100,7 @@ def test_a_broker_that_is_away_for_a_while_costs_nothing_and_memory_stays_flat(
         seen.append(edge.memory_bytes)
     own_broker.start() if how == "kill" else own_broker.resume()
     feed.stop()
-    assert edge.stop() == 0, edge.errors
+    assert edge.finish() == 0, edge.errors
     assert read_topic(own_broker, edge.topic).check() == set(range(len(feed.fed)))
     assert len(feed.fed) > outage_seconds * RATE
     # What a queue in memory would have come to: a document is about 500 bytes.
@@ -136,7 +142,7 @@ def test_kills_of_collector_and_broker_in_any_order_lose_no_more_than_the_gaps_t
                 time.sleep(1.5)
     own_broker.wait()
     feed.stop()
-    assert edge.stop() == 0, edge.errors
+    assert edge.finish() == 0, edge.errors
     lost = lost_in_gaps(edge, feed, read_topic(own_broker, edge.topic).check())
     assert len(GAP.findall(edge.errors)) == kills and "was cut off" in edge.errors
     # A start of the program takes a second or two, in which nobody reads.
@@ -144,15 +150,22 @@ def test_kills_of_collector_and_broker_in_any_order_lose_no_more_than_the_gaps_t
     print(f"{chaos_rounds} rounds, {len(feed.fed)} fed, {lost} in the gaps of {kills} kills")
 
 
-def test_an_orderly_end_loses_nothing_and_leaves_nothing_to_send(broker: Broker, tmp_path: Path) -> None:
+def test_an_orderly_end_loses_nothing_that_was_read_and_leaves_nothing_to_send(broker: Broker, tmp_path: Path) -> None:
     edge = edge_of(broker, tmp_path)
     feed = Feed(RATE)
     feed.attach(edge.start())
-    time.sleep(3)
-    feed.stop()
-    time.sleep(0.5)
+    until = time.monotonic() + 60
+    while not any(each.lenswatch.ledger.published > RATE for each in read_heartbeats(broker, edge.heartbeats)):
+        assert time.monotonic() < until, edge.errors
+        time.sleep(0.2)
     assert edge.stop() == 0, edge.errors
-    assert read_topic(broker, edge.topic).check() == set(range(len(feed.fed)))
+    feed.stop()
+    made, published = map(int, re.findall(r"(\d+) observations made, (\d+) published", edge.errors)[-1])
+    arrived = read_topic(broker, edge.topic)
+    numbers = arrived.check()
+    # What still lay in the pipe was not read; everything before it is there.
+    assert numbers == set(range(len(numbers))) and len(numbers) > RATE
+    assert made == published == sum(head.count for _, head, _ in arrived.once())
     assert "wait for the next start" not in edge.errors
 
 
@@ -205,7 +218,7 @@ def test_metrics_and_readiness_say_whether_packets_are_read(broker: Broker, tmp_
                 return error.code, error.read().decode()
 
     process = edge.start()
-    until = time.monotonic() + 30
+    until = time.monotonic() + 60
     while True:
         try:
             assert ask("healthz") == (200, "ok\n")
@@ -216,13 +229,95 @@ def test_metrics_and_readiness_say_whether_packets_are_read(broker: Broker, tmp_
     assert ask("readyz") == (503, "no packet has been read yet\n")
     feed = Feed(RATE)
     feed.attach(process)
-    time.sleep(2)
+    until = time.monotonic() + 60
+    while "lenswatch_collector_observations_published_total 0.0" in (text := ask("metrics")[1]):
+        assert time.monotonic() < until, edge.errors
+        time.sleep(0.2)
     assert ask("readyz") == (200, "ok\n")
-    text = ask("metrics")[1]
     feed.stop()
-    assert edge.stop() == 0, edge.errors
+    assert edge.finish() == 0, edge.errors
     values = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
-    assert float(values["lenswatch_collector_packets_total"]) > RATE
+    assert float(values["lenswatch_collector_packets_total"]) > 0
     assert float(values["lenswatch_collector_observations_published_total"]) > 0
     assert float(values["lenswatch_collector_connected"]) == 1
     assert json.loads(values["lenswatch_spool_limit_bytes"]) == 1 << 30
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 4 MiB, made for the test and taken away."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "lenswatch-test", str(place)], check=True)
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small file system")
+def test_a_full_disk_under_the_spool_is_told_and_counted_and_the_capture_goes_on(
+    own_broker: Broker, tmp_path: Path, small_disk: Path
+) -> None:
+    edge = edge_of(own_broker, tmp_path, LENSWATCH_SPOOL_FOLDER=str(small_disk / "spool"))
+    own_broker.stop()
+    filling = small_disk / "filling"
+    feed = Feed(RATE)
+    feed.attach(edge.start())
+    wait_for(edge, "observations wait in the spool")
+    time.sleep(1)
+    with contextlib.suppress(OSError), filling.open("wb") as file:
+        while True:
+            file.write(bytes(4096))
+            file.flush()
+    wait_for(edge, "the spool cannot be written: database or disk is full")
+    time.sleep(2)
+    own_broker.start()
+    wait_for(edge, "connected")
+    filling.unlink()
+    wait_for(edge, "the spool can be written again")
+    time.sleep(1)
+    feed.stop()
+    assert edge.finish() == 0, edge.errors
+    arrived = read_topic(own_broker, edge.topic).check()
+    lost = int(re.search(r"let go: (\d+) disk", edge.errors)[1])  # type: ignore[index]
+    made, published = map(int, re.findall(r"(\d+) observations made, (\d+) published", edge.errors)[-1])
+    assert made == published + lost and lost > 0
+    missing = sorted(set(range(len(feed.fed))) - arrived)
+    # Besides the queries, their flows are observed too; of those the count is all that is known here.
+    assert 0 < len(missing) <= lost and missing[-1] - missing[0] < 30 * RATE
+    assert len(feed.fed) - 1 in arrived and edge.errors.count("cannot be written") == 1
+
+
+def test_a_broken_spool_is_read_up_to_its_last_good_row_and_the_capture_goes_on(
+    own_broker: Broker, tmp_path: Path
+) -> None:
+    edge = edge_of(own_broker, tmp_path, LENSWATCH_SPOOL_DRAIN_SECONDS="0")
+    own_broker.stop()
+    feed = Feed(RATE)
+    feed.attach(edge.start())
+    wait_for(edge, "observations wait in the spool")
+    time.sleep(4)
+    edge.kill()
+    path = tmp_path / "lenswatch" / "spool" / "spool.sqlite"
+    with sqlite3.connect(path) as database:
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        kept = database.execute("SELECT count(*) FROM batches").fetchone()[0]
+    database.close()
+    with path.open("r+b") as file:
+        file.seek(path.stat().st_size * 2 // 3 // 4096 * 4096)
+        file.write(b"\xa5" * 3 * 4096)
+    own_broker.start()
+    edge.settings["LENSWATCH_SPOOL_DRAIN_SECONDS"] = "30"
+    feed.attach(edge.start())
+    wait_for(edge, "the spool is broken")
+    time.sleep(2)
+    feed.stop()
+    assert edge.finish() == 0, edge.errors
+    words = re.search(r"(\d+) batches were read up to the last good row, at most (\d+) are lost", edge.errors)
+    assert words is not None, edge.errors
+    read, lost = int(words[1]), int(words[2])
+    assert read + lost == kept and 0 < lost < read
+    arrived = read_topic(own_broker, edge.topic)
+    boots = collections.Counter(head.boot_id for _, head, _ in arrived.records)
+    assert read in boots.values() and len(boots) == 2
+    assert len(feed.fed) - 1 in arrived.check()

@@ -5,7 +5,7 @@ from typing import Any
 
 from collector.observation import AutonomousSystem, Observation
 from rules.match import RuleSet
-from streams.processors.detect import enriched, judge
+from streams.processors.detect import concerning, enriched, judge
 from streams.processors.fold import Fold
 
 See = Callable[..., Observation]
@@ -42,3 +42,20 @@ def test_observations_are_enriched_only_where_somebody_knows_more(observe: See) 
     assert enriched(found, None) is found
     (more,) = enriched(found, lambda address: (AutonomousSystem(number=64_500), None))
     assert more.destination.as_ == AutonomousSystem(number=64_500) and found[0].destination.as_ is None
+
+
+def test_what_could_be_no_hit_is_told_apart_and_nothing_else(rules: RuleSet, observe: See) -> None:
+    names = ("www.easy4ipcloud.com", "www.example.org", "dahuatec.xyz", "materialfile.dahuasecurity.com", None)
+    datasets = ("lenswatch.tls", "lenswatch.dns", "lenswatch.http", "lenswatch.flow", "lenswatch.broken")
+    found = []
+    for dataset in datasets:
+        for name in names:
+            for direction in ("outbound", "inbound", "internal", None):
+                change = {"event.dataset": dataset, "destination.domain": name, "network.direction": direction}
+                if dataset == "lenswatch.dns":
+                    change |= {"destination.domain": None, "dns": {"type": "query"}}
+                    change |= {"dns.question": {"name": name, "type": "A"}} if name else {}
+                found.append(observe(change))
+    kept = concerning(found, rules)
+    assert all(rules.hits(each) == [] for each in found if each not in kept)
+    assert 0 < len([each for each in found if rules.hits(each)]) <= len(kept) < len(found)
