@@ -69,7 +69,7 @@ def test_every_revision_arrives_through_the_death_of_receiver_worker_and_broker(
             centre.send(centre.records([seen(number, NAMES[2]) for number in range(DEVICES)], size=10))
             broker.kill()
             time.sleep(3)
-            broker.restart()
+            broker.start()
             centre.send(centre.records([seen(number, NAMES[3]) for number in range(DEVICES)], size=10))
             time.sleep(max(0.0, away + receiver_away_seconds - time.monotonic()))
             receiver.start()
