@@ -1,6 +1,6 @@
 # lenswatch: everything a person or a machine types. `make help` reads the comments after the two hash signs.
 .PHONY: help demo test lint types house rules truth bench bench-streams live soak fuzz clean lock pytest
-.PHONY: tshark ndpi consumers wire kafka
+.PHONY: tshark ndpi consumers wire kafka prometheus
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -45,7 +45,7 @@ demo: $(VENV)/.ready tshark  ## Install what is needed, then watch a small recor
 test: lint types rules pytest  ## All that must hold: lint, types, rules, tests (and truth, where LENSWATCH_CAPTURES is set)
 	@if [ -n "$${LENSWATCH_CAPTURES:-}" ]; then $(MAKE) --no-print-directory truth; fi
 
-pytest: $(VENV)/.ready-dev tshark consumers wire kafka
+pytest: $(VENV)/.ready-dev tshark consumers wire kafka prometheus
 	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
 
 lint: $(VENV)/.ready-dev  ## Style and format (ruff)
@@ -116,6 +116,26 @@ kafka:  ## Fetch Apache Kafka's jars (Maven), for the tests that start a real br
 	rm -rf $(KAFKA_LIBS) && \
 		mvn -B -q -f $(KAFKA_POM) $(MAVEN_COPY) -DincludeScope=runtime -DoutputDirectory="$(CURDIR)/$(KAFKA_LIBS)" && \
 		touch $(KAFKA_LIBS)/.ready
+
+# Only the programs are taken out of the packages: installed, they would start as services. Debian's Alertmanager looks
+# for its templates in one place only, so these are copied there.
+PROMETHEUS := out/prometheus
+TEMPLATES := usr/share/prometheus/alertmanager
+
+prometheus:  ## Fetch Prometheus and Alertmanager (Debian's), for the tests that start them and check their rules
+	@if [ -n "$${LENSWATCH_PROMETHEUS:-}" ] || command -v prometheus-alertmanager >/dev/null 2>&1 || \
+		{ [ -x $(PROMETHEUS)/usr/bin/prometheus-alertmanager ] && [ -d /$(TEMPLATES) ]; }; then exit 0; fi; \
+	if ! command -v apt-get >/dev/null 2>&1 || ! command -v dpkg >/dev/null 2>&1; then \
+		echo "make: Prometheus and Alertmanager are not here; done without" >&2; exit 0; fi; \
+	$(FIND_ROOT); \
+	echo "make: fetching Prometheus and Alertmanager (30 MB, once)"; \
+	if [ "$$as_root" != no ]; then $$as_root apt-get update --quiet --quiet; fi; \
+	mkdir -p $(PROMETHEUS) && cd $(PROMETHEUS) && \
+		apt-get download --quiet --quiet prometheus prometheus-alertmanager 2>/dev/null && \
+		for package in *.deb; do dpkg -x $$package . || exit 1; done && rm -f *.deb && \
+		{ [ -d /$(TEMPLATES) ] || { [ "$$as_root" != no ] && $$as_root mkdir -p /$(TEMPLATES) && \
+			$$as_root cp -r $(TEMPLATES)/. /$(TEMPLATES)/; }; } || \
+		echo "make: Prometheus and Alertmanager could not be fetched and will be done without" >&2
 
 # A stamp is newer than its lock when the environment holds what the lock says.
 $(VENV)/.ready: requirements.lock pyproject.toml | $(BIN)/pip

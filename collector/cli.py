@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
+from collector.canary import DATASET, Canaries
 from collector.capture.source import Source
 from collector.errors import CaptureError, LenswatchError
 from collector.kafka_settings import KafkaSettings
@@ -113,7 +114,11 @@ def new_pipeline(settings: EdgeSettings, sources: Sequence[Source]) -> "Pipeline
 
 
 def read_all(
-    pipeline: "Pipeline | Crew", sources: Sequence[Source], interrupts: Interrupts, publisher: "KafkaPublisher"
+    pipeline: "Pipeline | Crew",
+    sources: Sequence[Source],
+    interrupts: Interrupts,
+    publisher: "KafkaPublisher",
+    canaries: Canaries,
 ) -> list[str]:
     """Every source to its end, or to a signal; what could not be read, a line each."""
     problems = []
@@ -126,6 +131,10 @@ def read_all(
                     if len(block.time_ns):
                         publisher.packet_ns = max(publisher.packet_ns, int(block.time_ns[-1]))
                     publisher.publish(pipeline.process(block))
+                    sung = canaries.due(time.time())
+                    if sung:
+                        pipeline.ledger.observations[DATASET] += len(sung)
+                        publisher.publish(sung)
             except CaptureError as error:
                 problems.append(str(error))
     publisher.publish(pipeline.finish())
@@ -151,7 +160,9 @@ def run_collect(settings: EdgeSettings, sources: Sequence[Source]) -> None:
                 metrics = CollectorMetrics(pipeline.ledger, publisher)
                 page = MetricsPage(settings.collector.metrics, metrics, lambda: why_not_ready(publisher))
                 stack.enter_context(contextlib.closing(page))
-            problems = read_all(pipeline, sources, interrupts, publisher)
+            of = settings.collector
+            canaries = Canaries(of.sensor, of.site, of.canary_seconds, time.time())
+            problems = read_all(pipeline, sources, interrupts, publisher, canaries)
     for line in [*problems, *pipeline.ledger.open_sums(), *publisher.open_sums()]:
         say(line)
     left = tell_outcome(publisher)

@@ -53,6 +53,7 @@ class CollectorMetrics:
             dropped.add_metric((stage, reason), count)
         yield dropped
         yield gauge("collector_last_packet_timestamp_seconds", "Time of the latest packet", publisher.packet_ns / NS)
+        yield gauge("ledger_open_sums", "Sums of the loss ledger that do not close", float(len(ledger.open_sums())))
         gap = publisher.gap_seconds or 0.0
         yield gauge("collector_gap_seconds", "Packet time that may be missing before this run", gap)
 

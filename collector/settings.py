@@ -20,7 +20,7 @@ OWN_NETWORKS = (
 
 class CollectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`[collector]`: who this sensor is, which networks are ours (CIDR), and the bounds of its memories; where it shows
-    its metrics (host:port, "" for nowhere), and how often it sends a heartbeat."""
+    its metrics (host:port, "" for nowhere), how often it sends a heartbeat, and how often a canary (0: never)."""
 
     sensor: str = "lenswatch"
     site: str = "default"
@@ -31,6 +31,7 @@ class CollectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
     max_devices: int = 100_000
     metrics: str = "127.0.0.1:9471"
     heartbeat_seconds: float = 10.0
+    canary_seconds: float = 900.0
 
     def __post_init__(self) -> None:
         for name in ("max_flows", "max_readers", "max_names", "max_devices"):
@@ -38,6 +39,8 @@ class CollectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
                 raise ValueError(f"{name} is less than 1")
         if self.heartbeat_seconds <= 0:
             raise ValueError("heartbeat_seconds is not above 0")
+        if self.canary_seconds < 0:
+            raise ValueError("canary_seconds is below 0")
         host, _, port = self.metrics.rpartition(":")
         if self.metrics and not (host and port.isdigit() and int(port) < 1 << 16):
             raise ValueError(f"metrics is {self.metrics!r}, which is no HOST:PORT")
@@ -88,7 +91,7 @@ def read_settings(kind: type[Settings], path: Path | None, environment: Mapping[
             raise SettingsError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
     origin = str(path) if path is not None else "settings"
     doubtful = [] if keeps_its_rules(kind, tables, origin) else [origin]
-    for section in msgspec.structs.fields(kind):
+    for section in sections(kind):
         check_variables(section, environment)
         for field in msgspec.structs.fields(section.type):
             variable = f"{ENVIRONMENT_PREFIX}{section.name}_{field.name}".upper()
@@ -102,6 +105,12 @@ def read_settings(kind: type[Settings], path: Path | None, environment: Mapping[
                 if not keeps_its_rules(kind, alone, variable):
                     doubtful.append(variable)
     return check(kind, tables, doubtful[-1] if doubtful else origin)
+
+
+def sections(kind: type[msgspec.Struct]) -> list[msgspec.structs.FieldInfo]:
+    """The sections whose keys are known here; others are tables by name, which the environment does not reach."""
+    fields = msgspec.structs.fields(kind)
+    return [field for field in fields if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct)]
 
 
 def takes_text(kind: object) -> bool:

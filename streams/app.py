@@ -31,7 +31,7 @@ from streams.processors.delivery import Deliveries, known_of
 from streams.processors.detect import LookUp, enriched
 from streams.processors.partition import SENSOR, Batch, Outcome, Partition, heads_of
 from streams.settings import WorkerSettings
-from streams.sinks.sink import Sink
+from streams.sinks.sink import Taker
 from streams.topics import DELIVERED_TABLE, DEVICES_TABLE
 from streams.watchdog import Progress, go_down
 
@@ -154,7 +154,7 @@ class Centre:
         kafka: KafkaSettings,
         settings: WorkerSettings,
         rules: RuleSet,
-        sinks: Sequence[Sink],
+        sinks: Sequence[Taker],
         meters: Meters,
         look_up: LookUp | None = None,
         down: Callable[[str], None] = go_down,
@@ -252,6 +252,8 @@ class Centre:
         outcome = partition.take(batch, self.rules)
         self.meters.records.labels("read").inc()
         self.meters.observations.inc(len(batch.observations))
+        for observation in () if outcome.duplicate else batch.observations:
+            self.meters.findings.see(observation, self.rules)
         if outcome.matched:
             self.meters.hits.labels("told").inc(outcome.told)
             self.meters.hits.labels("waived").inc(outcome.waived)
@@ -265,7 +267,7 @@ class Centre:
         rows = [(alert.event.id.encode(), codec.write_alert(alert)) for alert in news]
         await self.publish(self.settings.alerts_topic, partition, rows)
         for alert in news:
-            self.meters.alerts.labels(alert.lenswatch.level).inc()
+            self.meters.tell(alert)
 
     async def _bury(self, reason: str, words: str, unreadable: bytes, message: Any, value: bytes | None) -> None:
         """Put what cannot be read on the dead-letter topic, and wait until the broker has it."""

@@ -26,6 +26,8 @@ from rules.alert import LEVELS, Alert
 from rules.cli import app as rules_app
 from rules.cli import read_day
 from rules.facts_cli import app as facts_app
+from streams.acks import Ack, add_ack, read_acks
+from streams.alert_filter import AlertFilter, read_level, read_since
 from streams.geo_cli import app as geo_app
 from streams.kafka_cli import Servers, kafka_settings, read_kept_alerts, topics_app, worker
 from streams.live import IMPORTED_LATER, Ticker, with_notices
@@ -34,6 +36,7 @@ from streams.publish_cli import publish
 from streams.ruleset import rules_for
 from streams.screen import fill, in_order, print_alerts, printable, screen_width, story, story_text, summary_lines
 from streams.settings import Settings, load_settings, state_folder
+from streams.sinks_cli import sinks_app
 from streams.store import AlertStore
 from streams.verdict import KnownAt, verdict
 from streams.waivers import list_waivers, warnings
@@ -53,6 +56,7 @@ app.add_typer(alerts_app, name="alerts")
 app.add_typer(geo_app, name="geo")
 rules_app.command()(publish)
 app.add_typer(topics_app, name="topics")
+app.add_typer(sinks_app, name="sinks")
 app.command()(worker)
 
 DEMO = Path(__file__).parent / "demo" / "office.pcap"
@@ -90,6 +94,13 @@ AsOf = Annotated[
 ]
 AlertId = Annotated[str, typer.Argument(metavar="ID", help="An alert's id, or its first digits.")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of words.")]
+Since = Annotated[
+    str | None, typer.Option(metavar="WHEN", help="Seen since then: a day, a time, or so long ago as 12h or 7d.")
+]
+Severity = Annotated[str | None, typer.Option(metavar="LEVEL", help=f"Of this level or above: {', '.join(LEVELS)}.")]
+OfDevice = Annotated[str | None, typer.Option("--device", metavar="TEXT", help="Of a device: part of id or address.")]
+OfCompany = Annotated[str | None, typer.Option("--company", metavar="TEXT", help="Of a company: id, or part of name.")]
+Unseen = Annotated[bool, typer.Option("--unseen", help="Only those that nobody has acknowledged.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -188,7 +199,9 @@ def run_watch(
     known: datetime.date | None = None,
 ) -> Run:
     """Watch the named sources; write, keep and show what was found."""
+    from streams.delivery import delivering
     from streams.doctor import keep_last_run
+    from streams.watch_metrics import watch_metrics
 
     rules = rules_for(settings, folders, known)
     rules.prepare()
@@ -205,10 +218,18 @@ def run_watch(
                 outputs[place].append(stack.enter_context(contextlib.closing(JsonLines(name))))
         quiet = "-" in (alerts_to, observations_to)
         shown = Ticker.beside(outputs[1], opened, quiet)
+        meters = stack.enter_context(watch_metrics(settings, rules))
+        if settings.watch.metrics:
+            outputs[0].append(meters)
+        outputs[1].append(meters)
+        dispatch = stack.enter_context(delivering(settings, meters.sinks))
+        if dispatch is not None:
+            outputs[1].append(dispatch)
         stack.enter_context(rare_collection())
         interrupts = stack.enter_context(Interrupts())
         progress = stack.enter_context(progress_bar(opened))
         local = LocalWatch(settings, rules, on, outputs[0], crew_of(opened))
+        meters.watches(local)
         run = local.watch(
             [interrupts.between_blocks(source) for source in opened], outputs[1], with_notices(progress, say)
         )
@@ -279,19 +300,54 @@ def finish(run: Run, fail_on: str | None) -> None:
 
 
 @alerts_app.callback(invoke_without_command=True)
-def list_alerts(context: typer.Context, config: Config = None, as_json: AsJson = False, kafka: Servers = None) -> None:
+def list_alerts(
+    context: typer.Context,
+    config: Config = None,
+    as_json: AsJson = False,
+    kafka: Servers = None,
+    since: Since = None,
+    severity: Severity = None,
+    device: OfDevice = None,
+    company: OfCompany = None,
+    unseen: Unseen = False,
+) -> None:
     """The alerts so far, the gravest first. `lenswatch alerts show ID` tells one whole; --kafka reads the workers'."""
     if context.invoked_subcommand is not None:
         context.obj = (config, kafka)
         return
-    alerts = in_order(read_alerts(config, kafka=kafka))
+    asked = AlertFilter(
+        None if since is None else read_since(since, datetime.datetime.now(datetime.UTC)),
+        None if severity is None else read_level(severity), device, company,
+    )  # fmt: skip
+    alerts = in_order(asked.of(read_alerts(config, kafka=kafka)))
+    if unseen:
+        acks = read_acks(state_folder(load_settings(config).store))
+        alerts = [alert for alert in alerts if alert.event.id not in acks]
     if as_json:
         for alert in alerts:
             typer.echo(msgspec.json.encode(alert))
     elif not alerts:
-        typer.echo("no alerts are kept yet")
+        typer.echo("no alerts are kept yet" if asked == AlertFilter() and not unseen else "no such alerts")
     else:
         print_alerts(alerts)
+
+
+@alerts_app.command("ack")
+def ack_alert(
+    context: typer.Context,
+    alert_id: AlertId,
+    by: Annotated[str, typer.Option(metavar="WHO", help="Who has looked at it.")],
+    note: Annotated[str, typer.Option(metavar="TEXT", help="What they say.")] = "",
+    config: Config = None,
+    kafka: Servers = None,
+) -> None:
+    """Note that somebody has looked at an alert. It is kept on this machine, beside the alerts."""
+    outer_config, outer_kafka = context.obj
+    alert = find_alert(config or outer_config, alert_id, kafka or outer_kafka)
+    now, revision = datetime.datetime.now(datetime.UTC), alert.lenswatch.revision
+    folder = state_folder(load_settings(config or outer_config).store)
+    add_ack(folder, Ack(timestamp=now, id=alert.event.id, revision=revision, by=by, note=note))
+    typer.echo(f"{alert.event.id[:8]} acknowledged by {printable(by)}")
 
 
 @alerts_app.command("show")
@@ -309,6 +365,10 @@ def show_alert(
         typer.echo(msgspec.json.format(msgspec.json.encode(alert), indent=2))
     else:
         typer.echo(story_text(story(alert)))
+        ack = read_acks(state_folder(load_settings(config or outer_config).store)).get(alert.event.id)
+        if ack is not None:
+            said = f": {printable(ack.note)}" if ack.note else ""
+            typer.echo(f"\nacknowledged at {ack.timestamp:%Y-%m-%d %H:%M} UTC by {printable(ack.by)}{said}")
 
 
 @rules_app.command()

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
+from collector.canary import DATASET, Canaries
 from collector.capture.source import Source
 from collector.errors import CaptureError
 from collector.identify.fingerprint import read_fingerprints
@@ -94,6 +95,8 @@ class LocalWatch:
         self.memory = Memory(Fold(), Correlate())
         self.geo = GeoFiles(settings.geo.asn, settings.geo.country)
         self.run = Run(self.pipeline.ledger, geo=self.geo.counts, uncounted=self.memory.correlate.counts)
+        collector = settings.collector
+        self.canaries = Canaries(collector.sensor, collector.site, collector.canary_seconds, time.time())
 
     def watch(
         self,
@@ -109,6 +112,7 @@ class LocalWatch:
                 try:
                     for block in source.blocks():
                         self._take(self.pipeline.process(block), alerts)
+                        self._sing(alerts)
                         if progress is not None:
                             progress(block)
                 except CaptureError as error:
@@ -121,6 +125,12 @@ class LocalWatch:
         self.run.devices = len(self.pipeline.inventory)
         self.run.seconds = time.perf_counter() - began
         return self.run
+
+    def _sing(self, alerts: Sequence[Output]) -> None:
+        canaries = self.canaries.due(time.time())
+        if canaries:
+            self.run.ledger.observations[DATASET] += len(canaries)
+            self._take(canaries, alerts)
 
     def _take(self, found: list[Observation], alerts: Sequence[Output]) -> None:
         problem = self.geo.refresh()

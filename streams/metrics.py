@@ -9,11 +9,23 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, make_wsgi_app
 
 from collector.errors import LenswatchError
+from collector.observation import Observation
+from rules.alert import Alert
+from rules.match import RuleSet
+from streams.processors.canary import is_canary
 
 PREFIX: Final = "lenswatch_"
 SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 MAX_SENSORS: Final = 100
-OTHER: Final = "other"
+OTHER, NONE = "other", "none"
+DELIVERY_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+DELAY_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0, 2.5, 5.0, 10.0, 60.0, 600.0, 3600.0)
+FINDING_LABELS: Final = ("rule", "severity", "company", "role", "site", "sensor")
+EGRESS_LABELS: Final = ("company", "country", "site")
+FLOW: Final = "lenswatch.flow"
+CAMERAS: Final = ("camera", "recorder")
+DIGEST_DIGITS: Final = 12
+MAX_FINDING_SERIES: Final = 2_000
 
 
 class Meters:
@@ -39,7 +51,8 @@ class Meters:
         self.hits = counter("rule_hits", "Hits of the rules, told or folded.", "result")
         self.dead_letters = counter("dead_letters", "Records, or lines of one, that could not be read.", "reason")
         self.alerts = counter("alerts_emitted", "Revisions of alerts that were told.", "severity")
-        self.deliveries = counter("sink_deliveries", "Revisions of alerts that a sink was given.", "sink", "result")
+        self.findings, self.sinks = FindingMeters(registry), SinkMeters(registry)
+        self.deliveries = self.sinks.deliveries
         self.evicted = counter("table_evictions", "Entries that were let go for want of room.", "table")
         self.open = gauge("findings_open", "Findings that have not ended, of this worker's partitions.")
         self.refused = counter("findings_ended_early", "Findings that were ended for want of room.")
@@ -48,7 +61,6 @@ class Meters:
             "geo_events", "Addresses of which something is not known; files taken, refused.", "what"
         )
         self.reloads = counter("rules_reloads", "Times that the rules were read again.", "result")
-        self.rules = gauge("rules_info", "1 for the rules that are in force, by digest.", "digest")
         self.devices = gauge("devices_known", "Devices of this worker's partitions.")
         self.silent = gauge("devices_silent", "Devices that were not seen for a while.")
         self.sensors = gauge("sensor_last_seen_timestamp_seconds", "When a sensor's newest packet was.", "sensor")
@@ -72,8 +84,112 @@ class Meters:
 
     def set_rules(self, digest: str) -> None:
         """Which rules are in force."""
+        self.findings.set_rules(digest)
+
+    def tell(self, alert: Alert) -> None:
+        """A revision of an alert was told."""
+        self.alerts.labels(alert.lenswatch.level).inc()
+        self.findings.tell(alert)
+
+
+class SinkMeters:
+    """What becomes of alerts on their way to each sink. The sinks are those of the settings, twenty at most."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def gauge(name: str, words: str) -> Gauge:
+            return Gauge(PREFIX + name, words, ("sink",), registry=registry)
+
+        def histogram(name: str, words: str, buckets: tuple[float, ...]) -> Histogram:
+            return Histogram(PREFIX + name, words, ("sink",), buckets=buckets, registry=registry)
+
+        self.deliveries = Counter(
+            PREFIX + "sink_deliveries", "Revisions of alerts that a sink was given, by what became of it.",
+            ("sink", "result"), registry=registry,
+        )  # fmt: skip
+        self.dropped = Counter(
+            PREFIX + "sink_dropped", "Revisions of alerts that were let go undelivered.", ("sink", "reason"),
+            registry=registry,
+        )  # fmt: skip
+        self.up = gauge("sink_up", "1 while the sink takes alerts.")
+        self.queue = gauge("sink_queue_depth", "Revisions of alerts that wait for the sink.")
+        self.oldest = gauge("sink_oldest_age_seconds", "How long the first of them has waited.")
+        self.delivered_at = gauge("sink_last_delivery_timestamp_seconds", "When the sink last took an alert.")
+        self.canary = gauge("canary_last_delivery_timestamp_seconds", "When the sink last took a canary.")
+        self.seconds = histogram("sink_delivery_duration_seconds", "How long a delivery took.", DELIVERY_SECONDS)
+        self.delay = histogram("sink_delay_seconds", "From an alert's being told to its delivery.", DELAY_SECONDS)
+
+    def prepare(self, sink: str) -> None:
+        """Show a sink before anything has become of it."""
+        self.up.labels(sink).set(1)
+        for result in ("ok", "undelivered", "unreachable"):
+            self.deliveries.labels(sink, result)
+        self.dropped.labels(sink, "full")
+
+
+class FindingMeters:
+    """What was found: each finding counts once, when it is new. Past `max_series` combinations of labels, what is more
+    counts as "other", and `label_overflow` says how often."""
+
+    def __init__(self, registry: CollectorRegistry, max_series: int = MAX_FINDING_SERIES) -> None:
+        self.max_series = max_series
+        self._known: dict[str, set[tuple[str, ...]]] = {}
+
+        def counter(name: str, words: str, *labels: str) -> Counter:
+            return Counter(PREFIX + name, words, labels, registry=registry)
+
+        self.findings = counter("findings", "Findings.", *FINDING_LABELS)
+        self.programmes = counter("finding_programmes", "Findings, by programme in force.", "programme", "severity")
+        self.countries = counter("finding_countries", "Findings, by the country of the address called.", "country")
+        self.egress = counter("device_egress_bytes", "Bytes that cameras sent out, and to whom.", *EGRESS_LABELS)
+        self.overflow = counter("label_overflow", "Times that a label was folded into other.", "metric")
+        self.rules = Gauge(PREFIX + "rules_info", "1 for the rules in force.", ("digest",), registry=registry)
+        self.loaded = Gauge(
+            PREFIX + "rules_loaded_timestamp_seconds", "When the rules in force were read.", registry=registry
+        )
+
+    def set_rules(self, digest: str) -> None:
+        """Which rules are in force from now on."""
         self.rules.clear()
-        self.rules.labels(digest).set(1)
+        self.rules.labels(digest[:DIGEST_DIGITS]).set(1)
+        self.loaded.set_to_current_time()
+
+    def see(self, observation: Observation, rules: RuleSet) -> None:
+        """Count what a camera or recorder sent out, when the observation is a flow's end."""
+        sent, detail = observation.source.bytes, observation.lenswatch
+        if not sent or observation.event.dataset != FLOW or observation.network.direction != "outbound":
+            return
+        if detail is None or detail.device is None or detail.device.type not in CAMERAS:
+            return
+        contact = rules.contact(observation)
+        geo = observation.destination.geo
+        company = contact.entity_id if contact is not None else NONE
+        values = (company, geo.country_iso_code if geo is not None else NONE, detail.site or NONE)
+        self._inc("device_egress_bytes", self.egress, values, sent)
+
+    def tell(self, alert: Alert) -> None:
+        """Count a finding when it is new; a canary is none."""
+        if alert.lenswatch.state != "new" or is_canary(alert):
+            return
+        detail = alert.lenswatch
+        company = detail.entity.id if detail.entity is not None else NONE
+        values = (
+            alert.rule.name, detail.level, company, detail.role or NONE, detail.site or NONE, alert.observer.name,
+        )  # fmt: skip
+        self._inc("findings", self.findings, values)
+        for programme in sorted({each.programme for each in detail.listings or ()}):
+            self._inc("finding_programmes", self.programmes, (programme, detail.level))
+        geo = alert.destination.geo
+        self._inc("finding_countries", self.countries, (geo.country_iso_code if geo is not None else NONE,))
+
+    def _inc(self, name: str, counter: Counter, values: tuple[str, ...], by: float = 1) -> None:
+        known = self._known.setdefault(name, set())
+        if values not in known:
+            if len(known) >= self.max_series:
+                self.overflow.labels(name).inc()
+                values = (OTHER,) * len(values)
+            else:
+                known.add(values)
+        counter.labels(*values).inc(by)
 
 
 class QuietRequest(WSGIRequestHandler):
@@ -89,7 +205,9 @@ class MetricsServer(ThreadingMixIn, WSGIServer):
     daemon_threads = True
 
 
-def serve(host: str, port: int, registry: CollectorRegistry, is_ready: Callable[[], bool]) -> MetricsServer:
+def serve(
+    host: str, port: int, registry: CollectorRegistry, is_ready: Callable[[], bool], key: str = "[worker] metrics_port"
+) -> MetricsServer:
     """A running server. Raises LenswatchError when the address cannot be had."""
     metrics = make_wsgi_app(registry)
 
@@ -105,8 +223,6 @@ def serve(host: str, port: int, registry: CollectorRegistry, is_ready: Callable[
     try:
         server = make_server(host, port, answer, server_class=MetricsServer, handler_class=QuietRequest)
     except OSError as error:
-        raise LenswatchError(
-            f"{host}:{port}: metrics cannot be served there: {error.strerror}; set [worker] metrics_port"
-        ) from error
+        raise LenswatchError(f"{host}:{port}: metrics cannot be served there: {error.strerror}; set {key}") from error
     threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
     return server

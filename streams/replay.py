@@ -26,7 +26,7 @@ from streams.geo import GeoFiles
 from streams.processors.detect import LookUp, enriched
 from streams.processors.partition import Partition
 from streams.settings import Settings
-from streams.sinks.sink import Sink
+from streams.sinks.sink import Taker
 from streams.topics import faults, find_topics, wanted_topics
 
 EARLIEST: Final = "earliest"
@@ -90,7 +90,7 @@ async def replay(
     topic: str,
     rules: RuleSet,
     span: Span,
-    sinks: Sequence[Sink] = (),
+    sinks: Sequence[Taker] = (),
     look_up: LookUp | None = None,
     settle_seconds: float = 30.0,
 ) -> Replay:
@@ -169,7 +169,7 @@ async def read_through(consumer: Any, places: Places, take: Callable[[Any], Any]
             raise LenswatchError(f"the broker gave nothing for {STALL_SECONDS:.0f} s; the replay is not whole")
 
 
-def run_replay(settings: Settings, rules: RuleSet, since: str, until: str | None, sinks: Sequence[Sink] = ()) -> str:
+def run_replay(settings: Settings, rules: RuleSet, since: str, until: str | None, sinks: Sequence[Taker] = ()) -> str:
     """A replay from the command line: what it came to, in a line. Raises SettingsError, LenswatchError."""
     now = datetime.datetime.now(datetime.UTC)
     span = Span(read_time(since, now, "--replay"), None if until is None else read_time(until, now, "--until"))
@@ -197,7 +197,7 @@ def run_replay(settings: Settings, rules: RuleSet, since: str, until: str | None
 class Out:
     """Where the findings go."""
 
-    def __init__(self, producer: Any, sinks: Sequence[Sink], done: Replay) -> None:
+    def __init__(self, producer: Any, sinks: Sequence[Taker], done: Replay) -> None:
         self._producer, self._sinks, self._done = producer, sinks, done
         self._headers = [("replay", done.run.encode()), ("ruleset", done.ruleset.encode())]
         self._levels: dict[str, str] = {}

@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -39,14 +40,32 @@ class GeoSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
 
 class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`[store]`: where state is kept (default: the user's state folder), and how many alerts at most."""
+    """`[store]`: where state is kept (default: the user's state folder), how many alerts at most, and how many may wait
+    for each sink."""
 
     folder: Path | None = None
     max_alerts: int = 100_000
+    max_waiting: int = 100_000
 
     def __post_init__(self) -> None:
-        if self.max_alerts < 1:
-            raise ValueError("max_alerts is less than 1")
+        for name in ("max_alerts", "max_waiting"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is less than 1")
+
+
+class WatchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`[watch]`: where `lenswatch watch` shows its metrics (host:port, "" for nowhere), and how long it waits at its
+    end for what is still to be delivered; the rest goes with the next run."""
+
+    metrics: str = ""
+    drain_seconds: float = 10.0
+
+    def __post_init__(self) -> None:
+        if self.drain_seconds < 0:
+            raise ValueError("drain_seconds is below 0")
+        host, _, port = self.metrics.rpartition(":")
+        if self.metrics and not (host and port.isdigit() and int(port) < 1 << 16):
+            raise ValueError(f"metrics is {self.metrics!r}, which is no HOST:PORT")
 
 
 class WorkerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -79,7 +98,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The whole settings file."""
+    """The whole settings file. `[sinks.NAME]` is a table a sink; its keys are those of its `kind`."""
 
     collector: CollectorSettings = CollectorSettings()
     capture: CaptureSettings = CaptureSettings()
@@ -89,6 +108,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     kafka: KafkaSettings = KafkaSettings()
     worker: WorkerSettings = WorkerSettings()
     spool: SpoolSettings = SpoolSettings()
+    watch: WatchSettings = WatchSettings()
+    sinks: dict[str, dict[str, Any]] = {}
 
 
 def load_settings(path: Path | None, environment: Mapping[str, str] = os.environ) -> Settings:

@@ -18,12 +18,13 @@ from collector.errors import LenswatchError
 from rules.match import RuleSet
 from streams.app import Centre, make_app
 from streams.connection import consuming, reaching
+from streams.delivery import open_dispatch
 from streams.geo import GeoFiles
 from streams.metrics import Meters, serve
 from streams.rules_topic import RulesTopic, hand_on, reading_rules
 from streams.ruleset import rules_for, rules_in
 from streams.settings import Settings, state_folder
-from streams.sinks.sink import Sink
+from streams.sinks.sink import Taker
 from streams.topics import faults, find_topics, wanted_topics
 from streams.watchdog import DOWN_SECONDS, down_by, go_down, watch
 
@@ -34,7 +35,7 @@ DRAIN_SECONDS: Final = 60.0
 LoadRules = Callable[[], RuleSet]
 
 
-def run_worker(settings: Settings, load: LoadRules, sinks: Sequence[Sink]) -> None:
+def run_worker(settings: Settings, load: LoadRules, sinks: Sequence[Taker]) -> None:
     """Run until SIGTERM or SIGINT has drained the worker. Raises LenswatchError when it cannot begin, or ended by
     itself."""
     logging.basicConfig(level=logging.ERROR, format="lenswatch: %(name)s: %(message)s", stream=sys.stderr)
@@ -49,7 +50,7 @@ def run_worker(settings: Settings, load: LoadRules, sinks: Sequence[Sink]) -> No
 class Worker:
     """The life of one worker in its event loop."""
 
-    def __init__(self, settings: Settings, load: LoadRules, rules: RuleSet, sinks: Sequence[Sink]) -> None:
+    def __init__(self, settings: Settings, load: LoadRules, rules: RuleSet, sinks: Sequence[Taker]) -> None:
         self.settings, self._load, self._rules, self._sinks = settings, load, rules, sinks
         self.meters = Meters()
         self._ended = asyncio.Event()
@@ -64,6 +65,9 @@ class Worker:
         await self._check_topics()
         if self.geo.missing:
             say(f"no geo file is named for {' and '.join(self.geo.missing)}; `lenswatch doctor` says what is missed")
+        dispatch = open_dispatch(settings, self.meters.sinks)
+        if dispatch is not None:
+            self._sinks = [*self._sinks, dispatch]
         async with reading_rules(settings.kafka, worker.rules_topic, self._read_pack) as topic:
             with reaching(settings.kafka):
                 record = await topic.current()
@@ -223,7 +227,7 @@ def say(words: str) -> None:
     sys.stderr.flush()
 
 
-def alert_sink(name: str | None) -> list[Sink]:
+def alert_sink(name: str | None) -> list[Taker]:
     """The sinks that the command line names. Raises LenswatchError."""
     from streams.sinks.jsonl import AlertLines
 

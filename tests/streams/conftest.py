@@ -1,5 +1,6 @@
 """What the tests of `streams` share: the shipped rules, observations of a camera, and MaxMind DB files."""
 
+import functools
 import ipaddress
 import struct
 from collections.abc import Callable
@@ -9,20 +10,12 @@ from typing import Any
 import pytest
 
 from collector.observation import Observation
+from rules.alert import Alert
 from rules.check import read_example
 from rules.load import load_rules
 from rules.match import RuleSet
+from tests.streams.told import CAMERA, many_alerts, one_alert
 
-CAMERA = {
-    "@timestamp": "2026-11-02T08:00:00Z",
-    "event.dataset": "lenswatch.http",
-    "observer.name": "sensor",
-    "source": {"ip": "10.0.0.11", "port": 40000},
-    "destination": {"ip": "192.0.2.82", "port": 80},
-    "network.direction": "outbound",
-    "device.id": "site/3c:ef:8c:00:53:11",
-    "lenswatch.device": {"type": "camera", "confidence": 0.9},
-}
 MARKER = b"\xab\xcd\xefMaxMind.com"
 
 
@@ -92,3 +85,15 @@ def encode(value: Any) -> bytes:
         return bytes([len(value), 4]) + b"".join(map(encode, value))
     assert isinstance(value, dict)
     return bytes([7 << 5 | len(value)]) + b"".join(encode(key) + encode(inner) for key, inner in value.items())
+
+
+@pytest.fixture(scope="session")
+def alert(rules: RuleSet) -> Alert:
+    """An alert: a camera calls the cloud of a listed company."""
+    return one_alert(rules)
+
+
+@pytest.fixture(scope="session")
+def alerts_of(alert: Alert) -> Callable[..., list[Alert]]:
+    """See `many_alerts`."""
+    return functools.partial(many_alerts, alert)

@@ -6,12 +6,14 @@ import msgspec
 import pytest
 
 from collector.errors import SettingsError
+from collector.settings import sections
 from streams.settings import Settings, StoreSettings, load_settings, state_folder
 
 GIVEN = {
     "collector": {
         "sensor": "switch-2", "site": "harbour", "networks": ["10.20.0.0/16", "fd20::/16"], "max_flows": 11,
         "max_readers": 12, "max_names": 13, "max_devices": 14, "metrics": "127.0.0.1:1", "heartbeat_seconds": 1.5,
+        "canary_seconds": 1.75,
     },
     "rules": {
         "folders": ["/etc/lenswatch/rules", "more"], "profiles": ["us-private", "ca-private"],
@@ -23,7 +25,7 @@ GIVEN = {
         "user": "nobody", "follow": True,
     },
     "geo": {"asn": "/var/geo/asn.mmdb", "country": "/var/geo/country.mmdb"},
-    "store": {"folder": "/var/lib/lenswatch", "max_alerts": 15},
+    "store": {"folder": "/var/lib/lenswatch", "max_alerts": 15, "max_waiting": 16},
     "kafka": {
         "servers": "k1:9093,k2:9093", "partitions": 24, "observations_topic": "o", "heartbeats_topic": "h",
         "security_protocol": "SASL_SSL", "cafile": "/etc/ca.pem", "certfile": "/etc/c.pem", "keyfile": "/etc/k.pem",
@@ -36,6 +38,7 @@ GIVEN = {
         "stall_seconds": 5.5, "metrics_host": "::1", "metrics_port": 6,
     },
     "spool": {"folder": "/var/spool/lenswatch", "max_bytes": 1048576, "max_age_seconds": 18.5, "drain_seconds": 19.5},
+    "watch": {"metrics": "127.0.0.1:2", "drain_seconds": 2.25},
 }  # fmt: skip
 
 
@@ -51,7 +54,7 @@ def expected() -> Settings:
 
 
 def test_the_example_names_every_key() -> None:
-    for section in msgspec.structs.fields(Settings):
+    for section in sections(Settings):
         assert {field.name for field in msgspec.structs.fields(section.type)} == set(GIVEN[section.name])
 
 
@@ -73,6 +76,17 @@ def test_every_key_is_read_from_the_environment() -> None:
         for key, value in keys.items()
     }
     assert load_settings(None, variables) == expected()
+
+
+def test_sinks_are_tables_by_their_names(tmp_path: Path) -> None:
+    path = tmp_path / "lenswatch.toml"
+    path.write_text('[sinks.soc]\nkind = "webhook"\n[sinks.siem]\nkind = "jsonl"\npath = "x"\n', "utf-8")
+    assert load_settings(path, {"LENSWATCH_SINKS_TOKEN": "not ours"}).sinks == {
+        "soc": {"kind": "webhook"}, "siem": {"kind": "jsonl", "path": "x"}
+    }  # fmt: skip
+    path.write_text("[sinks]\nsoc = 1\n", "utf-8")
+    with pytest.raises(SettingsError, match=r"sinks"):
+        load_settings(path, {})
 
 
 def test_the_environment_stands_over_the_file(tmp_path: Path) -> None:

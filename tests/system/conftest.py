@@ -6,7 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from rules.alert import Alert
+from rules.load import load_rules
+from tests.streams.told import one_alert
 from tests.system.broker import Broker, find_libs
+from tests.system.monitoring import NAMES, find_program
 
 
 @pytest.fixture(scope="session")
@@ -39,3 +43,21 @@ def chaos_rounds() -> int:
 def outage_seconds() -> float:
     """How long a broker is away."""
     return 60 if os.environ.get("LENSWATCH_SOAK") else 12
+
+
+@pytest.fixture(scope="session")
+def prometheus_programs() -> None:
+    """Prometheus, promtool, Alertmanager and amtool. Without them a person's run skips, and a machine's run fails."""
+    missing = [name for name in NAMES if find_program(name) is None]
+    if not missing:
+        return
+    words = f"no {', '.join(missing)} here: type 'make prometheus', or name a folder in LENSWATCH_PROMETHEUS"
+    if os.environ.get("CI"):
+        pytest.fail(words)
+    pytest.skip(words)
+
+
+@pytest.fixture(scope="session")
+def alert() -> Alert:
+    """An alert of the shipped rules."""
+    return one_alert(load_rules())

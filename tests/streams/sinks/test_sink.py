@@ -1,33 +1,46 @@
 """Every sink on the list keeps the promises of `sink.Sink`."""
 
 import asyncio
-import importlib
 import inspect
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from rules.alert import Alert
+from streams.dispatch.opening import kinds
 from streams.sinks import SINKS
-from streams.sinks.sink import Sink
+from streams.sinks.sink import Sink, Undelivered
+from tests.streams.dispatch.carrying import SECRET
 
 
-def resolve(dotted: str) -> Any:
-    module, _, name = dotted.rpartition(".")
-    return getattr(importlib.import_module(module), name)
+def table(kind: str, folder: Path) -> dict[str, Any]:
+    """A table that each kind takes; nobody listens there."""
+    secret = folder / "secret"
+    secret.write_text(SECRET, "utf-8")
+    return {
+        "webhook": {"url": "https://127.0.0.1:9/", "secret_file": str(secret)},
+        "alertmanager": {"url": "http://127.0.0.1:9"},
+        "jsonl": {"path": str(folder / "out.jsonl")},
+    }[kind]
 
 
 @pytest.mark.parametrize("dotted", SINKS)
-def test_a_sink_offers_what_the_interface_asks(dotted: str, tmp_path: Path) -> None:
-    kind = resolve(dotted)
+def test_a_sink_offers_what_the_interface_asks(dotted: str, tmp_path: Path, alert: Alert) -> None:
+    (kind,) = (each for each in kinds().values() if f"{each.__module__}.{each.__qualname__}" == dotted)
     assert inspect.getdoc(kind)
-    for name in ("deliver", "close"):
+    for name in ("deliver", "close", "lasts_until", "repeat", "probe"):
         assert inspect.signature(getattr(kind, name)) == inspect.signature(getattr(Sink, name))
-    sink: Sink = kind(str(tmp_path / "out"))
-    asyncio.run(use(sink))
-    assert sink.name
+    sink = kind.build("named", table(kind.kind, tmp_path))
+    assert sink.name == "named" and sink.address and sink.max_batch >= 1 and sink.lanes >= 1
+    assert sink.max_batch == 1 or sink.lanes == 1, "batches in several lanes would not stay in order"
+    asyncio.run(use(sink, alert))
 
 
-async def use(sink: Sink) -> None:
-    await sink.deliver([])
+async def use(sink: Sink, alert: Alert) -> None:
+    for deed in (sink.probe(), sink.deliver([alert]), sink.repeat([(alert, 0.0)], 1.0)):
+        try:
+            await deed
+        except Undelivered as error:
+            assert str(error)
     await sink.close()

@@ -1,0 +1,186 @@
+"""Makes the dashboards beside this file: python deploy/grafana/make_dashboards.py [--check]. Uids never change."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).parent / "dashboards"
+SOURCE = {"type": "prometheus", "uid": "${datasource}"}
+SITE, SENSOR = 'site=~"$site"', 'sensor=~"$sensor"'
+STEPS = {
+    "warn": ((None, "green"), (1, "orange")),
+    "bad": ((None, "green"), (1, "red")),
+    "good": ((None, "red"), (1, "green")),
+}
+
+
+def rate(series: str) -> str:
+    """Per second, over a window that fits the picture."""
+    return f"rate({series}[$__rate_interval])"
+
+
+def p99(buckets: str, by: str) -> str:
+    """What 99 of 100 stay below."""
+    return f"histogram_quantile(0.99, sum by ({by}) ({rate(buckets)}))"
+
+
+class Board:
+    """A dashboard whose panels fill rows of 24 columns from the left."""
+
+    def __init__(self, uid: str, title: str, variables: list[tuple[str, str]]) -> None:
+        self.uid, self.title, self.variables = uid, title, variables
+        self.panels: list[dict[str, Any]] = []
+        self._x = self._y = self._tall = 0
+
+    def add(
+        self, kind: str, title: str, words: str, queries: list[tuple[str, str]], unit: str = "short", wide: int = 12,
+        tall: int = 8, steps: str | None = None,
+    ) -> None:  # fmt: skip
+        """A panel of `queries` (expression, legend)."""
+        if self._x + wide > 24:
+            self._x, self._y, self._tall = 0, self._y + self._tall, 0
+        defaults: dict[str, Any] = {"unit": unit, "min": 0}
+        if steps is not None:
+            rows = [{"value": value, "color": colour} for value, colour in STEPS[steps]]
+            defaults["thresholds"] = {"mode": "absolute", "steps": rows}
+        instant = kind in ("stat", "table", "bargauge")
+        targets = [
+            {
+                "refId": chr(65 + number), "expr": expression, "legendFormat": legend, "datasource": SOURCE,
+                "instant": instant, "range": not instant, "format": "table" if kind == "table" else "time_series",
+            }
+            for number, (expression, legend) in enumerate(queries)
+        ]  # fmt: skip
+        self.panels.append({
+            "id": len(self.panels) + 1, "type": kind, "title": title, "description": words, "datasource": SOURCE,
+            "gridPos": {"x": self._x, "y": self._y, "w": wide, "h": tall}, "targets": targets,
+            "fieldConfig": {"defaults": defaults, "overrides": []}, "options": {},
+        })  # fmt: skip
+        self._x, self._tall = self._x + wide, max(self._tall, tall)
+
+    def document(self) -> dict[str, Any]:
+        """As Grafana reads it."""
+        chosen = [{"name": "datasource", "label": "Data source", "type": "datasource", "query": "prometheus"}]
+        chosen += [
+            {
+                "name": name, "label": name.capitalize(), "type": "query", "datasource": SOURCE, "query": query,
+                "definition": query, "multi": True, "includeAll": True, "allValue": ".*", "refresh": 2,
+                "current": {"text": "All", "value": "$__all"},
+            }
+            for name, query in self.variables
+        ]  # fmt: skip
+        rules = {
+            "name": "Rules changed", "datasource": SOURCE, "enable": True, "iconColor": "purple",
+            "expr": "changes(lenswatch_rules_loaded_timestamp_seconds[$__rate_interval]) > 0",
+            "titleFormat": "Rules changed", "textFormat": "{{instance}}",
+        }  # fmt: skip
+        return {
+            "uid": self.uid, "title": self.title, "tags": ["lenswatch"], "schemaVersion": 39, "version": 1,
+            "editable": False, "refresh": "30s", "time": {"from": "now-24h", "to": "now"}, "timezone": "utc",
+            "templating": {"list": chosen}, "annotations": {"list": [rules]}, "panels": self.panels,
+            "links": [
+                {"type": "dashboards", "title": "lenswatch", "tags": ["lenswatch"], "asDropdown": False},
+            ],
+        }  # fmt: skip
+
+
+def overview() -> Board:
+    """What is calling home, and for whom it matters."""
+    found = f"lenswatch_findings_total{{{SITE}, {SENSOR}}}"
+    board = Board("lenswatch-overview", "lenswatch · Overview", [
+        ("site", "label_values(lenswatch_findings_total, site)"),
+        ("sensor", "label_values(lenswatch_findings_total, sensor)"),
+    ])  # fmt: skip
+    board.add("stat", "High and critical", "Findings of the levels high and critical since the workers began.",
+              [(f'sum(lenswatch_findings_total{{severity=~"high|critical", {SITE}, {SENSOR}}}) or vector(0)', "")],
+              wide=6, tall=5, steps="bad")  # fmt: skip
+    board.add("stat", "All findings", "Findings of every level since the workers began.",
+              [(f"sum({found})", "")], wide=6, tall=5)  # fmt: skip
+    board.add("stat", "Open now", "Findings whose window is not over: what is calling home now.",
+              [("sum(lenswatch_findings_open)", "")], wide=6, tall=5, steps="warn")  # fmt: skip
+    board.add("stat", "Devices", "Devices that were seen.",
+              [("sum(lenswatch_devices_known)", "")], wide=6, tall=5)  # fmt: skip
+    board.add("timeseries", "New findings by level", "How many findings became known, per hour.",
+              [(f"sum by (severity) (rate({found}[$__rate_interval])) * 3600", "{{severity}}")], wide=12)  # fmt: skip
+    board.add("timeseries", "Bytes that cameras send out", "By the company that they go to; none: nobody known.",
+              [(f"sum by (company) ({rate(f'lenswatch_device_egress_bytes_total{{{SITE}}}')})", "{{company}}")],
+              unit="Bps", wide=12)  # fmt: skip
+    for title, words, query, legend in (
+        ("By company", "Whose endpoints were called.", f"topk(15, sum by (company) ({found}))", "{{company}}"),
+        ("By role", "What the endpoints are for.", f"topk(15, sum by (role) ({found}))", "{{role}}"),
+        ("By programme", "Under which programme the company was listed on the packet's day. A list is not a ban.",
+         "topk(15, sum by (programme) (lenswatch_finding_programmes_total))", "{{programme}}"),
+        ("By site", "Where the cameras stand.", f"topk(15, sum by (site) ({found}))", "{{site}}"),
+        ("By country of the address", "Needs a country database at [geo]; none: not known.",
+         "topk(15, sum by (country) (lenswatch_finding_countries_total))", "{{country}}"),
+        ("By rule", "Which detection fired.", f"topk(15, sum by (rule, severity) ({found}))", "{{rule}}"),
+    ):  # fmt: skip
+        board.add("bargauge", title, words, [(query, legend)], wide=8, tall=9)
+    return board
+
+
+def sensors() -> Board:
+    """Whether we see, and whether what we see arrives."""
+    board = Board("lenswatch-sensors", "lenswatch · Sensors and ledger", [
+        ("instance", "label_values(lenswatch_rules_info, instance)"),
+    ])  # fmt: skip
+    chosen = 'instance=~"$instance"'
+    board.add("stat", "Answering", "Sensors and workers that answer Prometheus.",
+              [('count(up{job=~"lenswatch.*"} == 1) or vector(0)', "")], wide=6, tall=5, steps="good")  # fmt: skip
+    board.add("stat", "Workers ready", "Workers that have their partitions and tables.",
+              [(f"sum(lenswatch_worker_ready{{{chosen}}})", "")], wide=6, tall=5, steps="good")  # fmt: skip
+    board.add("stat", "Sums that do not close", "A sum of the loss ledger that is open is a defect of lenswatch.",
+              [("sum(lenswatch_ledger_open_sums) or vector(0)", "")], wide=6, tall=5, steps="bad")  # fmt: skip
+    board.add("stat", "Alerts let go", "Alerts that no sink will get any more.",
+              [("sum(lenswatch_sink_dropped_total)", "")], wide=6, tall=5, steps="bad")  # fmt: skip
+    board.add("timeseries", "Packets read", "Per second and sensor. Nothing for ten minutes is a blind sensor.",
+              [("sum by (instance) (rate(lenswatch_collector_packets_total[$__rate_interval]))", "{{instance}}")],
+              unit="pps", wide=8)  # fmt: skip
+    board.add("timeseries", "Let go, by stage and reason", "What was not read on, and why.",
+              [(f"sum by (stage, reason) ({rate('lenswatch_collector_dropped_total')}) or vector(0)", "{{stage}}")],
+              wide=8)  # fmt: skip
+    board.add("timeseries", "Observations through the rules", "Per second.",
+              [(f"sum by (instance) ({rate(f'lenswatch_matcher_observations_total{{{chosen}}}')})", "{{instance}}")],
+              wide=8)  # fmt: skip
+    board.add("timeseries", "Records that wait in Kafka", "By topic. Growing without end: start another worker.",
+              [("sum by (topic) (lenswatch_consumer_lag_records)", "{{topic}}")], wide=8)  # fmt: skip
+    board.add("timeseries", "Spool", "Compressed bytes that wait on the sensors' disks for Kafka.",
+              [("sum by (instance) (lenswatch_spool_bytes)", "{{instance}}")], unit="bytes", wide=8)  # fmt: skip
+    board.add("timeseries", "Record to alert", "Time from a record's reading to its being done, 99 of 100.",
+              [(p99(f"lenswatch_matcher_record_duration_seconds_bucket{{{chosen}}}", "le"), "p99")],
+              unit="s", wide=8)  # fmt: skip
+    board.add("table", "Sinks", "Whether each takes alerts.", [("min by (sink) (lenswatch_sink_up)", "")], wide=8)
+    board.add("timeseries", "Alerts that wait, by sink", "What a receiver has not taken yet.",
+              [("sum by (sink) (lenswatch_sink_queue_depth)", "{{sink}}")], wide=8)  # fmt: skip
+    board.add("timeseries", "Alert to sink", "From an alert's being told to its delivery, 99 of 100.",
+              [(p99("lenswatch_sink_delay_seconds_bucket", "le, sink"), "{{sink}}")],
+              unit="s", wide=8)  # fmt: skip
+    board.add("table", "Rules in force", "By digest; more than one for long means that a reload failed somewhere.",
+              [("count by (digest) (lenswatch_rules_info)", "")], wide=12)  # fmt: skip
+    board.add("timeseries", "Age of the rules", "Since they were read.",
+              [("time() - max by (instance) (lenswatch_rules_loaded_timestamp_seconds)", "{{instance}}")],
+              unit="s", wide=12)  # fmt: skip
+    return board
+
+
+def texts() -> dict[Path, str]:
+    """Each file and what stands in it."""
+    boards = (overview(), sensors())
+    return {
+        FOLDER / f"{board.uid}.json": json.dumps(board.document(), indent=1, ensure_ascii=False) + "\n"
+        for board in boards
+    }
+
+
+def main() -> None:
+    """Write the files, or with --check say which are not as they would be written."""
+    wrong = [path for path, text in texts().items() if not path.is_file() or path.read_text("utf-8") != text]
+    if "--check" in sys.argv:
+        sys.exit("\n".join(f"{path}: is not what make_dashboards.py makes: run it" for path in wrong) or 0)
+    for path, text in texts().items():
+        path.write_text(text, "utf-8")
+
+
+if __name__ == "__main__":
+    main()

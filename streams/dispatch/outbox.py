@@ -1,0 +1,230 @@
+"""What is still to be delivered, in SQLite: for each sink its own queue, in order; what a receiver's long absence, or a
+kill of this process, must not lose.
+
+A kill at any moment loses nothing. After a power cut the last moments may be missing (`sync` is called every second).
+"""
+
+import contextlib
+import os
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from collector.errors import LenswatchError
+from rules.alert import Alert
+
+FILE_NAME: Final = "outbox.sqlite"
+LOCK_SECONDS: Final = 10
+MAX_LASTING: Final = 10_000
+MEND: Final = "move the file away, or name another folder at [store] folder"
+SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS parcels (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, sink TEXT NOT NULL, device TEXT NOT NULL, id TEXT NOT NULL,
+    revision INTEGER NOT NULL, due REAL NOT NULL, attempts INTEGER NOT NULL, put_at REAL NOT NULL,
+    document BLOB NOT NULL, UNIQUE (sink, id, revision)
+);
+CREATE INDEX IF NOT EXISTS parcels_by_sink ON parcels (sink, seq);
+CREATE TABLE IF NOT EXISTS sizes (sink TEXT PRIMARY KEY, parcels INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TRIGGER IF NOT EXISTS parcel_in AFTER INSERT ON parcels BEGIN
+    INSERT INTO sizes VALUES (NEW.sink, 1) ON CONFLICT (sink) DO UPDATE SET parcels = parcels + 1;
+END;
+CREATE TRIGGER IF NOT EXISTS parcel_out AFTER DELETE ON parcels BEGIN
+    UPDATE sizes SET parcels = parcels - 1 WHERE sink = OLD.sink;
+END;
+CREATE TABLE IF NOT EXISTS lasting (
+    sink TEXT NOT NULL, id TEXT NOT NULL, until REAL NOT NULL, document BLOB NOT NULL, PRIMARY KEY (sink, id)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS closed (sink TEXT PRIMARY KEY, address TEXT NOT NULL, words TEXT NOT NULL) WITHOUT ROWID;
+"""
+PUT: Final = (
+    "INSERT OR IGNORE INTO parcels (sink, device, id, revision, due, attempts, put_at, document) "
+    "VALUES (?, ?, ?, ?, ?, 0, ?, ?)"
+)
+OLDEST: Final = "SELECT seq FROM parcels WHERE sink = ? ORDER BY seq LIMIT ?"
+NEXT: Final = (
+    "SELECT seq, device, attempts, put_at, document FROM parcels WHERE sink = ? AND due <= ? "
+    "AND device NOT IN (SELECT value FROM json_each(?)) ORDER BY seq LIMIT ?"
+)
+
+
+class Parcel(NamedTuple):
+    """An alert on its way to one sink: tried `attempts` times in vain, kept since `put_at`, and as it was written."""
+
+    seq: int
+    device: str
+    attempts: int
+    put_at: float
+    document: bytes
+
+    @property
+    def alert(self) -> Alert:
+        """The alert. Raises msgspec.DecodeError when the file was changed by others."""
+        return msgspec.json.decode(self.document, type=Alert)
+
+
+class Outbox:
+    """One SQLite file, used by several threads and processes; at most `max_parcels` wait for each sink. Every method
+    raises LenswatchError that names the file when it cannot be used."""
+
+    def __init__(self, folder: Path, max_parcels: int) -> None:
+        self.path, self.max_parcels = folder / FILE_NAME, max_parcels
+        self._turn = threading.RLock()
+        self._encode, self._decode = msgspec.json.Encoder().encode, msgspec.json.Decoder(Alert).decode
+        with self._named():
+            folder.mkdir(parents=True, exist_ok=True)
+            self._database = sqlite3.connect(
+                self.path, timeout=LOCK_SECONDS, isolation_level=None, check_same_thread=False
+            )
+            try:
+                self._database.execute("PRAGMA journal_mode = WAL")
+                self._database.execute("PRAGMA synchronous = NORMAL")
+                self._database.executescript(SCHEMA)
+            except sqlite3.Error:
+                self._database.close()
+                raise
+
+    @staticmethod
+    def is_in(folder: Path) -> bool:
+        """Whether an outbox was made in this folder."""
+        return (folder / FILE_NAME).exists()
+
+    @contextlib.contextmanager
+    def _named(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, sqlite3.Error, msgspec.DecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise LenswatchError(f"{self.path}: the outbox cannot be used: {reason}; {MEND}") from error
+
+    @contextlib.contextmanager
+    def _change(self) -> Iterator[sqlite3.Connection]:
+        """The database for a change that is made whole or not at all."""
+        with self._named(), self._turn, self._database as database:
+            database.execute("BEGIN IMMEDIATE")
+            yield database
+
+    def _read(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+        with self._named(), self._turn:
+            return self._database.execute(sql, values).fetchall()
+
+    def put(self, sinks: Iterable[str], alerts: Sequence[Alert], at: float) -> dict[str, int]:
+        """Keep alerts for each of these sinks; one that waits already is kept once. How many of each sink's oldest were
+        let go for want of room."""
+        dropped: dict[str, int] = {}
+        rows = [
+            (device_of(alert), alert.event.id, alert.lenswatch.revision, at, at, self._encode(alert))
+            for alert in alerts
+        ]
+        with self._change() as database:
+            for sink in sinks:
+                database.executemany(PUT, [(sink, *row) for row in rows])
+                excess = self._count(database, sink) - self.max_parcels
+                if excess > 0:
+                    database.execute(f"DELETE FROM parcels WHERE seq IN ({OLDEST})", (sink, excess))
+                    dropped[sink] = excess
+        return dropped
+
+    @staticmethod
+    def _count(database: sqlite3.Connection, sink: str) -> int:
+        row = database.execute("SELECT parcels FROM sizes WHERE sink = ?", (sink,)).fetchone()
+        return int(row[0]) if row else 0
+
+    def count(self, sink: str) -> int:
+        """How many alerts wait for a sink."""
+        with self._named(), self._turn:
+            return self._count(self._database, sink)
+
+    def oldest(self, sink: str) -> float | None:
+        """Since when the first of them waits."""
+        rows = self._read("SELECT put_at FROM parcels WHERE sink = ? ORDER BY seq LIMIT 1", (sink,))
+        return float(rows[0][0]) if rows else None
+
+    def take(self, sink: str, at: float, without: Iterable[str], limit: int) -> list[Parcel]:
+        """The first that are due, in order, without those of some devices."""
+        held = msgspec.json.encode(list(without)).decode()
+        rows = self._read(NEXT, (sink, at, held, limit))
+        return list(map(Parcel._make, rows))
+
+    def waiting(self, sink: str, at: float) -> dict[str, float]:
+        """The devices whose first alert is not due yet, and when it will be."""
+        rows = self._read("SELECT device, max(due) FROM parcels WHERE sink = ? AND due > ? GROUP BY device", (sink, at))
+        return dict(rows)
+
+    def done(self, parcels: Sequence[Parcel]) -> None:
+        """These need not be delivered any more."""
+        with self._change() as database:
+            database.executemany("DELETE FROM parcels WHERE seq = ?", [(parcel.seq,) for parcel in parcels])
+
+    def later(self, parcels: Sequence[Parcel], due: float) -> None:
+        """These were tried in vain; to be tried again when it is time."""
+        rows = [(due, parcel.seq) for parcel in parcels]
+        with self._change() as database:
+            database.executemany("UPDATE parcels SET due = ?, attempts = attempts + 1 WHERE seq = ?", rows)
+
+    def hasten(self, sink: str, at: float) -> None:
+        """Everything of a sink is due now."""
+        with self._change() as database:
+            database.execute("UPDATE parcels SET due = ? WHERE sink = ? AND due > ?", (at, sink, at))
+
+    def last(self, sink: str, lasting: Iterable[tuple[Alert, float]]) -> int:
+        """Remember what a sink is to be told again, and until when. How many were let go for want of room."""
+        rows = [(sink, alert.event.id, until, self._encode(alert)) for alert, until in lasting]
+        with self._change() as database:
+            database.executemany("INSERT OR REPLACE INTO lasting VALUES (?, ?, ?, ?)", rows)
+            count = database.execute("SELECT count(*) FROM lasting WHERE sink = ?", (sink,)).fetchone()[0]
+            excess = int(count) - MAX_LASTING
+            if excess > 0:
+                first = "SELECT id FROM lasting WHERE sink = ? ORDER BY until LIMIT ?"
+                database.execute(f"DELETE FROM lasting WHERE sink = ? AND id IN ({first})", (sink, sink, excess))
+        return max(0, excess)
+
+    def lasting(self, sink: str, after: str, limit: int) -> list[tuple[Alert, float]]:
+        """What a sink is to be told again, by id, from past `after`."""
+        rows = self._read(
+            "SELECT document, until FROM lasting WHERE sink = ? AND id > ? ORDER BY id LIMIT ?", (sink, after, limit)
+        )
+        return [(self._decode(data), until) for data, until in rows]
+
+    def over(self, sink: str, at: float) -> None:
+        """Forget what lasted until now."""
+        with self._change() as database:
+            database.execute("DELETE FROM lasting WHERE sink = ? AND until <= ?", (sink, at))
+
+    def close_sink(self, sink: str, address: str, words: str) -> None:
+        """Remember that an address wants no more."""
+        with self._change() as database:
+            database.execute("INSERT OR REPLACE INTO closed VALUES (?, ?, ?)", (sink, address, words))
+
+    def open_sink(self, sink: str) -> None:
+        """Forget it."""
+        with self._change() as database:
+            database.execute("DELETE FROM closed WHERE sink = ?", (sink,))
+
+    def closed(self, sink: str, address: str) -> str | None:
+        """What was said when this address wanted no more; None when it takes alerts."""
+        rows = self._read("SELECT words FROM closed WHERE sink = ? AND address = ?", (sink, address))
+        return str(rows[0][0]) if rows else None
+
+    def sync(self) -> None:
+        """Have what was written reach the disk."""
+        log = self.path.with_name(f"{FILE_NAME}-wal")
+        with self._named(), contextlib.suppress(FileNotFoundError):
+            handle = os.open(log, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._turn:
+            self._database.close()
+
+
+def device_of(alert: Alert) -> str:
+    """Whose alerts stay in order: the device's, else the address's at its sensor."""
+    return alert.device.id if alert.device is not None else f"{alert.observer.name}/{alert.source.ip}"

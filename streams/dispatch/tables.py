@@ -1,0 +1,27 @@
+"""A table of the settings as the struct of its sink."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from collector.errors import SettingsError
+
+Table = TypeVar("Table", bound=msgspec.Struct)
+
+
+def read_table(kind: type[Table], table: Mapping[str, Any]) -> Table:
+    """The struct of a table, without its key `kind`. Raises SettingsError, naming the key."""
+    given = {key: value for key, value in table.items() if key != "kind"}
+    try:
+        return msgspec.convert(given, kind, dec_hook=read_path)
+    except (msgspec.ValidationError, ValueError) as error:
+        raise SettingsError(str(error)) from error
+
+
+def read_path(kind: type, value: object) -> Path:
+    """A path from its text."""
+    if kind is not Path or not isinstance(value, str) or not value:
+        raise ValueError(f"Expected the path of a file, got {value!r}")
+    return Path(value).expanduser()

@@ -1,0 +1,208 @@
+"""Alerts as signed webhooks: Standard Webhooks 1.0.0, HMAC-SHA256 (`v1`) or ed25519 (`v1a`).
+
+`webhook-id` is the finding's id and the revision: the same news again has the same id. A body holds the whole alert,
+or, where that would be 20 kB or more, what a person needs first and where the whole is.
+"""
+
+import base64
+import binascii
+import datetime
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, Self
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from standardwebhooks import Webhook
+
+from collector.errors import SettingsError
+from rules.alert import Alert
+from streams.dispatch.connect import WebServer
+from streams.dispatch.tables import read_table
+from streams.processors.canary import is_canary
+
+MAX_BODY_BYTES: Final = 20_000 - 1
+MAX_SECRET_FILE_BYTES: Final = 4096
+MAX_SECRETS: Final = 4
+SECRET_BYTES: Final = range(24, 65)
+SYMMETRIC, ASYMMETRIC = "whsec_", "whsk_"
+LANES: Final = 8
+
+Sign = Callable[[str, int, bytes], str]
+
+
+class WebhookTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`[sinks.NAME]` of kind webhook. `secret_file` holds a secret a line: `whsec_…` (HMAC) or `whsk_…` (the 32 bytes
+    of an ed25519 key, in base 64); with several, each signs, so that a receiver can change over. `allow`: host names
+    and networks that may be reached though they are private. `link`: where the whole alert can be seen, with {id}."""
+
+    url: str
+    secret_file: Path
+    allow: tuple[str, ...] = ()
+    cafile: Path | None = None
+    link: str | None = None
+    timeout_seconds: float = 20.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.timeout_seconds <= 60:
+            raise ValueError("timeout_seconds is not above 0 and up to 60")
+
+
+class SignedWebhook:
+    """Posts a revision a request."""
+
+    kind = "webhook"
+    max_batch, lanes, repeat_seconds = 1, LANES, 0.0
+
+    def __init__(self, name: str, table: WebhookTable, clock: Callable[[], float] = time.time) -> None:
+        self.name, self._table, self._clock = name, table, clock
+        self._server = WebServer(table.url, table.allow, table.cafile, table.timeout_seconds, plain=False)
+        self.address = self._server.shown
+        self._signers, self._read_at = read_secrets(table.secret_file), changed_at(table.secret_file)
+
+    @classmethod
+    def build(cls, name: str, table: Mapping[str, Any]) -> Self:
+        """See `Sink.build`."""
+        return cls(name, read_table(WebhookTable, table))
+
+    async def deliver(self, alerts: Sequence[Alert]) -> str:
+        """See `Taker.deliver`."""
+        words = "nothing to send"
+        for alert in alerts:
+            identifier, body = f"{alert.event.id}-{alert.lenswatch.revision}", write_body(alert, self._table.link)
+            at = int(self._clock())
+            headers = {
+                "Content-Type": "application/json",
+                "webhook-id": identifier,
+                "webhook-timestamp": str(at),
+                "webhook-signature": " ".join(sign(identifier, at, body) for sign in self._current()),
+            }
+            words = await self._server.post(body, headers)
+        return words
+
+    def _current(self) -> list[Sign]:
+        """The signers of the secrets in force: a changed file counts at once, and one that is wrong does not count."""
+        changed = changed_at(self._table.secret_file)
+        if changed != self._read_at:
+            try:
+                self._signers, self._read_at = read_secrets(self._table.secret_file), changed
+            except SettingsError:
+                return self._signers
+        return self._signers
+
+    def lasts_until(self, alert: Alert, at: float) -> float | None:
+        """See `Sink.lasts_until`."""
+        return None
+
+    async def repeat(self, lasting: Sequence[tuple[Alert, float]], at: float) -> None:
+        """See `Sink.repeat`."""
+
+    async def probe(self) -> None:
+        """See `Sink.probe`: HEAD, which no receiver takes for a message."""
+        await self._server.probe("HEAD", self._server.url)
+
+    async def close(self) -> None:
+        """See `Taker.close`."""
+        await self._server.close()
+
+
+def write_body(alert: Alert, link: str | None) -> bytes:
+    """`type`, `timestamp` and `data` as Standard Webhooks has them; under 20 kB."""
+    news = "canary" if is_canary(alert) else f"alert.{alert.lenswatch.state}"
+    identifier = alert.event.id
+    whole = link.replace("{id}", identifier) if link else None
+    body: dict[str, Any] = {"type": f"lenswatch.{news}", "timestamp": alert.timestamp, "data": alert}
+    if whole is not None:
+        body["link"] = whole
+    text = msgspec.json.encode(body)
+    if len(text) <= MAX_BODY_BYTES:
+        return text
+    body["data"] = shortened(alert)
+    body["shortened"] = whole or f"lenswatch alerts show {identifier}"
+    return msgspec.json.encode(body)
+
+
+def shortened(alert: Alert) -> dict[str, Any]:
+    """What a person needs first of an alert that is too long; every text and list is cut."""
+    document = msgspec.to_builtins(alert)
+    detail = document["lenswatch"]
+    keep = ("revision", "level", "state", "count", "first_seen", "last_seen", "activity", "role", "entity", "site")
+    listings = [
+        {key: each[key] for key in ("programme", "programme_name", "citation", "since") if key in each}
+        for each in detail.get("listings", [])[:10]
+    ]
+    detail = {key: detail[key] for key in keep if key in detail} | {"listings": listings}
+    short = {key: document[key] for key in ("@timestamp", "event", "rule", "message", "observer") if key in document}
+    ends = {key: document[key] for key in ("source", "destination", "device") if key in document}
+    return cut({**short, **ends, "lenswatch": detail})  # type: ignore[no-any-return]
+
+
+def cut(value: Any, most: int = 400) -> Any:
+    """A document with no text longer than `most` characters and no list of more than ten."""
+    if isinstance(value, str):
+        return value if len(value) <= most else f"{value[: most - 1]}…"
+    if isinstance(value, list):
+        return [cut(each, most) for each in value[:10]]
+    if isinstance(value, dict):
+        return {key: cut(each, most) for key, each in value.items()}
+    return value
+
+
+def changed_at(path: Path) -> int | None:
+    """When a file was last changed; None when there is none."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return None
+
+
+def read_secrets(path: Path) -> list[Sign]:
+    """What signs, for each line of a file. Raises SettingsError, which never shows a secret."""
+    try:
+        with path.open("rb") as file:
+            lines = file.read(MAX_SECRET_FILE_BYTES).decode("ascii").split()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it holds what is no secret"
+        raise SettingsError(f"secret_file {path} cannot be read: {reason}") from error
+    if not 1 <= len(lines) <= MAX_SECRETS:
+        raise SettingsError(f"secret_file {path} holds {len(lines)} secrets; 1 to {MAX_SECRETS}, a line each")
+    return [read_secret(line, f"secret_file {path}: line {number}") for number, line in enumerate(lines, 1)]
+
+
+def read_secret(text: str, place: str) -> Sign:
+    """What signs with one secret. Raises SettingsError."""
+    prefix = next((each for each in (SYMMETRIC, ASYMMETRIC) if text.startswith(each)), None)
+    if prefix is None:
+        raise SettingsError(f"{place}: begins neither with {SYMMETRIC} nor with {ASYMMETRIC}")
+    try:
+        key = base64.b64decode(text.removeprefix(prefix), validate=True)
+    except binascii.Error as error:
+        raise SettingsError(f"{place}: is no base 64 after {prefix}") from error
+    if prefix == SYMMETRIC:
+        if len(key) not in SECRET_BYTES:
+            raise SettingsError(f"{place}: is {len(key)} bytes; Standard Webhooks asks for 24 to 64")
+        return symmetric(text)
+    if len(key) not in (32, 64):
+        raise SettingsError(f"{place}: is {len(key)} bytes; an ed25519 key has 32")
+    return asymmetric(key[:32])
+
+
+def symmetric(secret: str) -> Sign:
+    """`v1`: HMAC-SHA256."""
+    webhook = Webhook(secret)
+
+    def sign(identifier: str, at: int, body: bytes) -> str:
+        return webhook.sign(identifier, datetime.datetime.fromtimestamp(at, datetime.UTC), body.decode())
+
+    return sign
+
+
+def asymmetric(seed: bytes) -> Sign:
+    """`v1a`: ed25519 (RFC 8032)."""
+    key = Ed25519PrivateKey.from_private_bytes(seed)
+
+    def sign(identifier: str, at: int, body: bytes) -> str:
+        return "v1a," + base64.b64encode(key.sign(f"{identifier}.{at}.".encode() + body)).decode()
+
+    return sign

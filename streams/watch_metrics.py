@@ -1,0 +1,98 @@
+"""What `lenswatch watch` says of itself to Prometheus, in the words of collector and worker, whose work it does.
+
+What the ledger counts is read when somebody asks, and never counted twice.
+"""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+
+from prometheus_client import CollectorRegistry, disable_created_metrics
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from collector.observation import Observation
+from rules.alert import Alert
+from rules.match import RuleSet
+from streams.local import LocalWatch
+from streams.metrics import PREFIX, FindingMeters, SinkMeters, serve
+from streams.settings import Settings
+
+
+class WatchMeters(Collector):
+    """The metrics of one embedded run; also an output of its alerts and of its observations."""
+
+    def __init__(self, rules: RuleSet) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry = CollectorRegistry()
+        self.findings, self.sinks = FindingMeters(self.registry), SinkMeters(self.registry)
+        self.findings.set_rules(rules.digest)
+        self._rules = rules
+        self._local: LocalWatch | None = None
+        self.registry.register(self)
+
+    def watches(self, local: LocalWatch) -> None:
+        """The run that is spoken of."""
+        self._local = local
+
+    def write(self, documents: Sequence[Observation | Alert]) -> None:
+        """Count observations, or alerts."""
+        for document in documents:
+            if isinstance(document, Alert):
+                self.findings.tell(document)
+            else:
+                self.findings.see(document, self._rules)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether packets are being read."""
+        return self._local is not None and self._local.run.ledger.packets_in > 0
+
+    def collect(self) -> Iterator[Metric]:
+        """See `prometheus_client.registry.Collector`."""
+        local = self._local
+        if local is None:
+            return
+        ledger = local.run.ledger
+        for name, words, value in (
+            ("collector_packets", "Packets that came in", ledger.packets_in),
+            ("collector_bytes", "Bytes of packets that came in", ledger.bytes_in),
+            ("matcher_observations", "Observations that the rules were asked of", local.run.observations),
+        ):
+            yield CounterMetricFamily(PREFIX + name, words, value=value)
+        seen = CounterMetricFamily(PREFIX + "collector_observations", "Observations made", labels=("dataset",))
+        for dataset, count in sorted(dict(ledger.observations).items()):
+            seen.add_metric((dataset,), count)
+        yield seen
+        words = "What a stage let go, in its own units"
+        dropped = CounterMetricFamily(PREFIX + "collector_dropped", words, labels=("stage", "reason"))
+        for (stage, reason), count in sorted(dict(ledger.let_go).items()):
+            dropped.add_metric((stage, reason), count)
+        yield dropped
+        hits = CounterMetricFamily(PREFIX + "rule_hits", "Hits of the rules, by what became of them", labels=("result",))
+        hits.add_metric(("told",), local.run.told)
+        hits.add_metric(("folded",), local.memory.fold.folded)
+        hits.add_metric(("waived",), sum(local.run.waived.values()))
+        yield hits
+        for name, words, number in (
+            ("devices_known", "Devices that were seen", len(local.pipeline.inventory)),
+            ("findings_open", "Findings that have not ended", len(local.memory.fold)),
+            ("ledger_open_sums", "Sums of the loss ledger that do not close", len(ledger.open_sums())),
+            ("worker_ready", "1 when packets are being read", int(self.is_ready)),
+        ):
+            yield GaugeMetricFamily(PREFIX + name, words, value=number)
+
+
+@contextlib.contextmanager
+def watch_metrics(settings: Settings, rules: RuleSet) -> Iterator[WatchMeters]:
+    """The metrics of a run, shown where the settings say. Raises LenswatchError when they cannot be."""
+    meters = WatchMeters(rules)
+    if not settings.watch.metrics:
+        yield meters
+        return
+    host, _, port = settings.watch.metrics.rpartition(":")
+    server = serve(host.strip("[]"), int(port), meters.registry, lambda: meters.is_ready, "[watch] metrics")
+    try:
+        yield meters
+    finally:
+        server.shutdown()
+        server.server_close()

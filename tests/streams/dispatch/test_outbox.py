@@ -1,0 +1,126 @@
+"""What waits is kept, in order, once, within its bounds, and over a kill."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from collector.errors import LenswatchError
+from rules.alert import Alert
+from streams.dispatch import outbox as module
+from streams.dispatch.outbox import Outbox
+from tests.house.tree import ROOT
+
+Make = Callable[..., list[Alert]]
+AT = 1_000.0
+
+
+@pytest.fixture
+def outbox(tmp_path: Path) -> Iterator[Outbox]:
+    outbox = Outbox(tmp_path, 100)
+    yield outbox
+    outbox.close()
+
+
+def ids(outbox: Outbox, sink: str, without: tuple[str, ...] = (), at: float = AT, limit: int = 1000) -> list[int]:
+    return [int(parcel.alert.event.id, 16) for parcel in outbox.take(sink, at, without, limit)]
+
+
+def test_alerts_come_out_whole_in_order_and_to_each_sink(outbox: Outbox, alerts_of: Make) -> None:
+    alerts = alerts_of(5)
+    outbox.put(["a", "b"], alerts, AT)
+    assert [parcel.alert for parcel in outbox.take("a", AT, (), 10)] == alerts
+    outbox.done(outbox.take("a", AT, (), 2))
+    assert ids(outbox, "a") == [2, 3, 4] and ids(outbox, "b") == [0, 1, 2, 3, 4]
+    assert (outbox.count("a"), outbox.count("b"), outbox.count("none")) == (3, 5, 0)
+    assert outbox.oldest("a") == AT and outbox.oldest("none") is None
+
+
+def test_the_same_revision_waits_once_and_a_later_one_beside_it(outbox: Outbox, alerts_of: Make) -> None:
+    for revision in (1, 1, 2, 1, 2):
+        outbox.put(["a"], alerts_of(1, revision=revision), AT)
+    assert [parcel.alert.lenswatch.revision for parcel in outbox.take("a", AT, (), 10)] == [1, 2]
+
+
+def test_past_the_bound_the_oldest_go_and_are_counted(outbox: Outbox, alerts_of: Make) -> None:
+    assert outbox.put(["a", "b"], alerts_of(100), AT) == {}
+    assert outbox.put(["a"], alerts_of(7, first=100), AT) == {"a": 7}
+    assert outbox.count("a") == 100 and ids(outbox, "a")[0] == 7 and outbox.count("b") == 100
+
+
+def test_devices_that_are_held_are_passed_over(outbox: Outbox, alerts_of: Make) -> None:
+    outbox.put(["a"], alerts_of(6, devices=3), AT)
+    assert ids(outbox, "a", ("site/0", "site/1")) == [2, 5]
+
+
+def test_what_failed_waits_for_its_time_and_can_be_hastened(outbox: Outbox, alerts_of: Make) -> None:
+    outbox.put(["a"], alerts_of(2, devices=2), AT)
+    outbox.later(outbox.take("a", AT, (), 1), AT + 300)
+    assert ids(outbox, "a") == [1] and outbox.waiting("a", AT) == {"site/0": AT + 300}
+    assert [parcel.attempts for parcel in outbox.take("a", AT + 300, (), 10)] == [1, 0]
+    outbox.hasten("a", AT + 1)
+    assert ids(outbox, "a", at=AT + 1) == [0, 1]
+
+
+def test_what_lasts_is_remembered_by_finding_and_forgotten_when_over(outbox: Outbox, alerts_of: Make) -> None:
+    first, second = alerts_of(2)
+    outbox.last("a", [(first, AT + 10), (second, AT + 20)])
+    outbox.last("a", [(first, AT + 30)])
+    assert outbox.lasting("a", "", 10) == [(first, AT + 30), (second, AT + 20)]
+    assert outbox.lasting("a", first.event.id, 10) == [(second, AT + 20)]
+    outbox.over("a", AT + 20)
+    assert outbox.lasting("a", "", 10) == [(first, AT + 30)]
+
+
+def test_what_lasts_has_a_bound(outbox: Outbox, alerts_of: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_LASTING", 3)
+    assert outbox.last("a", [(alert, AT + at) for at, alert in enumerate(alerts_of(5))]) == 2
+    assert len(outbox.lasting("a", "", 10)) == 3
+
+
+def test_a_closed_sink_is_closed_for_its_address_only(outbox: Outbox) -> None:
+    outbox.close_sink("a", "https://x:443", "410 Gone")
+    assert outbox.closed("a", "https://x:443") == "410 Gone" and outbox.closed("a", "https://y:443") is None
+    outbox.open_sink("a")
+    assert outbox.closed("a", "https://x:443") is None
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import msgspec
+from rules.alert import Alert
+from streams.dispatch.outbox import Outbox
+outbox = Outbox(Path(sys.argv[1]), 1000)
+alert = msgspec.json.decode(sys.stdin.buffer.read(), type=Alert)
+outbox.put(["a"], [alert], 1000.0)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_was_put_outlives_a_kill(tmp_path: Path, alert: Alert) -> None:
+    command = [sys.executable, "-c", KILLED, str(tmp_path)]
+    kept = dict(os.environ, PYTHONPATH=str(ROOT))
+    done = subprocess.run(command, input=msgspec.json.encode(alert), env=kept, timeout=60, check=False)
+    assert done.returncode == -signal.SIGKILL
+    outbox = Outbox(tmp_path, 100)
+    assert [parcel.alert for parcel in outbox.take("a", AT, (), 10)] == [alert]
+    outbox.close()
+
+
+def test_a_file_that_is_no_outbox_is_named_with_the_mend(tmp_path: Path) -> None:
+    (tmp_path / module.FILE_NAME).write_bytes(b"no database, by far" * 100)
+    with pytest.raises(LenswatchError, match=r"outbox\.sqlite: the outbox cannot be used: .*move the file away"):
+        Outbox(tmp_path, 10)
+
+
+def test_sync_needs_no_log_to_be_there(outbox: Outbox, alerts_of: Make) -> None:
+    outbox.put(["a"], alerts_of(1), AT)
+    outbox.sync()
+    outbox.path.with_name(f"{module.FILE_NAME}-wal").unlink()
+    outbox.sync()

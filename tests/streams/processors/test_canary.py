@@ -1,0 +1,25 @@
+"""A canary's alert is known as one, and a camera's is not; each canary is a finding of its own."""
+
+import datetime
+
+from collector.canary import make_canary
+from rules.alert import Alert
+from rules.match import RuleSet
+from streams.processors.canary import is_canary
+from streams.processors.detect import judge
+from streams.processors.fold import Fold
+
+AT = datetime.datetime(2026, 11, 2, 8, tzinfo=datetime.UTC)
+
+
+def test_a_canary_goes_through_the_rules_and_is_known(rules: RuleSet, alert: Alert) -> None:
+    (canary,) = rules.match(make_canary("s1", "hq", AT))
+    assert is_canary(canary) and not is_canary(alert)
+    assert canary.lenswatch.level == "informational" and canary.lenswatch.site == "hq"
+
+
+def test_every_canary_is_news(rules: RuleSet) -> None:
+    fold = Fold()
+    canaries = [make_canary("s1", "hq", AT + datetime.timedelta(minutes=15 * number)) for number in range(4)]
+    judged = judge(canaries, rules, lambda _: fold)
+    assert len({alert.event.id for alert in judged.news}) == 4

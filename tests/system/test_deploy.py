@@ -1,0 +1,183 @@
+"""What is shipped to be deployed parses, is whole, and keeps its promises as far as a parser can tell."""
+
+import json
+import re
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from collector.kafka_settings import KafkaSettings
+from streams.dispatch.opening import kinds
+from streams.settings import load_settings
+from tests.system.broker import ROOT
+from tests.system.monitoring import run_program
+
+DEPLOY = ROOT / "deploy"
+DASHBOARDS = sorted((DEPLOY / "grafana" / "dashboards").glob("*.json"))
+RULES = DEPLOY / "prometheus" / "lenswatch.rules.yml"
+# Docker's reference of instructions.
+INSTRUCTIONS = {
+    "ADD", "ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "HEALTHCHECK", "LABEL", "RUN", "SHELL",
+    "STOPSIGNAL", "USER", "VOLUME", "WORKDIR",
+}  # fmt: skip
+
+
+def load(path: Path) -> Any:
+    return yaml.safe_load(path.read_text("utf-8"))
+
+
+@pytest.mark.system
+@pytest.mark.usefixtures("prometheus_programs")
+def test_every_rule_of_prometheus_holds_in_its_cases() -> None:
+    code, text = run_program("promtool", "test", "rules", "lenswatch.tests.yml", folder=RULES.parent)
+    assert code == 0, text
+
+
+@pytest.mark.system
+@pytest.mark.usefixtures("prometheus_programs")
+@pytest.mark.parametrize("name", ["prometheus.yml", "compose.yml"])
+def test_prometheus_takes_its_configuration(name: str) -> None:
+    code, text = run_program("promtool", "check", "config", name, folder=RULES.parent)
+    assert code == 0, text
+
+
+def alerts() -> list[dict[str, Any]]:
+    return [rule for group in load(RULES)["groups"] for rule in group["rules"] if "alert" in rule]
+
+
+def test_every_alert_has_a_case_that_fires_one_that_is_silent_and_a_place_in_the_docs() -> None:
+    cases = [
+        (check["alertname"], bool(check["exp_alerts"]))
+        for test in load(RULES.parent / "lenswatch.tests.yml")["tests"]
+        for check in test.get("alert_rule_test", ())
+    ]
+    for rule in alerts():
+        assert (rule["alert"], True) in cases and (rule["alert"], False) in cases, rule["alert"]
+        page, _, anchor = rule["annotations"]["runbook"].partition("#")
+        assert f'<a id="{anchor}"></a>{rule["alert"]} ' in (ROOT / page).read_text("utf-8")
+
+
+@pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
+def test_a_dashboard_is_sound(path: Path) -> None:
+    board = json.loads(path.read_text("utf-8"))
+    assert board["uid"] == path.stem and board["templating"]["list"][0]["type"] == "datasource"
+    assert board["annotations"]["list"][0]["name"] == "Rules changed"
+    panels = board["panels"]
+    assert len({panel["id"] for panel in panels}) == len({panel["title"] for panel in panels}) == len(panels)
+    for panel in panels:
+        place = panel["gridPos"]
+        assert place["x"] >= 0 and place["x"] + place["w"] <= 24 and panel["description"].endswith(".")
+        assert panel["fieldConfig"]["defaults"]["unit"]
+        refs = [target["refId"] for target in panel["targets"]]
+        assert len(set(refs)) == len(refs) >= 1
+        for target in panel["targets"]:
+            assert target["datasource"]["uid"] == "${datasource}"
+            for window in re.findall(r"\[([^]]+)\]", target["expr"]):
+                assert window == "$__rate_interval"
+            assert not re.search(r'instance="|job="', target["expr"])
+
+
+@pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
+def test_no_two_panels_overlap(path: Path) -> None:
+    taken: set[tuple[int, int]] = set()
+    for panel in json.loads(path.read_text("utf-8"))["panels"]:
+        place = panel["gridPos"]
+        cells = {
+            (x, y)
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        }
+        assert not cells & taken, panel["title"]
+        taken |= cells
+
+
+def test_the_uids_of_the_dashboards_do_not_change() -> None:
+    assert [path.stem for path in DASHBOARDS] == ["lenswatch-overview", "lenswatch-sensors"]
+
+
+def test_the_dashboards_are_what_their_script_makes() -> None:
+    script = DEPLOY / "grafana" / "make_dashboards.py"
+    done = subprocess.run([sys.executable, str(script), "--check"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_grafana_finds_the_dashboards_and_their_data() -> None:
+    (source,) = load(DEPLOY / "grafana" / "provisioning" / "datasources" / "prometheus.yml")["datasources"]
+    (provider,) = load(DEPLOY / "grafana" / "provisioning" / "dashboards" / "lenswatch.yml")["providers"]
+    grafana = load(DEPLOY / "compose.yml")["services"]["grafana"]
+    assert source["type"] == "prometheus" and source["url"] == "http://prometheus:9090"
+    assert f"./grafana/dashboards:{provider['options']['path']}:ro" in grafana["volumes"]
+
+
+def test_compose_is_whole() -> None:
+    compose = load(DEPLOY / "compose.yml")
+    services = compose["services"]
+    assert {"kafka", "collector", "worker-1", "worker-2", "prometheus", "alertmanager", "grafana"} <= set(services)
+    for name, service in services.items():
+        assert ("image" in service) or ("build" in service), name
+        assert "privileged" not in service and ":latest" not in service["image"]
+        for needed in service.get("depends_on", {}):
+            assert needed in services, (name, needed)
+        for port in service.get("ports", ()):
+            assert port.startswith("127.0.0.1:"), (name, port)
+        for volume in service.get("volumes", ()):
+            source = volume.split(":")[0]
+            known = (DEPLOY / source).exists() if source.startswith(".") else source in compose["volumes"]
+            assert known, (name, source)
+
+
+def test_only_the_collector_has_a_right_and_only_that_one() -> None:
+    services = load(DEPLOY / "compose.yml")["services"]
+    ours = {name: service for name, service in services.items() if service["image"] == "lenswatch"}
+    assert len(ours) == 4
+    for name, service in ours.items():
+        assert service["read_only"] is True and service["cap_drop"] == ["ALL"], name
+        assert service.get("cap_add", []) == (["NET_RAW"] if name == "collector" else []), name
+
+
+def instructions() -> list[tuple[str, str]]:
+    text = (DEPLOY / "Dockerfile").read_text("utf-8").replace("\\\n", " ")
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    return [(line.partition(" ")[0], line.partition(" ")[2]) for line in lines]
+
+
+def test_the_dockerfile_has_two_stages_and_runs_as_nobody_in_particular() -> None:
+    found = instructions()
+    assert {word for word, _ in found} <= INSTRUCTIONS
+    stages = [number for number, (word, _) in enumerate(found) if word == "FROM"]
+    assert len(stages) == 2 and found[stages[0]][1].endswith("AS build")
+    last = dict(found[stages[1] :])
+    assert last["USER"].isdigit() and int(last["USER"]) > 0
+    assert json.loads(last["ENTRYPOINT"]) == ["lenswatch"]
+
+
+def test_all_that_the_dockerfile_copies_is_there() -> None:
+    for word, rest in instructions():
+        if word == "COPY" and not rest.startswith("--from"):
+            for source in rest.split()[:-1]:
+                assert (ROOT / source).exists(), source
+
+
+@pytest.mark.parametrize("path", sorted((DEPLOY / "settings").glob("*.toml")), ids=lambda path: path.stem)
+def test_the_settings_that_are_shipped_are_taken(path: Path) -> None:
+    settings = load_settings(path, {})
+    assert settings.sinks and all(table["kind"] in kinds() for table in settings.sinks.values())
+
+
+def test_what_the_examples_comment_out_is_taken_too(tmp_path: Path) -> None:
+    text = (DEPLOY / "settings" / "one-sensor.toml").read_text("utf-8")
+    whole = tmp_path / "whole.toml"
+    whole.write_text(re.sub(r"^# (?=[a-z_]+ = |\[sinks)", "", text, flags=re.MULTILINE), "utf-8")
+    assert set(load_settings(whole, {}).sinks) == {"siem", "soc", "alertmanager"}
+    assert KafkaSettings() == load_settings(whole, {}).kafka
+
+
+def test_the_groups_of_the_rules_are_in_the_order_of_the_way() -> None:
+    names = [group["name"] for group in load(RULES)["groups"]]
+    assert names == [f"lenswatch-{each}" for each in ("findings", "sensors", "workers", "sinks")]
+    assert all(one != other for one, other in pairwise(names))
