@@ -68,7 +68,7 @@ class WatchMeters(Collector):
         for (stage, reason), count in sorted(dict(ledger.let_go).items()):
             dropped.add_metric((stage, reason), count)
         yield dropped
-        hits = CounterMetricFamily(PREFIX + "rule_hits", "Hits of the rules, by what became of them", labels=("result",))
+        hits = CounterMetricFamily(PREFIX + "rule_hits", "Hits of the rules, by their fate", labels=("result",))
         hits.add_metric(("told",), local.run.told)
         hits.add_metric(("folded",), local.memory.fold.folded)
         hits.add_metric(("waived",), sum(local.run.waived.values()))
