@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any, Final, NamedTuple
 
 from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
 from collector.errors import LenswatchError
 from collector.kafka_settings import KafkaSettings
@@ -51,6 +51,8 @@ async def publish(kafka: KafkaSettings, topic: str, packed: bytes) -> Published:
         await producer.start()
         try:
             sent = await producer.send_and_wait(topic, packed, KEY, 0, headers=headers)
+        except UnknownTopicOrPartitionError as error:
+            raise LenswatchError(f"{topic}: there is no such topic; `lenswatch topics create` makes it") from error
         finally:
             await producer.stop()
     return Published(digest, ruleset, sent.offset, len(packed))
