@@ -13,9 +13,12 @@ from typing import Any
 
 import msgspec
 import pytest
+from prometheus_client import CollectorRegistry
 
 from collector.errors import LenswatchError
 from rules.alert import Alert
+from streams.dispatch.dispatch import Dispatch
+from streams.metrics import SinkMeters
 from streams.sinks.jsonl import AlertLines
 from tests.house.tree import ROOT
 from tests.streams.command import read_alerts
@@ -180,3 +183,12 @@ def test_a_dispatch_whose_thread_has_ended_says_so(tmp_path: Path, alerts_of: Ma
             dispatch.outbox.close()
             until(lambda: dispatch.failure is not None)
             dispatch.put(alerts_of(1))
+
+
+def test_a_worker_that_is_asked_to_end_delivers_first_what_it_can(tmp_path: Path, alerts_of: Make) -> None:
+    with Receiver(delay=0.02) as receiver:
+        sink = webhook("soc", receiver.url, tmp_path)
+        dispatch = Dispatch([sink], tmp_path / "outbox", 1_000, SinkMeters(CollectorRegistry())).start()
+        dispatch.put(alerts_of(50, devices=5))
+        asyncio.run(dispatch.close())
+    assert len(set(receiver.ids())) == 50
