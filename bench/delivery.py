@@ -1,4 +1,8 @@
-"""How fast alerts leave: python bench/delivery.py. A burst with one dead receiver of three, and the way from an alert to\na signed webhook while others go on. Receivers are real web servers on the loopback address."""
+"""How fast alerts leave: python bench/delivery.py
+
+A burst with one dead receiver of three, and the way from an alert to a signed webhook while others go on. The receivers
+are real web servers on the loopback address.
+"""
 
 import resource
 import statistics
