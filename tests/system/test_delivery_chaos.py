@@ -80,9 +80,15 @@ def test_every_revision_arrives_through_the_death_of_receiver_worker_and_broker(
                 return centre.lag() == 0
 
             until(is_read, 150, f"all is read: {second.said()}", 0.5)
+            seen_by_worker = sum(
+                len(record.value.splitlines()) for record in centre.read(centre.observations) if record.value
+            )
+            assert seen_by_worker >= 4 * DEVICES, f"{seen_by_worker} observations are on the topic: the test lost some"
+            until(
+                lambda: len(centre.told()) >= 4 * DEVICES, 30, f"{len(centre.told())} alerts told; {second.said()}", 1.0
+            )
             told = told_on_topic(list(centre.told().values()))
             until(lambda: told <= set(receiver.ids()), 40, "everything has arrived", 0.3)
-            assert len(told) >= 4 * DEVICES
             bodies: dict[str, Got] = {}
             for got in receiver.got:
                 assert bodies.setdefault(got.id, got).body == got.body, "again is the same again"
