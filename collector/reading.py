@@ -1,5 +1,6 @@
 """What reads a flow: whoever recognises its bytes, then that protocol's dissection, until nothing more is of use."""
 
+import functools
 import importlib
 from collections.abc import Sequence
 
@@ -14,6 +15,7 @@ SEQUENCE_SPACE = 1 << 32
 BOTH, NEITHER = (True, True), (False, False)
 
 
+@functools.cache
 def load_dissectors(names: tuple[str, ...] = DISSECTORS) -> tuple[Dissector, ...]:
     """The dissectors of the list, in its order."""
     loaded = []
@@ -27,11 +29,13 @@ Candidates = tuple[tuple[Dissector, ...], ...]
 """By the first byte of a flow, who may recognise it, in the order of the list."""
 
 
+@functools.cache
 def stream_candidates(dissectors: tuple[Dissector, ...]) -> Candidates:
     """Those that read TCP, by first byte, so that a new flow asks few of many."""
     return _by_first_byte(tuple(each for each in dissectors if each.begin is not None))
 
 
+@functools.cache
 def datagram_candidates(dissectors: tuple[Dissector, ...]) -> Candidates:
     """Those that read UDP, by first byte."""
     return _by_first_byte(tuple(each for each in dissectors if each.read_datagram or each.converse))

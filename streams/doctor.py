@@ -1,5 +1,6 @@
 """`lenswatch doctor`: is everything here that watching needs, and did the last run's sums close? Each with its mend."""
 
+import asyncio
 import contextlib
 import dataclasses
 import json
@@ -13,6 +14,9 @@ from pathlib import Path
 
 from collector.errors import LenswatchError
 from collector.identify.fingerprint import read_fingerprints
+from streams.delivery import outbox_folder
+from streams.dispatch.opening import close_sinks, open_sinks
+from streams.dispatch.outbox import Outbox
 from streams.geo import GeoFiles
 from streams.local import Run
 from streams.ruleset import rules_for
@@ -48,6 +52,7 @@ def examine(settings: Settings) -> Iterator[Answer]:
     yield check_geo(settings)
     yield check_disk(settings)
     yield check_store(settings)
+    yield check_sinks(settings)
     yield check_clock()
     yield check_last_run(settings)
 
@@ -163,6 +168,25 @@ def check_store(settings: Settings) -> Answer:
             return Answer("alerts", OK, f"{len(store):,} kept, at most {settings.store.max_alerts:,}")
     except (LenswatchError, OSError) as error:
         return Answer("alerts", BAD, str(error), "move the file away: the next run makes a new one")
+
+
+def check_sinks(settings: Settings) -> Answer:
+    """The sinks of the settings are sound, and nothing waits for them. No receiver is asked."""
+    if not settings.sinks:
+        return Answer("sinks", OK, "none is named; alerts are shown and kept")
+    try:
+        sinks = open_sinks(settings.sinks)
+        asyncio.run(close_sinks(sinks))
+        folder, waiting = outbox_folder(settings), {}
+        if Outbox.is_in(folder):
+            with contextlib.closing(Outbox(folder, settings.store.max_waiting)) as outbox:
+                waiting = {sink.name: outbox.count(sink.name) for sink in sinks}
+    except LenswatchError as error:
+        return Answer("sinks", BAD, str(error), "docs/30-deliver.md says what a sink needs")
+    left = [f"{count} alerts wait for {name}" for name, count in waiting.items() if count]
+    if left:
+        return Answer("sinks", NOTE, "; ".join(left), "lenswatch sinks test NAME says what the receiver answers")
+    return Answer("sinks", OK, ", ".join(f"{sink.name} ({sink.kind})" for sink in sinks))
 
 
 def check_clock() -> Answer:

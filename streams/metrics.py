@@ -24,7 +24,6 @@ FINDING_LABELS: Final = ("rule", "severity", "company", "role", "site", "sensor"
 EGRESS_LABELS: Final = ("company", "country", "site")
 FLOW: Final = "lenswatch.flow"
 CAMERAS: Final = ("camera", "recorder")
-DIGEST_DIGITS: Final = 12
 MAX_FINDING_SERIES: Final = 2_000
 
 
@@ -150,7 +149,7 @@ class FindingMeters:
     def set_rules(self, digest: str) -> None:
         """Which rules are in force from now on."""
         self.rules.clear()
-        self.rules.labels(digest[:DIGEST_DIGITS]).set(1)
+        self.rules.labels(digest).set(1)
         self.loaded.set_to_current_time()
 
     def see(self, observation: Observation, rules: RuleSet) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import datetime
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +17,7 @@ from collector.errors import LenswatchError, SettingsError
 from rules.alert import Alert
 from rules.load import load_rules
 from streams.delivery import open_dispatch, outbox_folder, what_waits
-from streams.dispatch.opening import open_sinks
+from streams.dispatch.opening import close_sinks, open_sinks
 from streams.dispatch.outbox import Outbox
 from streams.metrics import SinkMeters
 from streams.settings import Settings, load_settings
@@ -44,13 +44,7 @@ def opened(settings: Settings) -> Iterator[list[Sink]]:
     try:
         yield sinks
     finally:
-        asyncio.run(close_all(sinks))
-
-
-async def close_all(sinks: Sequence[Sink]) -> None:
-    """No more will come."""
-    for sink in sinks:
-        await sink.close()
+        asyncio.run(close_sinks(sinks))
 
 
 @sinks_app.command("list")

@@ -25,6 +25,7 @@ from collector.pcap import FILE_HEADER_BYTES, PcapWalk, Step, Window
 from collector.pcapng import PcapngWalk
 from collector.settings import CaptureSettings
 
+MIN_BUFFER_BYTES = 1 << 16
 BUFFER_BYTES, PIECE_BYTES = 8 << 20, 1 << 19
 ZIP_CHUNK_BYTES = 1 << 18
 TICK_SECONDS = 0.25
@@ -142,7 +143,9 @@ class CaptureFile:
 
     def _read(self, stream: "Unzipped", walk: Walk | None, base: int) -> Iterator[Block]:
         """The capture from `base` on, a buffer at a time; `base` is the (unzipped) place of the buffer's first byte."""
-        buffer, start, have = bytearray(self.buffer_bytes + SLACK_BYTES), 0, 0
+        # A small file needs a small buffer; what grows meanwhile, or unzips to more, makes it grow.
+        left = self.buffer_bytes if self.size_bytes is None else max(self.size_bytes - base, MIN_BUFFER_BYTES)
+        buffer, start, have = bytearray(min(self.buffer_bytes, left) + SLACK_BYTES), 0, 0
         more = True
         while more:
             while not stream.ready(TICK_SECONDS):

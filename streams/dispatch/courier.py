@@ -116,7 +116,11 @@ class Courier:
             news = asyncio.create_task(self._news.wait())
             await asyncio.wait({*self._tasks, news}, return_when=asyncio.FIRST_COMPLETED)
             news.cancel()
-            self._tasks = {task for task in self._tasks if not task.done()}
+            done = {task for task in self._tasks if task.done()}
+            self._tasks -= done
+            for task in done:
+                # An outbox that takes no more must end this, or the same would be sent for ever.
+                task.result()
         else:
             await self._sleep(min([due - now for due in self._waiting.values()], default=IDLE_SECONDS))
 
@@ -164,12 +168,12 @@ class Courier:
 
     def _arrived(self, group: Sequence[Parcel], alerts: Sequence[Alert], seconds: float) -> None:
         now, meters, name = self._clock(), self._meters, self.name
-        self._outbox.done(group)
         self._just_probed = False
         if self.sink.repeat_seconds:
             until = [(alert, self.sink.lasts_until(alert, now)) for alert in alerts]
             evicted = self._outbox.last(name, [(alert, when) for alert, when in until if when is not None])
             meters.dropped.labels(name, "lasting_full").inc(evicted)
+        self._outbox.done(group)
         meters.deliveries.labels(name, "ok").inc(len(group))
         meters.seconds.labels(name).observe(seconds)
         meters.delivered_at.labels(name).set(now)
@@ -182,6 +186,8 @@ class Courier:
         """Decide what a failure means for these, and for those behind them."""
         now, self.words = self._clock(), str(error)
         self._meters.deliveries.labels(self.name, kind_of(error)).inc(len(group))
+        if self.state == CLOSED:
+            return
         if isinstance(error, Gone):
             self.state = CLOSED
             self._outbox.close_sink(self.name, self.address, self.words)

@@ -24,6 +24,7 @@ LOCK_NAME: Final = "outbox.lock"
 SYNC_SECONDS: Final = 1.0
 LOCK_EVERY_SECONDS: Final = 1.0
 STOP_SECONDS: Final = 10.0
+CLOSE_SECONDS: Final = 5.0
 
 
 class Dispatch:
@@ -170,7 +171,8 @@ class Dispatch:
             raise LenswatchError(f"delivery has ended by itself: {self.failure}")
 
     async def close(self) -> None:
-        """See `Taker.close`."""
+        """See `Taker.close`: what can be delivered now still is, for a while."""
+        await asyncio.to_thread(self.drain, CLOSE_SECONDS)
         await asyncio.to_thread(self.stop)
 
 

@@ -2,7 +2,7 @@
 
 import importlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from collector.errors import SettingsError
@@ -42,3 +42,9 @@ def open_sink(name: str, table: Mapping[str, Any], known: Mapping[str, type[Sink
         return known[kind].build(name, table)
     except SettingsError as error:
         raise SettingsError(f"sinks.{name}: {error}") from error
+
+
+async def close_sinks(sinks: Sequence[Sink]) -> None:
+    """No more will come."""
+    for sink in sinks:
+        await sink.close()

@@ -7,13 +7,15 @@ from pathlib import Path
 import pytest
 
 from collector.ledger import Ledger
+from rules.alert import Alert
 from streams import doctor
+from streams.dispatch.outbox import Outbox
 from streams.doctor import BAD, NOTE, OK, Answer, examine, keep_last_run
 from streams.local import Run
 from streams.settings import GeoSettings, Settings, StoreSettings
 from tests.streams.command import OFFICE, run
 
-CHECKS = ["python", "libraries", "tshark", "privileges", "rules", "geo", "disk", "alerts", "clock", "ledger"]
+CHECKS = ["python", "libraries", "tshark", "privileges", "rules", "geo", "disk", "alerts", "sinks", "clock", "ledger"]
 
 
 def answers(state: Path, asn: Path | None = None) -> dict[str, Answer]:
@@ -27,7 +29,21 @@ def test_a_sound_machine_has_nothing_bad_and_every_note_has_its_mend(tmp_path: P
     assert [check for check, answer in found.items() if answer.state == BAD] == []
     assert all(answer.text for answer in found.values())
     assert all(bool(answer.mend) == (answer.state != OK) for answer in found.values())
-    assert "12 detections" in found["rules"].text and "numpy" in found["libraries"].text
+    assert "13 detections" in found["rules"].text and "numpy" in found["libraries"].text
+
+
+def test_what_waits_for_a_sink_and_what_is_wrong_with_one_is_said(tmp_path: Path, alert: Alert) -> None:
+    lines = {"kind": "jsonl", "path": str(tmp_path / "lines")}
+    settings = Settings(store=StoreSettings(folder=tmp_path), sinks={"lines": lines})
+    assert doctor.check_sinks(settings) == Answer("sinks", OK, "lines (jsonl)")
+    outbox = Outbox(tmp_path / "outbox", 10)
+    outbox.put(["lines"], [alert], 1.0)
+    outbox.close()
+    found = doctor.check_sinks(settings)
+    assert found.state == NOTE and found.text == "1 alerts wait for lines" and "sinks test" in found.mend
+    wrong = Settings(store=StoreSettings(folder=tmp_path), sinks={"lines": {"kind": "pager"}})
+    found = doctor.check_sinks(wrong)
+    assert found.state == BAD and "sinks.lines: kind is 'pager'" in found.text
 
 
 def test_after_a_run_the_ledger_and_the_alerts_are_well(tmp_path: Path) -> None:

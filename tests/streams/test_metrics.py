@@ -2,13 +2,19 @@
 
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+import msgspec
 import pytest
-from prometheus_client import generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
 
+from collector.canary import make_canary
 from collector.errors import LenswatchError
-from streams.metrics import MAX_SENSORS, Meters, MetricsServer, serve
+from collector.observation import Observation
+from rules.alert import Alert
+from rules.match import RuleSet
+from streams.metrics import MAX_SENSORS, FindingMeters, Meters, MetricsServer, serve
+from streams.processors.fold import revise
 
 
 @pytest.fixture
@@ -64,3 +70,52 @@ def test_only_the_rules_in_force_are_named() -> None:
         meters.set_rules(digest)
     text = generate_latest(meters.registry).decode()
     assert 'digest="bb"} 1.0' in text and "aa" not in text
+
+
+def finding(alert: Alert, number: int) -> Alert:
+    """A new finding of a company of its own."""
+    assert alert.lenswatch.entity is not None
+    company = msgspec.structs.replace(alert.lenswatch.entity, id=f"company-{number}")
+    return msgspec.structs.replace(alert, lenswatch=msgspec.structs.replace(alert.lenswatch, entity=company))
+
+
+def test_past_the_cap_what_is_more_counts_as_other_and_says_so(alert: Alert) -> None:
+    meters = FindingMeters(CollectorRegistry(), max_series=10)
+    for number in range(100):
+        meters.tell(finding(alert, number))
+        meters.tell(finding(alert, 0))
+    samples = [each for each in meters.findings.collect()[0].samples if each.name.endswith("_total")]
+    assert len(samples) == 11 and sum(each.value for each in samples) == 200
+    (other,) = [each.value for each in samples if each.labels["company"] == "other"]
+    (folded,) = [each.value for each in meters.overflow.collect()[0].samples if each.name.endswith("_total")]
+    assert other == folded == 90
+
+
+def test_a_finding_counts_once_and_under_each_programme(alert: Alert) -> None:
+    meters = FindingMeters(CollectorRegistry())
+    meters.tell(alert)
+    meters.tell(revise(alert, alert.timestamp, "step"))
+    assert sum(each.value for each in meters.findings.collect()[0].samples) == 1
+    programmes = {each.labels["programme"] for each in meters.programmes.collect()[0].samples}
+    assert programmes == {each.programme for each in alert.lenswatch.listings or ()} and programmes
+
+
+def test_a_canary_is_no_finding(rules: RuleSet, alert: Alert) -> None:
+    meters = FindingMeters(CollectorRegistry())
+    (canary,) = rules.match(make_canary("sensor", "site", alert.timestamp))
+    meters.tell(canary)
+    assert meters.findings.collect()[0].samples == []
+
+
+def test_what_cameras_send_out_is_counted_by_whom_it_goes_to(
+    rules: RuleSet, observe: Callable[..., Observation]
+) -> None:
+    meters = FindingMeters(CollectorRegistry())
+    flow = {"event.dataset": "lenswatch.flow", "destination.domain": "www.easy4ipcloud.com"}
+    sent = {"source": {"ip": "10.0.0.11", "port": 40000, "bytes": 700}}
+    meters.see(observe(flow | sent), rules)
+    meters.see(observe(flow | sent | {"destination.domain": "www.example.com"}), rules)
+    meters.see(observe(flow | sent | {"lenswatch.device": {"type": "other", "confidence": 0.1}}), rules)
+    meters.see(observe(flow | sent | {"network.direction": "inbound"}), rules)
+    found = {each.labels["company"]: each.value for each in meters.egress.collect()[0].samples}
+    assert found == {"dahua": 700, "none": 700}

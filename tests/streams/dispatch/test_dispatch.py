@@ -13,9 +13,13 @@ from typing import Any
 
 import msgspec
 import pytest
+from prometheus_client import CollectorRegistry
 
 from collector.errors import LenswatchError
 from rules.alert import Alert
+from streams.dispatch.dispatch import Dispatch
+from streams.dispatch.outbox import Outbox
+from streams.metrics import SinkMeters
 from streams.sinks.jsonl import AlertLines
 from tests.house.tree import ROOT
 from tests.streams.command import read_alerts
@@ -110,6 +114,7 @@ import msgspec
 from prometheus_client import CollectorRegistry
 from rules.alert import Alert
 from streams.dispatch.dispatch import Dispatch
+from streams.dispatch.outbox import Outbox
 from streams.metrics import SinkMeters
 from streams.sinks.webhook import SignedWebhook
 folder, url = Path(sys.argv[1]), sys.argv[2]
@@ -180,3 +185,29 @@ def test_a_dispatch_whose_thread_has_ended_says_so(tmp_path: Path, alerts_of: Ma
             dispatch.outbox.close()
             until(lambda: dispatch.failure is not None)
             dispatch.put(alerts_of(1))
+
+
+def test_a_worker_that_is_asked_to_end_delivers_first_what_it_can(tmp_path: Path, alerts_of: Make) -> None:
+    with Receiver(delay=0.02) as receiver:
+        sink = webhook("soc", receiver.url, tmp_path)
+        dispatch = Dispatch([sink], tmp_path / "outbox", 1_000, SinkMeters(CollectorRegistry())).start()
+        dispatch.put(alerts_of(50, devices=5))
+        asyncio.run(dispatch.close())
+    assert len(set(receiver.ids())) == 50
+
+
+def test_a_disk_that_takes_no_more_ends_delivery_instead_of_sending_the_same_for_ever(
+    tmp_path: Path, alerts_of: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise LenswatchError("outbox: disk full")
+
+    monkeypatch.setattr(Outbox, "done", full)
+    with (
+        Receiver() as receiver,
+        pytest.raises(LenswatchError, match="delivery has ended by itself: outbox: disk full"),
+        carrying([webhook("soc", receiver.url, tmp_path)], tmp_path) as dispatch,
+    ):
+        dispatch.put(alerts_of(3))
+        until(lambda: dispatch.failure is not None)
+    assert len(receiver.got) == 1
