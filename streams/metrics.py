@@ -123,6 +123,8 @@ class SinkMeters:
         for result in ("ok", "undelivered", "unreachable"):
             self.deliveries.labels(sink, result)
         self.dropped.labels(sink, "full")
+        self.seconds.labels(sink)
+        self.delay.labels(sink)
 
 
 class FindingMeters:
