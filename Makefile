@@ -78,10 +78,11 @@ live: $(VENV)/.ready-dev wire  ## Live capture over a pair of virtual interfaces
 	$(BIN)/python bench/live.py
 	$(BIN)/python bench/live.py --workers 2
 
-soak: $(VENV)/.ready-dev kafka  ## Memory over a long run; Kafka and collector killed again and again
+soak: $(VENV)/.ready-dev kafka prometheus  ## Memory over a long run; Kafka and collector killed again and again
 	$(BIN)/python bench/run.py --memory
 	LENSWATCH_SOAK=1 $(BIN)/python -m pytest -s tests/system/test_collect.py
 	LENSWATCH_CHAOS_ROUNDS=30 $(BIN)/python -m pytest tests/system/test_chaos.py
+	LENSWATCH_SOAK=1 $(BIN)/python -m pytest tests/system/test_delivery_chaos.py
 
 fuzz: $(VENV)/.ready-dev  ## The property tests, long and with new examples; then each dissector, guided by coverage (FUZZ_SECONDS)
 	$(BIN)/python -m pytest -m hypothesis --hypothesis-profile=deep $(PYTEST_OPTIONS)
@@ -102,7 +103,7 @@ KAFKA_POM := deploy/native/kafka/pom.xml
 MAVEN_COPY := org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies
 
 kafka:  ## Fetch Apache Kafka's jars (Maven), for the tests that start a real broker
-	@if [ -n "$${LENSWATCH_KAFKA_LIBS:-}" ] || [ $(KAFKA_LIBS)/.ready -nt $(KAFKA_POM) ]; then exit 0; fi; $(FIND_ROOT); \
+	@if [ -n "$${LENSWATCH_TEST_KAFKA_LIBS:-}" ] || [ $(KAFKA_LIBS)/.ready -nt $(KAFKA_POM) ]; then exit 0; fi; $(FIND_ROOT); \
 	if ! command -v java >/dev/null 2>&1 || ! command -v mvn >/dev/null 2>&1; then \
 		if [ "$$as_root" = no ]; then \
 			echo "make: Kafka needs Java 17 and Maven: type 'sudo apt-get install openjdk-17-jre-headless maven'; done without" >&2; \

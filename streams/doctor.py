@@ -182,7 +182,7 @@ def check_sinks(settings: Settings) -> Answer:
             with contextlib.closing(Outbox(folder, settings.store.max_waiting)) as outbox:
                 waiting = {sink.name: outbox.count(sink.name) for sink in sinks}
     except LenswatchError as error:
-        return Answer("sinks", BAD, str(error), "docs/30-deliver.md says what a sink needs")
+        return Answer("sinks", BAD, str(error), "docs/40-deliver.md says what a sink needs")
     left = [f"{count} alerts wait for {name}" for name, count in waiting.items() if count]
     if left:
         return Answer("sinks", NOTE, "; ".join(left), "lenswatch sinks test NAME says what the receiver answers")

@@ -1,6 +1,6 @@
 """A real Apache Kafka broker (KRaft, one node, loopback only) that a test starts, stops, kills and starts again.
 
-The jars are those of `make kafka`, or of the folder that LENSWATCH_KAFKA_LIBS names. Ports stay the same over a
+The jars are those of `make kafka`, or of the folder that LENSWATCH_TEST_KAFKA_LIBS names. Ports stay the same over a
 restart and lie below the ephemeral range, so that no client takes them while the broker is away.
 """
 
@@ -75,7 +75,7 @@ class Listener:
 
 def find_libs() -> Path | None:
     """The folder of Kafka's jars, when it is there."""
-    folder = Path(os.environ.get("LENSWATCH_KAFKA_LIBS") or ROOT / "out" / "kafka" / "libs")
+    folder = Path(os.environ.get("LENSWATCH_TEST_KAFKA_LIBS") or ROOT / "out" / "kafka" / "libs")
     return folder if shutil.which("java") and any(folder.glob("kafka_*.jar")) else None
 
 

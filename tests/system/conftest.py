@@ -19,7 +19,7 @@ def kafka_libs() -> Path:
     libs = find_libs()
     if libs is not None:
         return libs
-    missing = "no Kafka here: type 'make kafka' (Java 17 and Maven), or name a folder of jars in LENSWATCH_KAFKA_LIBS"
+    missing = "no Kafka here: type 'make kafka' (Java 17 and Maven), or name their folder in LENSWATCH_TEST_KAFKA_LIBS"
     if os.environ.get("CI"):
         pytest.fail(missing)
     pytest.skip(missing)

@@ -29,7 +29,7 @@ def test_the_native_stack_comes_up_finds_what_watch_finds_and_goes_down(tmp_path
     program = find_program("prometheus")
     assert program is not None
     variables = {
-        "RUN": str(tmp_path / "run"), "PORT": str(PORT), "LENSWATCH_KAFKA_LIBS": str(kafka_libs),
+        "RUN": str(tmp_path / "run"), "PORT": str(PORT), "LENSWATCH_TEST_KAFKA_LIBS": str(kafka_libs),
         "LENSWATCH_PROMETHEUS": str(program.parent),
     }  # fmt: skip
     with (tmp_path / "up.log").open("wb") as log:
