@@ -10,7 +10,6 @@ import pytest
 from collector.errors import LenswatchError
 from rules.errors import RuleError, RuleErrors
 from rules.match import RuleSet
-from streams.metrics import DIGEST_DIGITS
 from streams.settings import RulesSettings, Settings
 from streams.sinks.jsonl import AlertLines
 from streams.worker import Worker, alert_sink, make_folder, rules_loader
@@ -44,7 +43,7 @@ def test_rules_that_are_right_are_taken_and_their_digest_is_told(
     assert centre.rules is fresh and loads == [1]
     assert capsys.readouterr().err == f"lenswatch: rules {fresh.digest[:12]} are in force\n"
     read = worker.meters.registry.get_sample_value
-    assert read("lenswatch_rules_info", {"digest": fresh.digest[:DIGEST_DIGITS]}) == 1
+    assert read("lenswatch_rules_info", {"digest": fresh.digest}) == 1
     assert read("lenswatch_rules_reloads_total", {"result": "taken"}) == 1
 
 

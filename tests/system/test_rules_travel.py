@@ -7,7 +7,6 @@ import pytest
 
 from rules.load import collect_files, load_rules
 from rules.pack import FORMAT, pack
-from streams.metrics import DIGEST_DIGITS
 from streams.rules_topic import KEY, SCHEMA
 from tests.streams.command import Ran, spawn
 from tests.system.broker import Broker
@@ -54,7 +53,7 @@ def publish(centre: Centre, *more: object) -> Ran:
 
 
 def runs(worker: Worker, digest: str) -> bool:
-    return worker.metric("rules_info", digest[:DIGEST_DIGITS]) == 1
+    return worker.metric("rules_info", digest) == 1
 
 
 def test_a_published_pack_is_in_force_in_every_worker_and_in_the_next_one(centre: Centre, own: Path) -> None:
