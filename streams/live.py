@@ -12,13 +12,16 @@ from streams.local import Output
 from streams.screen import alert_lines, console, screen_width
 
 IMPORTED_LATER = (
+    "aiohttp",
     "email.parser",
     "rich.console",
     "rich.progress",
     "rich.table",
     "rich.text",
     "sqlite3",
+    "streams.delivery",
     "streams.doctor",
+    "streams.watch_metrics",
 )
 
 

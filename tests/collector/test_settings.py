@@ -22,6 +22,7 @@ VALUES = {
     "max_names": ("7", 7),
     "max_devices": ("8", 8),
     "metrics": ("127.0.0.1:9", "127.0.0.1:9"),
+    "canary_seconds": ("9.5", 9.5),
     "heartbeat_seconds": ("2.5", 2.5),
 }
 
