@@ -212,6 +212,7 @@ def test_what_is_neither_a_file_nor_a_package_is_never_given_to_npm(
     source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     script(tmp_path, f"touch {tmp_path}/asked", monkeypatch)
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(LenswatchError, match="no such file, and no name of an npm package"):
         fetch(source)
     assert not (tmp_path / "asked").exists()

@@ -17,6 +17,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from collector.observation import Observation
 from collector.record import RecordHead, pack, partition_key, partition_of, write_head
 from rules.alert import Alert
+from streams.worker import ROUND_SECONDS
 from tests.streams.command import PROGRAM, environment, read_alerts, spawn
 from tests.system.broker import free_ports
 
@@ -214,8 +215,18 @@ class Centre:
 
     def wait_done(self, seconds: float = 60.0) -> None:
         """Return when nothing waits on the observations topic and every finding has settled."""
+        done_at: float | None = None
 
         def is_done() -> bool:
+            # The gauges are as old as the worker's last round: only what stays so for more than one is so.
+            nonlocal done_at
+            if not looks_done():
+                done_at = None
+            elif done_at is None:
+                done_at = time.monotonic()
+            return done_at is not None and time.monotonic() - done_at > 2 * ROUND_SECONDS
+
+        def looks_done() -> bool:
             self.supervise()
             alive = [worker for worker in self.workers if worker.process.poll() is None]
             return (
