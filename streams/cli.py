@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
@@ -41,6 +41,10 @@ from streams.store import AlertStore
 from streams.verdict import KnownAt, verdict
 from streams.waivers import list_waivers, warnings
 from streams.whatif import whatif
+
+if TYPE_CHECKING:
+    from rules.match import RuleSet
+    from streams.watch_metrics import WatchMeters
 
 app = typer.Typer(
     rich_markup_mode=None,
@@ -199,9 +203,7 @@ def run_watch(
     known: datetime.date | None = None,
 ) -> Run:
     """Watch the named sources; write, keep and show what was found."""
-    from streams.delivery import delivering
     from streams.doctor import keep_last_run
-    from streams.watch_metrics import watch_metrics
 
     rules = rules_for(settings, folders, known)
     rules.prepare()
@@ -218,24 +220,38 @@ def run_watch(
                 outputs[place].append(stack.enter_context(contextlib.closing(JsonLines(name))))
         quiet = "-" in (alerts_to, observations_to)
         shown = Ticker.beside(outputs[1], opened, quiet)
-        meters = stack.enter_context(watch_metrics(settings, rules))
-        if settings.watch.metrics:
-            outputs[0].append(meters)
-        outputs[1].append(meters)
-        dispatch = stack.enter_context(delivering(settings, meters.sinks))
-        if dispatch is not None:
-            outputs[1].append(dispatch)
+        meters = add_outlets(stack, settings, rules, outputs)
         stack.enter_context(rare_collection())
         interrupts = stack.enter_context(Interrupts())
         progress = stack.enter_context(progress_bar(opened))
         local = LocalWatch(settings, rules, on, outputs[0], crew_of(opened))
-        meters.watches(local)
+        if meters is not None:
+            meters.watches(local)
         run = local.watch(
             [interrupts.between_blocks(source) for source in opened], outputs[1], with_notices(progress, say)
         )
     keep_last_run(folder, run, time.time())
     show(run, quiet or shown)
     return run
+
+
+def add_outlets(
+    stack: contextlib.ExitStack, settings: Settings, rules: "RuleSet", outputs: list[list[Output]]
+) -> "WatchMeters | None":
+    """Metrics and sinks among the outputs, where the settings name any: else nobody would read what they count."""
+    if not (settings.watch.metrics or settings.sinks):
+        return None
+    from streams.delivery import delivering
+    from streams.watch_metrics import watch_metrics
+
+    meters = stack.enter_context(watch_metrics(settings, rules))
+    if settings.watch.metrics:
+        outputs[0].append(meters)
+    outputs[1].append(meters)
+    dispatch = stack.enter_context(delivering(settings, meters.sinks))
+    if dispatch is not None:
+        outputs[1].append(dispatch)
+    return meters
 
 
 class StoreOutput:
