@@ -4,12 +4,14 @@ import contextlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from streams.dispatch.dispatch import Dispatch
 from streams.dispatch.opening import open_sinks
-from streams.metrics import SinkMeters
 from streams.settings import Settings, state_folder
+
+if TYPE_CHECKING:
+    from streams.metrics import SinkMeters
 
 FOLDER: Final = "outbox"
 
@@ -19,7 +21,7 @@ def outbox_folder(settings: Settings) -> Path:
     return state_folder(settings.store) / FOLDER
 
 
-def open_dispatch(settings: Settings, meters: SinkMeters) -> Dispatch | None:
+def open_dispatch(settings: Settings, meters: "SinkMeters") -> Dispatch | None:
     """The sinks, carried from now on; None when the settings name none. Raises LenswatchError."""
     sinks = open_sinks(settings.sinks)
     if not sinks:
@@ -28,7 +30,7 @@ def open_dispatch(settings: Settings, meters: SinkMeters) -> Dispatch | None:
 
 
 @contextlib.contextmanager
-def delivering(settings: Settings, meters: SinkMeters) -> Iterator[Dispatch | None]:
+def delivering(settings: Settings, meters: "SinkMeters") -> Iterator[Dispatch | None]:
     """As `open_dispatch`, for the time of a run; at its end what can be delivered is, and the rest is said."""
     dispatch = open_dispatch(settings, meters)
     if dispatch is None:

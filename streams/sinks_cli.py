@@ -10,7 +10,6 @@ from typing import Annotated
 
 import msgspec
 import typer
-from prometheus_client import CollectorRegistry
 
 from collector.canary import make_canary
 from collector.errors import LenswatchError, SettingsError
@@ -19,7 +18,6 @@ from rules.load import load_rules
 from streams.delivery import open_dispatch, outbox_folder, what_waits
 from streams.dispatch.opening import close_sinks, open_sinks
 from streams.dispatch.outbox import Outbox
-from streams.metrics import SinkMeters
 from streams.settings import Settings, load_settings
 from streams.sinks.sink import Sink
 
@@ -106,6 +104,10 @@ def drain(
     seconds: Annotated[float, typer.Option(min=0, help="How long to try.")] = 30.0,
 ) -> None:
     """Send what waits, until nothing more can be delivered now."""
+    from prometheus_client import CollectorRegistry
+
+    from streams.metrics import SinkMeters
+
     settings = with_sinks(config)
     dispatch = open_dispatch(settings, SinkMeters(CollectorRegistry()))
     assert dispatch is not None

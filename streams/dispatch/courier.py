@@ -6,14 +6,16 @@ import contextlib
 import random
 import time
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from rules.alert import Alert
 from streams.dispatch.outbox import Outbox, Parcel
 from streams.dispatch.schedule import THROTTLE_SECONDS, next_delay
-from streams.metrics import SinkMeters
 from streams.processors.canary import is_canary
 from streams.sinks.sink import Gone, Refused, Sink, Throttled, Undelivered, Unreachable
+
+if TYPE_CHECKING:
+    from streams.metrics import SinkMeters
 
 PROBE_EVERY_SECONDS: Final = 10.0
 IDLE_SECONDS: Final = 60.0
@@ -30,7 +32,7 @@ class Courier:
         self,
         sink: Sink,
         outbox: Outbox,
-        meters: SinkMeters,
+        meters: "SinkMeters",
         clock: Callable[[], float] = time.time,
         chance: Callable[[], float] = random.random,
         probe_seconds: float = PROBE_EVERY_SECONDS,

@@ -11,14 +11,16 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, TextIO
+from typing import TYPE_CHECKING, Final, TextIO
 
 from collector.errors import LenswatchError
 from rules.alert import Alert
 from streams.dispatch.courier import PROBE_EVERY_SECONDS, Courier
 from streams.dispatch.outbox import Outbox
-from streams.metrics import SinkMeters
 from streams.sinks.sink import Sink
+
+if TYPE_CHECKING:
+    from streams.metrics import SinkMeters
 
 LOCK_NAME: Final = "outbox.lock"
 SYNC_SECONDS: Final = 1.0
@@ -37,7 +39,7 @@ class Dispatch:
         sinks: Sequence[Sink],
         folder: Path,
         max_parcels: int,
-        meters: SinkMeters,
+        meters: "SinkMeters",
         probe_seconds: float = PROBE_EVERY_SECONDS,
     ) -> None:
         self.sinks, self.meters = tuple(sinks), meters
