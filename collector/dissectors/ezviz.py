@@ -10,11 +10,11 @@ command, flags, length of the body, 0; then XML where the flags are 0, and a che
 """
 
 import re
-from collections.abc import Iterator
 from struct import Struct
 
 from collector.dissectors.dissector import FROM_SERVER, Dissector, Fact
 from collector.errors import Malformed, Truncated
+from collector.framing import NO_MESSAGE, FramedMessages
 from collector.observation import Announced
 from collector.texts import read_element
 
@@ -39,6 +39,7 @@ _ATTRIBUTE = re.compile(r'\bAddress="([0-9a-fA-F.:]{3,45})"')
 _VERSIONS = (b"\1\1\0", b"\1\2\0")
 _FLAG = 0x08
 _MAX_AUTHENTICATION = 8
+_MAX_HEAD_BYTES = 5
 
 
 def read_message(data: bytes, direction: int) -> Fact:
@@ -85,36 +86,21 @@ def recognises_cas(first: bytes, port: int, direction: int) -> bool | None:
     return True if len(first) >= 8 else None
 
 
-class CasDissection:
+def measure_cas(data: bytes, position: int) -> int | None:
+    """Where a CAS message over TCP ends."""
+    if len(data) - position < _HEADER.size:
+        return None
+    if not data.startswith(MAGIC, position):
+        return NO_MESSAGE
+    size = int.from_bytes(data[position + 24 : position + 28], "big")
+    if size > MAX_BODY_BYTES:
+        raise Malformed(f"a CAS message of {size} bytes is longer than {MAX_BODY_BYTES}")
+    return position + _HEADER.size + size + _CHECKSUM_BYTES
+
+
+def begin_cas() -> FramedMessages:
     """The first CAS messages of a TCP connection."""
-
-    __slots__ = ("_held", "_left", "skip", "wants")
-
-    def __init__(self) -> None:
-        self.wants = [True, True]
-        self.skip = [0, 0]
-        self._held = [b"", b""]
-        self._left = [MAX_MESSAGES, MAX_MESSAGES]
-
-    def feed(self, direction: int, data: bytes) -> Iterator[Fact]:
-        """The next bytes of one direction; yields a fact for each message that they complete."""
-        data = self._held[direction] + data
-        position = 0
-        while self.wants[direction] and len(data) - position >= _HEADER.size:
-            if not data.startswith(MAGIC, position):
-                self.wants[direction] = False
-                break
-            size = int.from_bytes(data[position + 24 : position + 28], "big")
-            if size > MAX_BODY_BYTES:
-                raise Malformed(f"a CAS message of {size} bytes is longer than {MAX_BODY_BYTES}")
-            end = position + _HEADER.size + size + _CHECKSUM_BYTES
-            if end > len(data):
-                break
-            yield read_message(data[position:end], direction)
-            position = end
-            self._left[direction] -= 1
-            self.wants[direction] = self._left[direction] > 0
-        self._held[direction] = data[position:] if self.wants[direction] else b""
+    return FramedMessages(measure_cas, read_message, MAX_MESSAGES)
 
 
 def read_head(data: bytes) -> tuple[int, int, int] | None:
@@ -166,40 +152,32 @@ def recognises_registration(first: bytes, port: int, direction: int) -> bool | N
     return True
 
 
-class RegistrationDissection:
-    """The messages of a registration, of which the first says whose it is."""
+def measure_registration(data: bytes, position: int) -> int | None:
+    """Where a registration message ends."""
+    head = read_head(data[position : position + _MAX_HEAD_BYTES])
+    if head is None:
+        return None
+    _, start, end = head
+    if end - start > MAX_BODY_BYTES:
+        raise Malformed(f"a registration message is longer than {MAX_BODY_BYTES} bytes")
+    return position + end
 
-    __slots__ = ("_held", "_left", "skip", "wants")
 
-    def __init__(self) -> None:
-        self.wants = [True, True]
-        self.skip = [0, 0]
-        self._held = [b"", b""]
-        self._left = [MAX_MESSAGES, MAX_MESSAGES]
+def read_registration(message: bytes, direction: int) -> Fact:
+    """A registration message, of which the first says whose it is. Malformed."""
+    command, start, end = read_head(message) or (0, 0, 0)
+    said = Announced(serial_number=read_serial(message, start, end)) if command == 1 else None
+    word = REGISTRATION.get(command) or f"command {command}"
+    return Fact("ezviz", backward=direction == FROM_SERVER, action=word, announced=said)
 
-    def feed(self, direction: int, data: bytes) -> Iterator[Fact]:
-        """The next bytes of one direction; yields a fact for each message that they complete."""
-        data = self._held[direction] + data
-        while self.wants[direction] and data:
-            head = read_head(data)
-            if head is None:
-                break
-            command, start, end = head
-            if end - start > MAX_BODY_BYTES:
-                raise Malformed(f"a registration message is longer than {MAX_BODY_BYTES} bytes")
-            if end > len(data):
-                break
-            said = Announced(serial_number=read_serial(data, start, end)) if command == 1 else None
-            word = REGISTRATION.get(command) or f"command {command}"
-            yield Fact("ezviz", backward=direction == FROM_SERVER, action=word, announced=said)
-            data = data[end:]
-            self._left[direction] -= 1
-            self.wants[direction] = self._left[direction] > 0
-        self._held[direction] = data if self.wants[direction] else b""
+
+def begin_registration() -> FramedMessages:
+    """The messages of a registration."""
+    return FramedMessages(measure_registration, read_registration, MAX_MESSAGES)
 
 
 DISSECTOR = Dissector(name="ezviz", recognises=recognises_cas_datagram, converse=CasConversation, starts=MAGIC[:1])
-CAS_OVER_TCP = Dissector(name="ezviz", recognises=recognises_cas, begin=CasDissection, starts=MAGIC[:1])
+CAS_OVER_TCP = Dissector(name="ezviz", recognises=recognises_cas, begin=begin_cas, starts=MAGIC[:1])
 REGISTRATION_OVER_TCP = Dissector(
-    name="ezviz", recognises=recognises_registration, begin=RegistrationDissection, starts=b"\x10\x12\x18\x1a"
+    name="ezviz", recognises=recognises_registration, begin=begin_registration, starts=b"\x10\x12\x18\x1a"
 )

@@ -4,12 +4,12 @@ RFC 8489 5 (header), 14 (attributes), 18 (registries); RFC 8656 (TURN: methods 1
 classic form without a cookie, on its port only). What follows on the flow is media, so that only its beginning is read.
 """
 
-from collections.abc import Iterator
 from struct import Struct
 
 from collector.dissectors.dissector import FROM_SERVER, Dissector, Fact
 from collector.dissectors.dns import read_ipv6
 from collector.errors import Truncated
+from collector.framing import NO_MESSAGE, FramedMessages
 from collector.observation import Announced
 from collector.texts import read_text
 
@@ -110,35 +110,22 @@ class StunConversation:
         return [read_message(payload, direction == FROM_SERVER)]
 
 
-class StunDissection:
-    """The first messages of a TCP connection, up to the first ChannelData (RFC 8656 12.4) or what is no message."""
+def measure(data: bytes, position: int) -> int | None:
+    """Where a message over TCP ends; what is none, ChannelData (RFC 8656 12.4) above all, ends the reading."""
+    if len(data) - position < _HEADER_BYTES:
+        return None
+    if not _is_message(data[position : position + _HEADER_BYTES], 0):
+        return NO_MESSAGE
+    return position + _HEADER_BYTES + (data[position + 2] << 8 | data[position + 3])
 
-    __slots__ = ("_held", "_left", "skip", "wants")
 
-    def __init__(self) -> None:
-        self.wants = [True, True]
-        self.skip = [0, 0]
-        self._held = [b"", b""]
-        self._left = [MAX_MESSAGES, MAX_MESSAGES]
-
-    def feed(self, direction: int, data: bytes) -> Iterator[Fact]:
-        """The next bytes of one direction; yields a fact for each message that they complete."""
-        data = self._held[direction] + data
-        position = 0
-        while self.wants[direction] and len(data) - position >= _HEADER_BYTES:
-            if not _is_message(data[position : position + _HEADER_BYTES], 0):
-                self.wants[direction] = False
-                break
-            end = position + _HEADER_BYTES + (data[position + 2] << 8 | data[position + 3])
-            if end > len(data):
-                break
-            yield read_message(data[position:end], direction == FROM_SERVER)
-            position = end
-            self._left[direction] -= 1
-            self.wants[direction] = self._left[direction] > 0
-        self._held[direction] = data[position:] if self.wants[direction] else b""
+def begin() -> FramedMessages:
+    """The first messages of a TCP connection."""
+    return FramedMessages(
+        measure, lambda message, direction: read_message(message, direction == FROM_SERVER), MAX_MESSAGES
+    )
 
 
 _STARTS = bytes(range(0x40))
 DISSECTOR = Dissector(name="stun", recognises=recognises_datagram, converse=StunConversation, starts=_STARTS)
-OVER_TCP = Dissector(name="stun", recognises=recognises_stream, begin=StunDissection, starts=_STARTS)
+OVER_TCP = Dissector(name="stun", recognises=recognises_stream, begin=begin, starts=_STARTS)

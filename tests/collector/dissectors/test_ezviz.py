@@ -6,8 +6,8 @@ from collector.dissectors.dissector import FROM_CLIENT, FROM_SERVER
 from collector.dissectors.ezviz import (
     MAX_DATAGRAMS,
     CasConversation,
-    CasDissection,
-    RegistrationDissection,
+    begin_cas,
+    begin_registration,
     recognises_cas,
     recognises_cas_datagram,
     recognises_registration,
@@ -28,7 +28,7 @@ SERIAL = Announced(serial_number="E5E5E0001")
 
 
 def test_a_registration_says_its_serial_number_and_what_comes_next() -> None:
-    dissection = RegistrationDissection()
+    dissection = begin_registration()
     first, second = dissection.feed(FROM_CLIENT, REGISTRATION_1 + REGISTRATION_4)
     assert (first.dataset, first.action, first.announced) == ("ezviz", "authentication", SERIAL)
     assert (second.action, second.announced) == ("session key request", None)
@@ -39,7 +39,7 @@ def test_a_registration_says_its_serial_number_and_what_comes_next() -> None:
 def test_a_list_of_what_else_the_device_can_do_may_stand_before_the_versions() -> None:
     message = registration(1, b"\1\2\1\2" + b"\1\2\0\0\x09E5E5E0001" + bytes(112), flags=0x0A)
     assert recognises_registration(message, 8_666, FROM_CLIENT) is True
-    (fact,) = RegistrationDissection().feed(FROM_CLIENT, message)
+    (fact,) = begin_registration().feed(FROM_CLIENT, message)
     assert fact.announced == SERIAL
 
 
@@ -52,7 +52,7 @@ def test_a_registration_is_recognised_on_any_port_and_video_is_not_taken_for_one
 @pytest.mark.parametrize("serial", [b"\x02ab", b"\x09ab cd efg", b"\xf0" + b"a" * 20])
 def test_a_serial_number_that_is_none_is_malformed(serial: bytes) -> None:
     with pytest.raises(Malformed):
-        list(RegistrationDissection().feed(FROM_CLIENT, registration(1, b"\1\2\0\0" + serial)))
+        list(begin_registration().feed(FROM_CLIENT, registration(1, b"\1\2\0\0" + serial)))
 
 
 def test_the_address_service_says_who_asks_and_what_it_answers() -> None:
@@ -71,16 +71,16 @@ def test_hundreds_of_the_same_questions_are_not_all_read() -> None:
 
 
 def test_an_encrypted_body_says_only_its_command() -> None:
-    (fact,) = CasDissection().feed(FROM_CLIENT, CAS_SECRET)
+    (fact,) = begin_cas().feed(FROM_CLIENT, CAS_SECRET)
     assert (fact.action, fact.announced) == ("local handshake", None)
-    (fact,) = CasDissection().feed(FROM_CLIENT, cas(0x4444, b"<a/>"))
+    (fact,) = begin_cas().feed(FROM_CLIENT, cas(0x4444, b"<a/>"))
     assert fact.action == "command 0x4444"
 
 
 def test_a_body_without_end_is_malformed_and_another_protocol_is_left_alone() -> None:
     with pytest.raises(Malformed, match="longer"):
-        list(CasDissection().feed(FROM_CLIENT, CAS_ASK[:24] + b"\xff\xff\xff\xff" + CAS_ASK[28:]))
-    dissection = CasDissection()
+        list(begin_cas().feed(FROM_CLIENT, CAS_ASK[:24] + b"\xff\xff\xff\xff" + CAS_ASK[28:]))
+    dissection = begin_cas()
     assert len(list(dissection.feed(FROM_CLIENT, CAS_ASK + bytes(40)))) == 1 and not dissection.wants[FROM_CLIENT]
 
 

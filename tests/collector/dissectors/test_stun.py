@@ -6,7 +6,7 @@ from collector.dissectors.dissector import FROM_CLIENT, FROM_SERVER
 from collector.dissectors.stun import (
     MAX_MESSAGES,
     StunConversation,
-    StunDissection,
+    begin,
     read_address,
     read_message,
     recognises_datagram,
@@ -73,7 +73,7 @@ def test_media_and_dtls_on_the_same_flow_pass_by() -> None:
 
 
 def test_channel_data_in_a_stream_ends_the_reading_of_its_side() -> None:
-    dissection = StunDissection()
+    dissection = begin()
     assert len(list(dissection.feed(FROM_CLIENT, STUN_ASK + b"\x40\0\0\x10" + bytes(16)))) == 1
     assert dissection.wants == [False, True]
 
