@@ -4,11 +4,8 @@ Labels have few values: stages, reasons and datasets of ours; never a name or an
 """
 
 import importlib.metadata
-import socketserver
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
@@ -16,10 +13,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 
 from collector.errors import SettingsError
 from collector.ledger import Ledger
+from collector.page import Page
 from collector.publish.kafka import NS, KafkaPublisher
 from collector.sending import BUCKETS_SECONDS
 
-IDLE_POLL_SECONDS = 0.2
 Ready = Callable[[], str]
 
 
@@ -105,19 +102,6 @@ def gauge(name: str, text: str, value: float) -> Metric:
     return GaugeMetricFamily(f"lenswatch_{name}", text, value=value)
 
 
-class Server(socketserver.ThreadingMixIn, WSGIServer):
-    """One thread a question, so that a slow reader holds up nobody."""
-
-    daemon_threads = True
-
-
-class Silent(WSGIRequestHandler):
-    """Questions are not told on standard error."""
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
-
-
 class MetricsPage:
     """`/metrics`, `/healthz` and `/readyz` at `address` (host:port), in a thread. `ready` answers "" or why not. Raises
     SettingsError when the address cannot be had."""
@@ -128,17 +112,13 @@ class MetricsPage:
         self._metrics, self._ready = make_wsgi_app(registry), ready
         host, _, port = address.rpartition(":")
         try:
-            self._server = make_server(host.strip("[]"), int(port), self._answer, Server, Silent)
+            self._page = Page(host.strip("[]"), int(port), self._answer)
         except OSError as error:
             raise SettingsError(
                 f"{address}: metrics cannot be shown there: {error.strerror}; name another HOST:PORT at [collector] "
                 'metrics, or "" for none'
             ) from error
-        self.address = f"{host}:{self._server.server_port}"
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(IDLE_POLL_SECONDS,), name="metrics", daemon=True
-        )
-        self._thread.start()
+        self.address = f"{host}:{self._page.port}"
 
     def _answer(self, question: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
         path = question.get("PATH_INFO", "")
@@ -152,6 +132,4 @@ class MetricsPage:
 
     def close(self) -> None:
         """Answer no more."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self._page.close()

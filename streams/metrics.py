@@ -1,15 +1,13 @@
 """What a worker says of itself to Prometheus, and whether it lives and is ready. Labels have few values only."""
 
-import threading
 from collections.abc import Callable, Iterable
-from socketserver import ThreadingMixIn
 from typing import Final
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, make_wsgi_app
 
 from collector.errors import LenswatchError
 from collector.observation import Observation
+from collector.page import Page
 from rules.alert import Alert
 from rules.match import RuleSet
 from streams.processors.canary import is_canary
@@ -193,23 +191,10 @@ class FindingMeters:
         counter.labels(*values).inc(by)
 
 
-class QuietRequest(WSGIRequestHandler):
-    """A request of which no line is written."""
-
-    def log_message(self, format: str, *arguments: object) -> None:
-        """Say nothing."""
-
-
-class MetricsServer(ThreadingMixIn, WSGIServer):
-    """Answers /metrics, /healthz and /readyz, each request in a thread of its own."""
-
-    daemon_threads = True
-
-
 def serve(
     host: str, port: int, registry: CollectorRegistry, is_ready: Callable[[], bool], key: str = "[worker] metrics_port"
-) -> MetricsServer:
-    """A running server. Raises LenswatchError when the address cannot be had."""
+) -> Page:
+    """A running server of /metrics, /healthz and /readyz. Raises LenswatchError when the address cannot be had."""
     metrics = make_wsgi_app(registry)
 
     def answer(environ, start_response):  # type: ignore[no-untyped-def]
@@ -222,8 +207,6 @@ def serve(
         return [f"{status[4:]}\n".encode()]
 
     try:
-        server = make_server(host, port, answer, server_class=MetricsServer, handler_class=QuietRequest)
+        return Page(host, port, answer)
     except OSError as error:
         raise LenswatchError(f"{host}:{port}: metrics cannot be served there: {error.strerror}; set {key}") from error
-    threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
-    return server

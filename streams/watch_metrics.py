@@ -94,5 +94,4 @@ def watch_metrics(settings: Settings, rules: RuleSet) -> Iterator[WatchMeters]:
     try:
         yield meters
     finally:
-        server.shutdown()
-        server.server_close()
+        server.close()

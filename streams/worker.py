@@ -91,7 +91,7 @@ class Worker:
         with contextlib.ExitStack() as stack:
             if worker.metrics_port:
                 server = serve(worker.metrics_host, worker.metrics_port, self.meters.registry, lambda: centre.is_ready)
-                stack.callback(server.shutdown)
+                stack.callback(server.close)
             watch(centre.progress, worker.stall_seconds)
             await self._live(centre, topic)
 

@@ -11,9 +11,10 @@ from prometheus_client import CollectorRegistry, generate_latest
 from collector.canary import make_canary
 from collector.errors import LenswatchError
 from collector.observation import Observation
+from collector.page import Page
 from rules.alert import Alert
 from rules.match import RuleSet
-from streams.metrics import MAX_SENSORS, FindingMeters, Meters, MetricsServer, serve
+from streams.metrics import MAX_SENSORS, FindingMeters, Meters, serve
 from streams.processors.fold import revise
 
 
@@ -23,25 +24,24 @@ def ready() -> list[bool]:
 
 
 @pytest.fixture
-def server(ready: list[bool]) -> Iterator[MetricsServer]:
+def server(ready: list[bool]) -> Iterator[Page]:
     meters = Meters()
     meters.records.labels("read").inc(3)
     server = serve("127.0.0.1", 0, meters.registry, lambda: ready[0])
     yield server
-    server.shutdown()
-    server.server_close()
+    server.close()
 
 
-def get(server: MetricsServer, path: str) -> tuple[int, str]:
+def get(server: Page, path: str) -> tuple[int, str]:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{server.server_port}{path}", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{server.port}{path}", timeout=5) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         with error:
             return error.code, error.read().decode()
 
 
-def test_metrics_health_and_readiness_are_answered(server: MetricsServer, ready: list[bool]) -> None:
+def test_metrics_health_and_readiness_are_answered(server: Page, ready: list[bool]) -> None:
     status, text = get(server, "/metrics")
     assert status == 200 and 'lenswatch_matcher_records_total{result="read"} 3.0' in text
     assert get(server, "/healthz")[0] == get(server, "/readyz")[0] == 200
@@ -50,9 +50,9 @@ def test_metrics_health_and_readiness_are_answered(server: MetricsServer, ready:
     assert get(server, "/")[0] == 404
 
 
-def test_a_port_that_is_taken_is_said_in_one_line(server: MetricsServer) -> None:
+def test_a_port_that_is_taken_is_said_in_one_line(server: Page) -> None:
     with pytest.raises(LenswatchError, match=r"127.0.0.1:\d+: metrics cannot be served there: .*metrics_port"):
-        serve("127.0.0.1", server.server_port, Meters().registry, lambda: True)
+        serve("127.0.0.1", server.port, Meters().registry, lambda: True)
 
 
 def test_sensors_past_the_bound_are_one_series() -> None:
