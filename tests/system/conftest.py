@@ -4,12 +4,16 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from collector.observation import Observation
 from rules.alert import Alert
 from rules.load import load_rules
+from tests.streams.command import OFFICE, last_revisions, spawn
 from tests.streams.told import one_alert
 from tests.system.broker import Broker, find_libs
+from tests.system.centre import Centre, centre_at
 from tests.system.monitoring import NAMES, find_program
 
 
@@ -61,3 +65,23 @@ def prometheus_programs() -> None:
 def alert() -> Alert:
     """An alert of the shipped rules."""
     return one_alert(load_rules())
+
+
+@pytest.fixture
+def centre(broker: Broker, tmp_path: Path) -> Iterator[Centre]:
+    """Topics of its own on the broker of the run."""
+    with centre_at(broker.address, tmp_path / "centre") as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def embedded_office(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Observation], dict[str, Alert]]:
+    """What the embedded shape sees of the small office, and the last revision of each alert that it tells."""
+    folder = tmp_path_factory.mktemp("embedded")
+    seen, told = folder / "seen.jsonl", folder / "told.jsonl"
+    ran = spawn("watch", OFFICE, "--observations", seen, "--alerts", told, state=folder)
+    assert ran.code == 0, ran.err
+    observations = [msgspec.json.decode(line, type=Observation) for line in seen.read_bytes().splitlines()]
+    return observations, last_revisions(
+        [msgspec.json.decode(line, type=Alert) for line in told.read_bytes().splitlines()]
+    )

@@ -4,8 +4,6 @@ import hashlib
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -16,37 +14,17 @@ from collector.record import RecordHead, write_head
 from rules.alert import Alert
 from rules.load import load_rules
 from streams.codec import DeadLetter
-from tests.streams.command import OFFICE, spawn
-from tests.system.broker import Broker
-from tests.system.centre import Centre, centre_at, passes_a_record_over, until
+from tests.streams.command import spawn
+from tests.system.centre import Centre, passes_a_record_over, until
 from tests.system.load import expected, make_load, substance
 
 pytestmark = pytest.mark.system
 
 
-@pytest.fixture
-def centre(broker: Broker, tmp_path: Path) -> Iterator[Centre]:
-    """Topics of its own on the broker of the run."""
-    with centre_at(broker.address, tmp_path / "centre") as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def office(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Observation], dict[str, Alert]]:
-    """What the embedded shape sees and tells of the small office."""
-    folder = tmp_path_factory.mktemp("embedded")
-    seen, told = folder / "seen.jsonl", folder / "told.jsonl"
-    ran = spawn("watch", OFFICE, "--observations", seen, "--alerts", told, state=folder)
-    assert ran.code == 0, ran.err
-    observations = [msgspec.json.decode(line, type=Observation) for line in seen.read_bytes().splitlines()]
-    alerts = [msgspec.json.decode(line, type=Alert) for line in told.read_bytes().splitlines()]
-    return observations, {alert.event.id: alert for alert in alerts}
-
-
 def test_one_capture_through_both_shapes_gives_equal_alerts(
-    centre: Centre, office: tuple[list[Observation], dict[str, Alert]]
+    centre: Centre, embedded_office: tuple[list[Observation], dict[str, Alert]]
 ) -> None:
-    observations, embedded = office
+    observations, embedded = embedded_office
     worker = centre.worker("one").wait_ready()
     centre.send(centre.records(observations))
     centre.wait_done()

@@ -2,7 +2,6 @@
 
 import datetime
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,31 +12,11 @@ from kafka.admin import KafkaAdminClient
 from collector.observation import Observation
 from rules.alert import Alert
 from streams.topics import DELIVERED_TABLE, DEVICES_TABLE, changelog
-from tests.streams.command import OFFICE, Ran, last_revisions, spawn
-from tests.system.broker import Broker
-from tests.system.centre import Centre, centre_at
+from tests.streams.command import Ran, last_revisions, spawn
+from tests.system.centre import Centre
 from tests.system.test_rules_travel import RULE
 
 pytestmark = pytest.mark.system
-
-
-@pytest.fixture
-def centre(broker: Broker, tmp_path: Path) -> Iterator[Centre]:
-    with centre_at(broker.address, tmp_path / "centre") as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def office(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Observation], dict[str, Alert]]:
-    """What the embedded shape sees and tells of the small office."""
-    folder = tmp_path_factory.mktemp("embedded")
-    seen, told = folder / "seen.jsonl", folder / "told.jsonl"
-    ran = spawn("watch", OFFICE, "--observations", seen, "--alerts", told, state=folder)
-    assert ran.code == 0, ran.err
-    observations = [msgspec.json.decode(line, type=Observation) for line in seen.read_bytes().splitlines()]
-    return observations, last_revisions(
-        [msgspec.json.decode(line, type=Alert) for line in told.read_bytes().splitlines()]
-    )
 
 
 def replay(centre: Centre, *arguments: object) -> Ran:
@@ -59,9 +38,9 @@ def groups(centre: Centre) -> set[str]:
 
 
 def test_a_replay_finds_what_the_embedded_shape_finds_and_touches_nothing_live(
-    centre: Centre, office: tuple[list[Observation], dict[str, Alert]]
+    centre: Centre, embedded_office: tuple[list[Observation], dict[str, Alert]]
 ) -> None:
-    observations, embedded = office
+    observations, embedded = embedded_office
     centre.send(centre.records(observations, size=40))
     before = groups(centre)
     ran = replay(centre, "earliest", "--alerts", centre.folder / "replayed.jsonl")
@@ -80,9 +59,9 @@ def test_a_replay_finds_what_the_embedded_shape_finds_and_touches_nothing_live(
 
 
 def test_a_replay_beside_a_worker_uses_other_rules_and_the_worker_never_knows(
-    centre: Centre, office: tuple[list[Observation], dict[str, Alert]], tmp_path: Path
+    centre: Centre, embedded_office: tuple[list[Observation], dict[str, Alert]], tmp_path: Path
 ) -> None:
-    observations, embedded = office
+    observations, embedded = embedded_office
     worker = centre.worker("live").wait_ready()
     centre.send(centre.records(observations))
     centre.wait_done()
@@ -100,9 +79,9 @@ def test_a_replay_beside_a_worker_uses_other_rules_and_the_worker_never_knows(
 
 
 def test_only_the_asked_for_time_is_replayed(
-    centre: Centre, office: tuple[list[Observation], dict[str, Alert]]
+    centre: Centre, embedded_office: tuple[list[Observation], dict[str, Alert]]
 ) -> None:
-    observations, _ = office
+    observations, _ = embedded_office
     half = len(observations) // 2
     centre.send(centre.records(observations[:half]))
     time.sleep(1.1)
@@ -116,9 +95,9 @@ def test_only_the_asked_for_time_is_replayed(
 
 
 def test_what_cannot_be_read_and_what_comes_twice_is_counted_and_the_rest_replayed(
-    centre: Centre, office: tuple[list[Observation], dict[str, Alert]]
+    centre: Centre, embedded_office: tuple[list[Observation], dict[str, Alert]]
 ) -> None:
-    observations, embedded = office
+    observations, embedded = embedded_office
     records = centre.records(observations, size=100)
     centre.send([(0, [], b"junk"), *records, *records, (1, [("schema", b"9")], b"x")])
     ran = replay(centre, "earliest")

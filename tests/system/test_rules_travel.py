@@ -1,6 +1,5 @@
 """Rules by their topic: every worker takes a pack whole, says its digest, and keeps what it had when one is bad."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,8 +8,7 @@ from rules.load import collect_files, load_rules
 from rules.pack import FORMAT, pack
 from streams.rules_topic import KEY, SCHEMA
 from tests.streams.command import Ran, spawn
-from tests.system.broker import Broker
-from tests.system.centre import Centre, Worker, centre_at, until
+from tests.system.centre import Centre, Worker, until
 
 pytestmark = pytest.mark.system
 
@@ -31,12 +29,6 @@ lenswatch:
     - {name: one, fires: true}
     - {name: another, fires: false, change: {destination.domain: other.example}}
 """
-
-
-@pytest.fixture
-def centre(broker: Broker, tmp_path: Path) -> Iterator[Centre]:
-    with centre_at(broker.address, tmp_path / "centre") as made:
-        yield made
 
 
 @pytest.fixture
