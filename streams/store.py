@@ -9,9 +9,9 @@ import msgspec
 
 from collector.errors import LenswatchError
 from rules.alert import Alert
+from streams.database import open_database
 
 FILE_NAME = "alerts.sqlite"
-LOCK_SECONDS = 10
 MEND = "move the file away, or name another folder at [store] folder"
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS alerts (
@@ -35,16 +35,8 @@ class AlertStore:
         self.path = folder / FILE_NAME
         self.max_alerts = max_alerts
         with self._named():
-            folder.mkdir(parents=True, exist_ok=True)
-            self._database = sqlite3.connect(self.path, timeout=LOCK_SECONDS, isolation_level=None)
-            try:
-                self._database.execute("PRAGMA journal_mode = WAL")
-                # A power cut may cost the last alerts, never the file; reading the capture again tells them again.
-                self._database.execute("PRAGMA synchronous = NORMAL")
-                self._database.executescript(SCHEMA)
-            except sqlite3.Error:
-                self._database.close()
-                raise
+            # What a power cut costs, reading the capture again tells again.
+            self._database = open_database(self.path, SCHEMA)
 
     @staticmethod
     def is_in(folder: Path) -> bool:

@@ -16,9 +16,9 @@ import msgspec
 
 from collector.errors import LenswatchError
 from rules.alert import Alert
+from streams.database import open_database
 
 FILE_NAME: Final = "outbox.sqlite"
-LOCK_SECONDS: Final = 10
 MAX_LASTING: Final = 10_000
 MEND: Final = "move the file away, or name another folder at [store] folder"
 SCHEMA: Final = """
@@ -75,17 +75,7 @@ class Outbox:
         self._turn = threading.RLock()
         self._encode, self._decode = msgspec.json.Encoder().encode, msgspec.json.Decoder(Alert).decode
         with self._named():
-            folder.mkdir(parents=True, exist_ok=True)
-            self._database = sqlite3.connect(
-                self.path, timeout=LOCK_SECONDS, isolation_level=None, check_same_thread=False
-            )
-            try:
-                self._database.execute("PRAGMA journal_mode = WAL")
-                self._database.execute("PRAGMA synchronous = NORMAL")
-                self._database.executescript(SCHEMA)
-            except sqlite3.Error:
-                self._database.close()
-                raise
+            self._database = open_database(self.path, SCHEMA, several_threads=True)
 
     @staticmethod
     def is_in(folder: Path) -> bool:

@@ -152,7 +152,7 @@ def test_a_folder_that_cannot_be_made_is_named_in_one_line(tmp_path: Path) -> No
 def test_a_store_that_another_holds_too_long_is_told_in_one_line(
     tmp_path: Path, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streams.store.LOCK_SECONDS", 0.05)
+    monkeypatch.setattr("streams.database.LOCK_SECONDS", 0.05)
     with contextlib.closing(AlertStore(tmp_path, 10)) as store:
         with contextlib.closing(sqlite3.connect(store.path, isolation_level=None)) as other:
             other.execute("BEGIN EXCLUSIVE")

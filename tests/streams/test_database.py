@@ -1,0 +1,45 @@
+"""A database is made where it is missing, shared where it is there, and closed where it is none."""
+
+import contextlib
+import sqlite3
+import threading
+from pathlib import Path
+
+import pytest
+
+from streams.database import open_database
+
+SCHEMA = "CREATE TABLE IF NOT EXISTS things (name TEXT PRIMARY KEY);"
+
+
+def test_a_database_is_made_with_its_folder_and_shared_by_two(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "a.sqlite"
+    with contextlib.closing(open_database(path, SCHEMA)) as one, contextlib.closing(open_database(path, SCHEMA)) as two:
+        one.execute("INSERT INTO things VALUES ('x')")
+        assert two.execute("SELECT name FROM things").fetchall() == [("x",)]
+        assert one.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_what_is_no_database_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "a.sqlite"
+    path.write_bytes(b"no database, but some other file of somebody" * 40)
+    with pytest.raises(sqlite3.DatabaseError):
+        open_database(path, SCHEMA)
+    assert path.read_bytes().startswith(b"no database")
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_another_thread_may_use_it_only_where_that_was_asked_for(tmp_path: Path, several: bool) -> None:
+    told: list[str] = []
+    with contextlib.closing(open_database(tmp_path / "a.sqlite", SCHEMA, several_threads=several)) as database:
+
+        def use() -> None:
+            try:
+                told.append(str(database.execute("SELECT count(*) FROM things").fetchone()[0]))
+            except sqlite3.ProgrammingError:
+                told.append("refused")
+
+        thread = threading.Thread(target=use)
+        thread.start()
+        thread.join()
+    assert told == ["0" if several else "refused"]
