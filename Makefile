@@ -115,7 +115,7 @@ kafka:  ## Fetch Apache Kafka's jars (Maven), for the tests that start a real br
 	fi; \
 	echo "make: fetching Apache Kafka (about 45 MB, once)"; \
 	rm -rf $(KAFKA_LIBS) && \
-		mvn -B -q -f $(KAFKA_POM) $(MAVEN_COPY) -DincludeScope=runtime -DoutputDirectory="$(CURDIR)/$(KAFKA_LIBS)" && \
+		mvn -B -q -Dstyle.color=never -f $(KAFKA_POM) $(MAVEN_COPY) -DincludeScope=runtime -DoutputDirectory="$(CURDIR)/$(KAFKA_LIBS)" && \
 		touch $(KAFKA_LIBS)/.ready
 
 # Only the programs are taken out of the packages: installed, they would start as services. Debian's Alertmanager looks

@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import time
 import urllib.request
 from pathlib import Path
 
@@ -55,6 +56,9 @@ def test_the_native_stack_comes_up_finds_what_watch_finds_and_goes_down(tmp_path
         until(lambda: '"severity":"high"' in get(f"{PORT + 3}/api/v2/alerts"), 30, "Alertmanager has them")
         until(lambda: get(f"{PORT + 2}/api/v1/targets").count('"health":"up"') == 3, 60, "Prometheus scrapes all three")
     finally:
+        up.send_signal(signal.SIGTERM)
+        # Whoever is impatient leaves nothing running either.
+        time.sleep(0.5)
         up.send_signal(signal.SIGTERM)
         try:
             up.wait(90)
