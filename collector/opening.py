@@ -2,17 +2,17 @@
 
 import importlib
 from collections.abc import Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import msgspec
 import typer
 
-from collector.capture.ring import Ring
 from collector.capture.source import Source, is_endless, open_source
 from collector.errors import SettingsError
-from collector.privileges import give_up_root
 from collector.settings import CaptureSettings
-from collector.workers import Crew
+
+if TYPE_CHECKING:
+    from collector.workers import Crew
 
 CaptureFilter = Annotated[
     str | None,
@@ -50,23 +50,33 @@ def open_sources(names: Sequence[str], settings: CaptureSettings, imported_later
     `imported_later` are modules that will be asked for when that user may no longer read them: Python, or its virtual
     environment, may lie in root's home.
     """
-    several = settings.workers > 1
-    opened: list[Source] = [
-        Crew(each, settings) if several and Ring.opens(each) else open_source(each, settings) for each in names
-    ]
+    opened = [open_one(name, settings) for name in names]
     endless = [source.name for source in opened[:-1] if is_endless(source)]
     if endless:
         raise SettingsError(f"{endless[0]} does not end, so nothing behind it would be read: name it last")
     if settings.user:
         for name in imported_later:
             importlib.import_module(name)
+        from collector.privileges import give_up_root
+
         give_up_root(settings.user)
     return opened
 
 
-def crew_of(sources: Sequence[Source]) -> Crew | None:
+def open_one(name: str, settings: CaptureSettings) -> Source:
+    """One source; an interface that several workers share is theirs. Raises LenswatchError."""
+    if settings.workers > 1:
+        from collector.capture.ring import Ring
+        from collector.workers import Crew
+
+        if Ring.opens(name):
+            return Crew(name, settings)
+    return open_source(name, settings)
+
+
+def crew_of(sources: Sequence[Source]) -> "Crew | None":
     """The workers, where there are several. Raises SettingsError where they are not alone."""
-    crews = [source for source in sources if isinstance(source, Crew)]
+    crews = [cast("Crew", source) for source in sources if hasattr(source, "prepare")]
     if crews and len(sources) > 1:
         raise SettingsError(f"{crews[0].name}: with several workers an interface is watched by itself")
     return crews[0] if crews else None

@@ -5,7 +5,7 @@ import datetime
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from collector.canary import DATASET, Canaries
 from collector.capture.source import Source
@@ -15,8 +15,6 @@ from collector.ledger import Ledger
 from collector.observation import Observation
 from collector.packets import Block
 from collector.pipeline import Pipeline
-from collector.settings import CaptureSettings
-from collector.workers import Crew
 from rules.alert import Alert
 from rules.match import RuleSet
 from streams.geo import GeoFiles
@@ -25,7 +23,8 @@ from streams.processors.detect import Memory, enriched, judge
 from streams.processors.fold import Fold
 from streams.settings import Settings
 
-DEFAULTS = CaptureSettings()
+if TYPE_CHECKING:
+    from collector.workers import Crew
 
 
 class Output(Protocol):
@@ -81,7 +80,7 @@ class LocalWatch:
         rules: RuleSet,
         on: datetime.date | None = None,
         observations: Sequence[Output] = (),
-        crew: Crew | None = None,
+        crew: "Crew | None" = None,
     ) -> None:
         self.rules, self.on, self.observations = rules, on, observations
         # Where nobody takes every observation, only those that a detection may ask about need be made.
