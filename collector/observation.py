@@ -201,12 +201,27 @@ class Device(Fields):
 
 
 class DeviceIdentity(Fields):
-    """`lenswatch.device.*`: `type` (camera, recorder, other, unknown), `confidence` (0 to 1), `evidence` for it."""
+    """`lenswatch.device.*`: `type` (camera, recorder, doorbell, intercom, access_control, encoder, other, unknown),
+    `confidence` in it (0 to 1), the `evidence` for it and `against` it, and `contradictions` in words.
+
+    `maker` is likely with `maker_confidence`; `brand` is the name it is sold under where that is another's, `oem` the
+    likely maker behind the brand; `name` what it calls itself. `addresses` and `hardware` (MACs) it was met at stand in
+    observations of the dataset lenswatch.device only.
+    """
 
     type: str
     confidence: float
     evidence: list[str] | None = None
+    against: list[str] | None = None
+    contradictions: list[str] | None = None
     firmware: str | None = None
+    name: str | None = None
+    maker: str | None = None
+    maker_confidence: float | None = None
+    brand: str | None = None
+    oem: str | None = None
+    addresses: list[str] | None = None
+    hardware: list[str] | None = None
 
 
 class TlsOffer(Fields):

@@ -12,7 +12,6 @@ from collector.dissectors.dissector import Fact
 from collector.encrypted_dns import recognise_encrypted_dns
 from collector.flows import Column, Ended
 from collector.identify.banners import SELF_DATASETS
-from collector.identify.evidence import BROWSER
 from collector.identify.inventory import Inventory
 from collector.ingress import Ingresses
 from collector.naming import NameMemory
@@ -90,7 +89,7 @@ class Reporter:
                 addresses = [packed(address) for address in fact.dns.resolved_ip]
                 self._names.learn(view.ends[0], addresses, name, at_ns, "dns_answer")
             self._weigh_question(view, name)
-        if fact.announced is not None:
+        if self._inventory.banners.may_tell(fact):
             self._weigh_words(view, fact)
         hidden = recognise_encrypted_dns(fact, view.values[5][1 - view.values[0]], view.ends[1])
         if self._concerns is not None:
@@ -122,12 +121,27 @@ class Reporter:
         return observation
 
     def _weigh(self, view: FlowView, name: tuple[str, str] | None, fact: Fact | None = None) -> None:
-        if view.direction == "inbound":
-            return
-        if name is not None and self._inventory.knows_call(name[0]):
-            self._inventory.note_call(view.device, name[0])
-        if fact is not None and fact.user_agent is not None and BROWSER.match(fact.user_agent.original):
-            self._inventory.note_user_agent(view.device, fact.user_agent.original)
+        if view.direction != "inbound":
+            if name is not None and self._inventory.knows_call(name[0]):
+                self._inventory.note_call(view.device, name[0])
+            if fact is not None and fact.user_agent is not None:
+                self._inventory.note_user_agent(view.device, fact.user_agent.original)
+            if fact is not None and fact.tls is not None and self._inventory.banners.knows_hellos:
+                self._weigh_hello(view, fact)
+        if fact is not None and fact.url is not None and not fact.backward:
+            server = view.server_device()
+            if server is not None:
+                for sign in self._inventory.banners.of_path(fact.dataset, fact.url):
+                    server.add(sign)
+
+    def _weigh_hello(self, view: FlowView, fact: Fact) -> None:
+        if fact.finish is not None:
+            fact.finish()
+            fact.finish = None
+        hello = fact.tls.client if fact.tls is not None else None
+        if hello is not None:
+            for sign in self._inventory.banners.of_hello(hello.ja3, hello.ja4):
+                view.device.add(sign)
 
     def _weigh_words(self, view: FlowView, fact: Fact) -> None:
         """What a device of ours says of itself: who made it, and what it is."""
@@ -135,12 +149,19 @@ class Reporter:
             sender = view.server_device()
         else:
             sender = view.device if view.direction in ("outbound", "internal") or fact.dataset == "dhcp" else None
-        if sender is None or fact.announced is None:
+        said = fact.announced
+        if said is not None and fact.dataset == "dhcp":
+            # What a server answers is about the client that it answers to.
+            leased = said.ip if fact.action == "ACK" else None
+            sender = self._inventory.lease(said.mac, leased) if said.mac else None
+        elif sender is not None and said is not None and said.mac is not None and fact.dataset in SELF_DATASETS:
+            sender = self._inventory.join(said.mac, said.ip, view.end_of(fact.backward))
+        if sender is None:
             return
-        for text, weight, maker in self._inventory.banners.evidence(fact):
-            sender.add(text, weight, maker)
-        if fact.dataset in SELF_DATASETS:
-            sender.tell(fact.announced)
+        for sign in self._inventory.banners.signs(fact):
+            sender.add(sign)
+        if said is not None and fact.dataset in SELF_DATASETS:
+            sender.tell(said, named=fact.dataset == "dhcp")
 
     def _weigh_question(self, view: FlowView, name: str) -> None:
         """Who asks for a maker's device names is likely such a device, unless it asks for others: a resolver."""
