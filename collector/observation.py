@@ -10,6 +10,10 @@ import datetime
 import msgspec
 
 DATASET_PREFIX = "lenswatch."
+CAMERA_KINDS = ("camera", "recorder", "doorbell", "intercom", "access_control", "encoder")
+"""The `lenswatch.device.type` of a camera and its kin."""
+DEVICE_DATASET = DATASET_PREFIX + "device"
+"""What is known of a device itself: `event.action` is identified when something of it is new, seen when it is there."""
 
 
 class Fields(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):

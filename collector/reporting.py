@@ -13,6 +13,7 @@ from collector.encrypted_dns import recognise_encrypted_dns
 from collector.flows import Column, Ended
 from collector.identify.banners import SELF_DATASETS
 from collector.identify.inventory import Inventory
+from collector.identify.known import KnownDevice
 from collector.ingress import Ingresses
 from collector.naming import NameMemory
 from collector.observation import (
@@ -29,6 +30,7 @@ from collector.observation import (
 from collector.packets import Ints, Mask
 from collector.reading import DatagramReader, StreamReader
 from collector.settings import CollectorSettings
+from collector.telling import IDENTIFIED, SEEN, concerns_us, tell_of
 from collector.views import FlowView, OwnNetworks, time_of
 
 NS = 10**9
@@ -49,7 +51,8 @@ ENCRYPTED_DNS = "encrypted_dns"
 class Reporter:
     """Makes observations, and lets the inventory and the name memory learn from what was read.
 
-    `unasked` counts by dataset what was read and made no observation, because it concerned nobody.
+    `unasked` counts by dataset what was read and made no observation, because it concerned nobody; `news` holds what is
+    newly known of devices, until somebody takes it out.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class Reporter:
         self._discovery = np.zeros(65_536, bool)
         self._discovery[[port for _, port in inventory.discovery_ports]] = True
         self.unasked: Counter[str] = Counter()
+        self.news: list[Observation] = []
         self._inventory, self._names, self._own = inventory, names, own
         self._protocols = ("", *protocols)
         self._ingresses, self._observers = ingresses, dict[int, Observer]()
@@ -91,6 +95,8 @@ class Reporter:
             self._weigh_question(view, name)
         if self._inventory.banners.may_tell(fact):
             self._weigh_words(view, fact)
+        if self._inventory.news:
+            self._tell_news(at_ns, self.news)
         hidden = recognise_encrypted_dns(fact, view.values[5][1 - view.values[0]], view.ends[1])
         if self._concerns is not None:
             agent = fact.user_agent.original if fact.user_agent is not None else None
@@ -176,6 +182,26 @@ class Reporter:
         if view.direction != "inbound" and self._inventory.knows_call(name) and not view.device.resolver:
             self._inventory.note_call(view.device, name, asked=True)
 
+    def _tell_news(self, at_ns: int, found: list[Observation]) -> None:
+        known = list(self._inventory.news.values())
+        self._inventory.news.clear()
+        found += [self._device(each, IDENTIFIED, at_ns) for each in known if concerns_us(each)]
+
+    def _device(self, known: KnownDevice, action: str, at_ns: int) -> Observation:
+        return tell_of(known, action, at_ns, self._sensor, self._site, Observer(name=self._sensor))
+
+    def still_there(self, columns: dict[str, Column], rows: Ints, found: list[Observation]) -> None:
+        """Cameras that have sent or been sent something on these flows: they are there, whatever else they do."""
+        part = {name: columns[name][rows] for name in ("key", "macs", "addresses", "version", "layer2", "last_ns")}
+        there: dict[str, tuple[KnownDevice, int]] = {}
+        own, inverse, devices = self._own_ends(part)
+        last_ns = np.zeros(len(devices), np.int64)
+        np.maximum.at(last_ns, inverse, part["last_ns"][own >> 1])
+        for known, at_ns in zip(devices, last_ns.tolist(), strict=True):
+            if known.is_camera:
+                there[known.device.id] = known, max(at_ns, there.get(known.device.id, (known, 0))[1])
+        found += [self._device(known, SEEN, at_ns) for known, at_ns in there.values()]
+
     def opened(self, columns: dict[str, Column], rows: Ints, found: list[Observation]) -> None:
         """Flows that both sides have spoken on: evidence of who they are, and observations of cameras' flows."""
         for row, values in zip(rows.tolist(), self._own.values(columns, rows), strict=True):
@@ -183,6 +209,8 @@ class Reporter:
             name = self._names.name_of(*view.ends, int(columns["last_ns"][row]))
             self._weigh(view, name)
             self._weigh_server(view)
+            if self._inventory.news:
+                self._tell_news(int(columns["last_ns"][row]), found)
             if view.device.is_camera and self._is_asked_for(view, name):
                 found.append(self._flow(view, columns, row, name, "opened"))
 
@@ -195,6 +223,8 @@ class Reporter:
             began = values[0]
             if columns["packets"][row, 1 - began]:
                 self._weigh_server(view)
+            if self._inventory.news:
+                self._tell_news(int(columns["last_ns"][row]), found)
             if view.device.is_camera:
                 name = self._names.name_of(*view.ends, int(columns["last_ns"][row]))
                 answered = bool(columns["packets"][row, 0] and columns["packets"][row, 1])
@@ -218,8 +248,9 @@ class Reporter:
             if server is not None:
                 self._inventory.note_port(server, *port)
 
-    def _may_be_cameras(self, columns: dict[str, Column]) -> Mask:
-        """Which flows have an end of ours that is a camera, or a discovery port: asked once an end, not once a flow."""
+    def _own_ends(self, columns: dict[str, Column]) -> tuple[Ints, Ints, list[KnownDevice]]:
+        """The ends of ours of some flows (2 × row + side), of each the number of its device, and these devices: asked
+        for once an end, not once a flow."""
         count = len(columns["key"])
         macs = np.zeros((count, 2, 8), np.uint8)
         macs[:, :, :6] = columns["macs"]
@@ -229,15 +260,21 @@ class Reporter:
         ends ^= addresses[:, :, 0] * np.uint64(0x9E3779B97F4A7C15) ^ addresses[:, :, 1]
         own = self._own.are_own(columns["addresses"], columns["version"])
         ours = np.flatnonzero(own.reshape(-1))
-        distinct, first, inverse = np.unique(ends.reshape(-1)[ours], return_index=True, return_inverse=True)
-        answers = np.zeros(len(distinct), bool)
-        for number, place in enumerate(ours[first].tolist()):
+        _, first, inverse = np.unique(ends.reshape(-1)[ours], return_index=True, return_inverse=True)
+        devices = []
+        for place in ours[first].tolist():
             row, side = divmod(place, 2)
             size = 4 if columns["version"][row] == 4 else 16
             address = columns["addresses"][row, side, :size].tobytes()
             text = socket.inet_ntop(socket.AF_INET if size == 4 else socket.AF_INET6, address)
             mac = columns["macs"][row, side].tobytes() if columns["layer2"][row] else b""
-            answers[number] = self._inventory.device_at(mac, text).is_camera
+            devices.append(self._inventory.device_at(mac, text))
+        return ours, inverse, devices
+
+    def _may_be_cameras(self, columns: dict[str, Column]) -> Mask:
+        """Which flows have an end of ours that is a camera, or a discovery port."""
+        ours, inverse, devices = self._own_ends(columns)
+        answers = np.array([known.is_camera for known in devices], bool)
         ports = self._discovery[columns["ports"]]
         flows: Mask = np.logical_or(ports[:, 0], ports[:, 1])
         flows[ours[answers[inverse]] >> 1] = True

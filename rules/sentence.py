@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
-from collector.observation import Endpoint, Observation
+from collector.observation import CAMERA_KINDS, Endpoint, Observation
 from rules.listing import in_words
 from rules.sighting import Sighting
 
@@ -37,7 +37,7 @@ def their_side(observation: Observation) -> Endpoint:
 def _device(seen: Sighting) -> str:
     observation = seen.observation
     identity = observation.lenswatch.device if observation.lenswatch else None
-    kind = identity.type.replace("_", " ") if identity and identity.type not in ("other", "unknown") else "device"
+    kind = identity.type.replace("_", " ") if identity and identity.type in CAMERA_KINDS else "device"
     device = observation.device
     known = [device.manufacturer, device.model.name if device.model else None] if device else []
     what = " ".join(text for text in known if text)

@@ -6,7 +6,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, make_wsgi_app
 
 from collector.errors import LenswatchError
-from collector.observation import Observation
+from collector.observation import CAMERA_KINDS, Observation
 from collector.page import Page
 from rules.alert import Alert
 from rules.match import RuleSet
@@ -21,7 +21,6 @@ DELAY_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0, 2.5, 5.0, 10
 FINDING_LABELS: Final = ("rule", "severity", "company", "role", "site", "sensor")
 EGRESS_LABELS: Final = ("company", "country", "site")
 FLOW: Final = "lenswatch.flow"
-CAMERAS: Final = ("camera", "recorder")
 MAX_FINDING_SERIES: Final = 2_000
 
 
@@ -157,7 +156,7 @@ class FindingMeters:
         sent, detail = observation.source.bytes, observation.lenswatch
         if not sent or observation.event.dataset != FLOW or observation.network.direction != "outbound":
             return
-        if detail is None or detail.device is None or detail.device.type not in CAMERAS:
+        if detail is None or detail.device is None or detail.device.type not in CAMERA_KINDS:
             return
         contact = rules.contact(observation)
         geo = observation.destination.geo

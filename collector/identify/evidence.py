@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-CAMERA_KINDS = ("camera", "recorder", "doorbell", "intercom", "access_control", "encoder")
+from collector.observation import CAMERA_KINDS
+
 OTHER, UNKNOWN = "other", "unknown"
 ANY_MAKER = "any"
 """The maker of fingerprints that point to a kind of device and to no maker."""

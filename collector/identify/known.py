@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from collector.identify.evidence import CALLED, CAMERA_KINDS, MAX_CONTRADICTIONS, OTHER, UNKNOWN, Sign, weigh
-from collector.observation import Announced, Device, DeviceIdentity, Model
+from collector.identify.evidence import CALLED, MAX_CONTRADICTIONS, OTHER, UNKNOWN, Sign, weigh
+from collector.observation import CAMERA_KINDS, Announced, Device, DeviceIdentity, Model
 
 MAX_EVIDENCE = 24
 MAX_OF_A_SORT = 4
@@ -18,13 +18,14 @@ End = tuple[bytes, str]
 class KnownDevice:
     """A device. `ends` are where it is met; `resolver`: it answers DNS; `router`: it stands before other devices.
 
-    `model`, `serial_number`, `firmware` and `name` are what it last said of itself. Whoever hangs on `news` hears of
+    `model`, `serial_number`, `firmware` and `name` are what it last said of itself; `told`: it was told of as a camera,
+    so that a change of that is news too. Whoever hangs on `news` hears of
     every change by finding the device in it.
     """
 
     __slots__ = (
         "device", "ends", "firmware", "hardware", "identity", "model", "name", "news", "oems", "resolver", "router",
-        "said", "serial_number", "signs",
+        "said", "serial_number", "signs", "told",
     )  # fmt: skip
 
     def __init__(self, identifier: str, news: "dict[str, KnownDevice]", oems: Mapping[str, str]) -> None:
@@ -35,7 +36,7 @@ class KnownDevice:
         self.ends: list[End] = []
         self.hardware: tuple[str, ...] = ()
         self.said: tuple[str, ...] = ()
-        self.resolver = self.router = False
+        self.resolver = self.router = self.told = False
         self.model: str | None = None
         self.serial_number: str | None = None
         self.firmware: str | None = None

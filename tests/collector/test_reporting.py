@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from collector.identify.fingerprint import Fingerprint
-from collector.observation import Observation, Url
+from collector.observation import DEVICE_DATASET, Observation, Url
 from collector.pipeline import Pipeline
 from collector.reporting import is_address
 from collector.settings import CollectorSettings
@@ -31,11 +31,12 @@ Run = Callable[..., tuple[Pipeline, list[Observation]]]
 
 @pytest.fixture
 def run(fingerprints: tuple[Fingerprint, ...]) -> Run:
-    """Packets through a pipeline to its end: the pipeline, and what it observed."""
+    """Packets through a pipeline to its end: the pipeline, and what it observed but for the devices themselves."""
 
     def through(packets: list[Packet], concerns: object = None) -> tuple[Pipeline, list[Observation]]:
         pipeline = Pipeline(CollectorSettings(), fingerprints, concerns)  # type: ignore[arg-type]
-        return pipeline, pipeline.process(block_of(packets)) + pipeline.finish()
+        found = pipeline.process(block_of(packets)) + pipeline.finish()
+        return pipeline, [each for each in found if each.event.dataset != DEVICE_DATASET]
 
     return through
 
