@@ -28,6 +28,8 @@ from rules.cli import read_day
 from rules.facts_cli import app as facts_app
 from streams.acks import Ack, add_ack, read_acks
 from streams.alert_filter import AlertFilter, read_level, read_since
+from streams.device_store import DeviceStore
+from streams.devices_cli import devices_app
 from streams.geo_cli import app as geo_app
 from streams.kafka_cli import Servers, kafka_settings, read_kept_alerts, topics_app, worker
 from streams.live import IMPORTED_LATER, Ticker, with_notices
@@ -38,6 +40,7 @@ from streams.screen import fill, in_order, print_alerts, printable, screen_width
 from streams.settings import Settings, load_settings, state_folder
 from streams.sinks_cli import sinks_app
 from streams.store import AlertStore
+from streams.storybook import Storybook, restore
 from streams.verdict import KnownAt, verdict
 from streams.waivers import list_waivers, warnings
 from streams.whatif import whatif
@@ -57,6 +60,7 @@ app.command()(collect)
 app.add_typer(rules_app, name="rules")
 app.add_typer(facts_app, name="facts")
 app.add_typer(alerts_app, name="alerts")
+app.add_typer(devices_app, name="devices")
 app.add_typer(geo_app, name="geo")
 rules_app.command()(publish)
 app.add_typer(topics_app, name="topics")
@@ -224,7 +228,10 @@ def run_watch(
         stack.enter_context(rare_collection())
         interrupts = stack.enter_context(Interrupts())
         progress = stack.enter_context(progress_bar(opened))
-        local = LocalWatch(settings, rules, on, outputs[0], crew_of(opened))
+        devices = DeviceStore(folder, settings.store.max_devices)
+        book = stack.enter_context(contextlib.closing(Storybook(devices)))
+        local = LocalWatch(settings, rules, on, outputs[0], crew_of(opened), book)
+        restore(local.pipeline.inventory, devices)
         if meters is not None:
             meters.watches(local)
         run = local.watch(

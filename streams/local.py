@@ -22,6 +22,7 @@ from streams.processors.correlate import Correlate
 from streams.processors.detect import Memory, enriched, judge
 from streams.processors.fold import Fold
 from streams.settings import Settings
+from streams.storybook import with_stories
 
 if TYPE_CHECKING:
     from collector.workers import Crew
@@ -81,10 +82,11 @@ class LocalWatch:
         on: datetime.date | None = None,
         observations: Sequence[Output] = (),
         crew: "Crew | None" = None,
+        stories: Output | None = None,
     ) -> None:
-        self.rules, self.on, self.observations = rules, on, observations
+        self.rules, self.on, self.observations, self.stories = rules, on, observations, stories
         # Where nobody takes every observation, only those that a detection may ask about need be made.
-        concerns = None if observations else rules.concerns
+        concerns = None if observations else with_stories(rules.concerns) if stories is not None else rules.concerns
         self.pipeline: Pipeline | Crew
         if crew is None:
             self.pipeline = Pipeline(settings.collector, read_fingerprints(), concerns)
@@ -141,7 +143,7 @@ class LocalWatch:
         self.run.told += judged.told
         self.run.waived += judged.waived
         self.run.observations += len(found)
-        for output in self.observations:
+        for output in self.observations if self.stories is None else (self.stories, *self.observations):
             output.write(found)
         self._tell(judged.news, alerts)
 

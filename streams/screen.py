@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
+from collector.observation import CAMERA_KINDS
 from rules.alert import LISTED_STATUSES, Alert, Verdict
 from rules.verdict import OUTCOMES
 from streams.local import Run
@@ -74,7 +75,7 @@ def own_address(alert: Alert) -> str:
 def device_words(alert: Alert) -> str:
     """What the device is, and its address."""
     kind = alert.lenswatch.device_type
-    return f"{kind if kind in ('camera', 'recorder') else 'device'} {own_address(alert)}"
+    return f"{plain(kind) if kind in CAMERA_KINDS else 'device'} {own_address(alert)}"
 
 
 def maker_words(alert: Alert) -> str:

@@ -219,6 +219,19 @@ class Inventory:
         self._put(seen_at, known)
         return known
 
+    def restore(self, identifier: str, hardware: Sequence[str], addresses: Sequence[str]) -> None:
+        """A device that was known before this run: under which id, with which MACs, at which addresses. What it is, it
+        says again, or shows."""
+        macs = [mac for mac in map(read_mac, hardware) if mac is not None]
+        if not macs or identifier in self.devices:
+            return
+        known = self._mint(identifier)
+        for mac in macs:
+            self._own(known, mac)
+        for address in addresses:
+            self._leases.setdefault(address, macs[0])
+        self.news.pop(identifier, None)
+
     def _of_hardware(self, mac: bytes) -> KnownDevice:
         known = self._by_hardware.get(mac)
         if known is None:
@@ -265,12 +278,14 @@ class Inventory:
         return name.lower().endswith(self._call_ends)
 
     def note_call(self, known: KnownDevice, name: str, asked: bool = False) -> None:
-        """The device called this name, or only asked DNS for it."""
+        """The device called this name, or only asked DNS for it; of who called, the question is told no more."""
         name = name.lower()
         at = 0
         while True:
             found = self._calls.get(name[at:])
             if found is not None and (at == 0 or found[0]):
+                if not asked:
+                    known.signs.pop(found[2].text, None)
                 known.add(found[2] if asked else found[1])
                 return
             at = name.find(".", at) + 1
