@@ -263,6 +263,21 @@ class Announced(Fields):
     parameters: str | None = None
 
 
+class Declared(Fields):
+    """`lenswatch.declared.*`: what the organisation's own list says of a device: an `address`, a `network` of such
+    devices (CIDR), or a `mac`; the rest in the list's words."""
+
+    address: str | None = None
+    network: str | None = None
+    mac: str | None = None
+    name: str | None = None
+    site: str | None = None
+    maker: str | None = None
+    model: str | None = None
+    owner: str | None = None
+    use_class: str | None = None
+
+
 class Broken(Fields):
     """`lenswatch.broken.*`: bytes that broke the protocol they had claimed to be."""
 
@@ -287,6 +302,7 @@ class Lenswatch(Fields):
     announced: Announced | None = None
     broken: Broken | None = None
     flow: FlowState | None = None
+    declared: Declared | None = None
     site: str | None = None
 
 

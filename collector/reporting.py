@@ -191,14 +191,14 @@ class Reporter:
         return tell_of(known, action, at_ns, self._sensor, self._site, Observer(name=self._sensor))
 
     def still_there(self, columns: dict[str, Column], rows: Ints, found: list[Observation]) -> None:
-        """Cameras that have sent or been sent something on these flows: they are there, whatever else they do."""
+        """Devices of ours that have sent or been sent something on these flows: they are there, whatever they do."""
         part = {name: columns[name][rows] for name in ("key", "macs", "addresses", "version", "layer2", "last_ns")}
         there: dict[str, tuple[KnownDevice, int]] = {}
         own, inverse, devices = self._own_ends(part)
         last_ns = np.zeros(len(devices), np.int64)
         np.maximum.at(last_ns, inverse, part["last_ns"][own >> 1])
         for known, at_ns in zip(devices, last_ns.tolist(), strict=True):
-            if known.is_camera:
+            if concerns_us(known):
                 there[known.device.id] = known, max(at_ns, there.get(known.device.id, (known, 0))[1])
         found += [self._device(known, SEEN, at_ns) for known, at_ns in there.values()]
 

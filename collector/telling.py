@@ -33,7 +33,8 @@ def tell_of(known: KnownDevice, action: str, at_ns: int, sensor: str, site: str,
     identity = msgspec.structs.replace(
         known.identity, addresses=addresses or None, hardware=list(known.hardware) or None
     )
-    address = addresses[-1] if addresses else NO_ADDRESS
+    # People know a device by its IPv4 address, where it has one.
+    address = next((each for each in reversed(addresses) if ":" not in each), (addresses or [NO_ADDRESS])[-1])
     here = Endpoint(ip=address, mac=known.hardware[0] if known.hardware else None)
     content = msgspec.json.encode((known.device, identity))
     text = f"{sensor}|{at_ns}|{action}|".encode() + content

@@ -12,6 +12,7 @@ from collector.errors import LenswatchError
 from rules.alert import Alert
 from streams.device_store import DeviceStore
 from streams.devices_screen import SORTS, Profile, print_devices, profile_of, story_rows
+from streams.processors.declared import newest
 from streams.processors.stories import Story
 from streams.ruleset import rules_for
 from streams.screen import printable, story_text
@@ -44,7 +45,7 @@ def open_stories(settings: Settings) -> list[Story]:
 def find_story(settings: Settings, text: str) -> Story:
     """The one story whose id, address or MAC this is, or is a part of. Raises LenswatchError."""
     stories, asked = open_stories(settings), text.casefold()
-    exact = [each for each in stories if asked in (each.id.casefold(), *each.addresses[-1:], *each.hardware)]
+    exact = [each for each in stories if asked in (each.id.casefold(), *newest(each.addresses), *each.hardware)]
     found = exact or [
         each for each in stories if any(asked in word.casefold() for word in (each.id, *each.addresses, *each.hardware))
     ]

@@ -8,6 +8,7 @@ from typing import Any
 from collector.observation import CAMERA_KINDS
 from rules.alert import LISTED_STATUSES, Alert
 from rules.match import Lookup, RuleSet
+from streams.processors.declared import newest
 from streams.processors.stories import Called, Story
 from streams.screen import Column, console, fill, fit, in_order, name_width, plain, printable, screen_width, time_words
 
@@ -66,6 +67,11 @@ def maker_words(profile: Profile) -> str:
     return maker
 
 
+def address_words(story: Story) -> str:
+    """The address that it has now: of IPv4, where it has one."""
+    return next(iter(newest(story.addresses)), "")
+
+
 def model_words(story: Story) -> str:
     """The model."""
     return story.device.model.name if story.device.model is not None else ""
@@ -92,10 +98,7 @@ SORTS: dict[str, Callable[[Profile], Any]] = {
 def columns_of(profiles: Sequence[Profile]) -> list[Column]:
     """The columns of the table of devices; times go where there is no room."""
     stories = [each.story for each in profiles]
-    devices = [
-        "\n".join(filter(None, (kind_words(each), (each.addresses or [""])[-1], each.identity.name)))
-        for each in stories
-    ]
+    devices = ["\n".join(filter(None, (kind_words(each), address_words(each), each.identity.name))) for each in stories]
     models = ["\n".join(filter(None, (model_words(each), each.identity.firmware))) for each in stories]
     calls = [calls_words(each) for each in profiles]
     listed = [", ".join(each.programmes) for each in profiles]
@@ -146,7 +149,7 @@ def device_lines(profile: Profile, width: int) -> str:
     story = profile.story
     what = " ".join(filter(None, (maker_words(profile), model_words(story), story.identity.firmware)))
     lines = [
-        f"{kind_words(story)} {(story.addresses or [''])[-1]}, {sure_words(story)} sure",
+        f"{kind_words(story)} {address_words(story)}, {sure_words(story)} sure",
         what,
         f"calls {calls_words(profile)}" if story.called else "",
         f"listed on {', '.join(profile.programmes)}" if profile.programmes else "",

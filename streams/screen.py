@@ -282,6 +282,12 @@ def summary_lines(run: Run) -> list[str]:
         told = ", ".join(f"{count:,} {reason.replace('_', ' ')}" for reason, count in sorted(counted.items()) if count)
         if told:
             lines.append(f"{words:<13} {told}")
+    if run.declared:
+        counted = run.declared
+        differences = sorted(counted.keys() - {"declared", "seen"})
+        others = ", ".join(f"{counted[what]:,} {what}" for what in differences)
+        told = f"{counted['declared']:,} declared, {counted['seen']:,} seen"
+        lines.append(f"inventory     {told}{f' ({others})' if others else ''}")
     levels = run.by_level()
     told = ", ".join(f"{levels[level]:,} {level}" for level in COLOURS if levels[level])
     lines.append(f"alerts        {len(run.alerts):,}{f' ({told})' if told else ''}")

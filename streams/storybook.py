@@ -8,6 +8,7 @@ from typing import Final, Protocol
 from collector.observation import Observation
 from streams.device_store import DeviceStore
 from streams.processors import stories
+from streams.processors.declared import Register, newest
 from streams.processors.stories import FLOW_DATASET, Story
 
 MAX_OPEN: Final = 10_000
@@ -65,11 +66,13 @@ class Storybook:
             self._store.close()
 
 
-def restore(inventory: Restorable, store: DeviceStore) -> None:
-    """Let an inventory know whom the stories tell of, so that a device keeps its id over a restart; those that were
-    seen longest ago first."""
+def restore(inventory: Restorable, store: DeviceStore, register: Register | None = None) -> None:
+    """Let an inventory know whom the stories tell of, so that a device keeps its id over a restart, and a register when
+    they were seen; those that were seen longest ago first."""
     for story in store.all()[-MAX_OPEN:]:
         inventory.restore(story.id, story.hardware, story.addresses)
+        if register is not None:
+            register.remember(newest(story.addresses), story.hardware, story.site, story.last_seen)
 
 
 Concerns = Callable[..., bool]

@@ -6,7 +6,7 @@ joined anew. The first sign of a device mints its id, and the id stays.
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from collector.identify.banners import BROWSES, Banners
 from collector.identify.evidence import (
@@ -54,6 +54,7 @@ class Inventory:
         self._calls: dict[str, tuple[bool, Sign, Sign]] = {}
         self._ports: dict[tuple[str, int], Sign] = {}
         self._oems: dict[str, str] = {}
+        self._expected: frozenset[str] = frozenset()
         for fingerprint in fingerprints:
             self._learn(fingerprint)
         self._call_ends = tuple(
@@ -90,6 +91,10 @@ class Inventory:
 
     def __len__(self) -> int:
         return len(self.devices)
+
+    def expect(self, addresses: Iterable[str], hardware: Iterable[str]) -> None:
+        """Devices that are to be told of whatever they are, by address or MAC (text)."""
+        self._expected = frozenset((*addresses, *hardware))
 
     def device_at(self, mac: bytes, address: str) -> KnownDevice:
         """The device at a MAC address (six bytes, or none where layer 2 is not seen) and an IP address."""
@@ -146,7 +151,9 @@ class Inventory:
             self._forget_one(known)
         self._by_end[end] = known
         known.ends.append(end)
-        if known.signs:
+        if self._expected and not self._expected.isdisjoint((end[1], *known.hardware)):
+            known.told = True
+        if known.signs or known.told:
             self.news[known.device.id] = known
 
     def _forget_one(self, kept: KnownDevice | None) -> None:
