@@ -36,8 +36,11 @@ def tell_of(known: KnownDevice, action: str, at_ns: int, sensor: str, site: str,
     # People know a device by its IPv4 address, where it has one.
     address = next((each for each in reversed(addresses) if ":" not in each), (addresses or [NO_ADDRESS])[-1])
     here = Endpoint(ip=address, mac=known.hardware[0] if known.hardware else None)
-    content = msgspec.json.encode((known.device, identity))
-    text = f"{sensor}|{at_ns}|{action}|".encode() + content
+    content = (
+        known.device.id, identity.type, identity.confidence, identity.maker, identity.evidence, identity.against,
+        known.model, known.serial_number, known.firmware, known.name, addresses, known.hardware,
+    )  # fmt: skip
+    text = f"{sensor}|{at_ns}|{action}|{content}".encode("utf-8", "surrogatepass")
     return Observation(
         timestamp=time_of(at_ns),
         event=Event(

@@ -89,12 +89,9 @@ class Banners:
                     weight=sign.weight * PATH_SHARE, sure=sign.sure * PATH_SHARE,
                 )  # fmt: skip
 
-    def of_agent(self, agent: str) -> Iterator[Sign]:
+    def of_agent(self, agent: str) -> tuple[Sign, ...]:
         """What a device's own HTTP user agent says of it."""
-        if BROWSER.match(agent):
-            yield BROWSES
-        else:
-            yield from self._find("http_user_agent", agent)
+        return self._find("http_user_agent", agent)
 
     def of_hello(self, ja3: str | None, ja4: str | None) -> Iterator[Sign]:
         """What the fingerprints of a device's TLS ClientHello say of it."""
@@ -114,6 +111,8 @@ class Banners:
                 for pattern, sign in self._patterns.get(kind, ())
                 if (match := pattern.search(text)) is not None
             )
+            if kind == "http_user_agent" and BROWSER.match(text):
+                known = self._known[kind, text] = (*known, BROWSES)
         return known
 
 

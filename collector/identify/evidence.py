@@ -33,6 +33,7 @@ PORT_WEIGHT = 0.5
 BROWSER_WEIGHT = 0.8
 MIN_CONFIDENCE = 0.5
 MAX_CONTRADICTIONS = 4
+MAX_OPINIONS = 4_096
 BROWSER = re.compile(r"Mozilla/5\.0 \((?:Windows NT|Macintosh|X11|iPhone|iPad|Linux; Android)")
 
 
@@ -53,7 +54,8 @@ class Sign(NamedTuple):
 
 class Opinion(NamedTuple):
     """What signs come to: the kind with its confidence, the maker with the confidence in it, the brand where it is
-    not the maker's own, the likely maker behind the brand; the signs against, and what contradicts that."""
+    not the maker's own, the likely maker behind the brand; the signs for it in words, those against, and what
+    contradicts that. One opinion serves all devices that have the same signs: its lists are never changed."""
 
     kind: str
     confidence: float
@@ -61,6 +63,7 @@ class Opinion(NamedTuple):
     maker_confidence: float
     brand: str | None
     oem: str | None
+    evidence: list[str]
     against: list[str]
     contradictions: list[str]
 
@@ -92,6 +95,24 @@ class _Side(NamedTuple):
     made: bool
 
 
+class Opinions:
+    """Opinions by the signs that make them, remembered: devices of one make show the same. `oems`: see `weigh`."""
+
+    def __init__(self, oems: Mapping[str, str]) -> None:
+        self._oems = oems
+        self._known: dict[tuple[Sign, ...], Opinion] = {}
+
+    def of(self, signs: Iterable[Sign]) -> Opinion:
+        """What these signs come to."""
+        key = tuple(signs)
+        known = self._known.get(key)
+        if known is None:
+            if len(self._known) >= MAX_OPINIONS:
+                self._known.clear()
+            known = self._known[key] = weigh(key, self._oems)
+        return known
+
+
 def weigh(signs: Iterable[Sign], oems: Mapping[str, str]) -> Opinion:
     """Signs → opinion. `oems`: brand's maker → the maker whose devices it sells; both are one side."""
     for_it = [sign for sign in signs if sign.kind != OTHER]
@@ -112,7 +133,8 @@ def weigh(signs: Iterable[Sign], oems: Mapping[str, str]) -> Opinion:
     maker, brand, oem = _names(side, oems)
     return Opinion(
         kind, round(camera if kind != OTHER else other * (1.0 - likely), 3), maker,
-        round(side.sure, 3) if side is not None else 0.0, brand, oem, [sign.text for sign in against],
+        round(side.sure, 3) if side is not None else 0.0, brand, oem,
+        [sign.text for sign in for_it], [sign.text for sign in against],
         _contradictions(side, sides, kinds, against, likely, other),
     )  # fmt: skip
 

@@ -8,10 +8,9 @@ joined anew. The first sign of a device mints its id, and the id stays.
 import itertools
 from collections.abc import Iterable, Sequence
 
-from collector.identify.banners import BROWSES, Banners
+from collector.identify.banners import Banners
 from collector.identify.evidence import (
     ASKED_SHARE,
-    BROWSER,
     CALL_SURE,
     CALL_WEIGHTS,
     CALLED,
@@ -19,6 +18,7 @@ from collector.identify.evidence import (
     PREFIX,
     PREFIX_SURE,
     PREFIX_WEIGHTS,
+    Opinions,
     Sign,
 )
 from collector.identify.fingerprint import Fingerprint
@@ -30,6 +30,10 @@ MAX_ADDRESSES_OF_A_MAC = 8
 MAX_IPV6_OF_A_MAC = 32
 """The same for IPv6, where a device makes itself a new address every day (RFC 8981)."""
 MAX_HARDWARE = 4
+MAX_ENDS_OF_A_DEVICE = 4
+"""On average: so many more places where devices are met than devices are remembered."""
+MAX_ROUTERS = 1_024
+MAX_KNOWN_CALLS = 4_096
 LOOKED_AT_FOR_EVICTION = 64
 NOWHERE = ("0.0.0.0", "::")  # noqa: S104
 BURNT_IN = 3
@@ -48,12 +52,12 @@ class Inventory:
         self._by_end: dict[End, KnownDevice] = {}
         self._by_hardware: dict[bytes, KnownDevice] = {}
         self._leases: dict[str, bytes] = {}
-        self._addresses: dict[bytes, set[str]] = {}
-        self._routers: set[bytes] = {b""}
+        self._routers: dict[bytes, None] = {b"": None}
         self._prefixes: dict[int, dict[bytes, Sign]] = {}
         self._calls: dict[str, tuple[bool, Sign, Sign]] = {}
+        self._known_calls: dict[str, tuple[Sign, Sign] | None] = {}
         self._ports: dict[tuple[str, int], Sign] = {}
-        self._oems: dict[str, str] = {}
+        self._opinions = Opinions({each.maker: each.oem for each in fingerprints if each.oem is not None})
         self._expected: frozenset[str] = frozenset()
         for fingerprint in fingerprints:
             self._learn(fingerprint)
@@ -65,8 +69,6 @@ class Inventory:
 
     def _learn(self, fingerprint: Fingerprint) -> None:
         maker = fingerprint.maker
-        if fingerprint.oem is not None:
-            self._oems[maker] = fingerprint.oem
         for prefix in fingerprint.prefixes:
             for text in prefix.macs:
                 digits, _, bits = text.partition("/")
@@ -108,8 +110,8 @@ class Inventory:
             mac_of = b""
         else:
             mac_of = mac
-            if mac not in self._routers:
-                self._count_address(mac, address)
+            if mac not in self._routers and self._stands_before_many(mac, address):
+                self._take_for_router(mac)
         known = None
         if mac_of in self._routers:
             leased = self._leases.get(address)
@@ -129,7 +131,7 @@ class Inventory:
     def _mint(self, identifier: str) -> KnownDevice:
         while len(self.devices) >= self.max_devices:
             self._forget_one(None)
-        known = self.devices[identifier] = KnownDevice(identifier, self.news, self._oems)
+        known = self.devices[identifier] = KnownDevice(identifier, self.news, self._opinions)
         return known
 
     def _own(self, known: KnownDevice, mac: bytes) -> None:
@@ -147,7 +149,7 @@ class Inventory:
             return
         if before is not None:
             before.ends.remove(end)
-        while len(self._by_end) >= self.max_devices:
+        while len(self._by_end) >= MAX_ENDS_OF_A_DEVICE * self.max_devices:
             self._forget_one(known)
         self._by_end[end] = known
         known.ends.append(end)
@@ -173,29 +175,29 @@ class Inventory:
         self.news.pop(gone.device.id, None)
         for text in gone.hardware:
             mac = bytes.fromhex(text.replace(":", ""))
-            self._by_hardware.pop(mac, None)
-            self._addresses.pop(mac, None)
-            self._routers.discard(mac)
+            if self._by_hardware.get(mac) is gone:
+                del self._by_hardware[mac]
+                self._routers.pop(mac, None)
 
-    def _count_address(self, mac: bytes, address: str) -> None:
-        """One more address before this MAC; with too many it is a router's, and each address is met anew."""
-        if address in NOWHERE:
-            return
-        behind = self._addresses.setdefault(mac, set())
-        behind.add(address)
+    def _stands_before_many(self, mac: bytes, address: str) -> bool:
+        """Whether a MAC would have too many addresses with this one."""
+        known = self._by_hardware.get(mac)
+        if known is None or len(known.ends) < MAX_ADDRESSES_OF_A_MAC or address in NOWHERE:
+            return False
+        behind = {where for below, where in known.ends if below == mac and where not in NOWHERE} | {address}
         six = sum(":" in each for each in behind)
-        if six <= MAX_IPV6_OF_A_MAC and len(behind) - six <= MAX_ADDRESSES_OF_A_MAC:
-            return
-        del self._addresses[mac]
-        self._routers.add(mac)
-        router = self._by_hardware.get(mac)
-        if router is not None:
-            router.route()
-            for end in router.ends:
-                self._by_end.pop(end, None)
-            # It keeps one end, so that it is forgotten in its turn like any other.
-            router.ends = router.ends[:0]
-            self._put((mac, ""), router)
+        return six > MAX_IPV6_OF_A_MAC or len(behind) - six > MAX_ADDRESSES_OF_A_MAC
+
+    def _take_for_router(self, mac: bytes) -> None:
+        """From now on each address behind this MAC is met as a device of its own."""
+        if len(self._routers) > MAX_ROUTERS:
+            del self._routers[next(each for each in self._routers if each)]
+        self._routers[mac] = None
+        router = self._by_hardware[mac]
+        router.route()
+        for end in router.ends:
+            self._by_end.pop(end, None)
+        router.ends = []
 
     def lease(self, hardware: str, address: str | None) -> KnownDevice | None:
         """DHCP: the device with this MAC (text) has, or asks for an address (None). Answers the device; None where the
@@ -281,23 +283,40 @@ class Inventory:
                 return
 
     def knows_call(self, name: str) -> bool:
-        """Whether a name may be one that devices call; asked before who called it."""
-        return name.lower().endswith(self._call_ends)
+        """Whether a name is one that devices call; asked before who called it."""
+        return self._call_of(name) is not None
 
     def note_call(self, known: KnownDevice, name: str, asked: bool = False) -> None:
         """The device called this name, or only asked DNS for it; of who called, the question is told no more."""
-        name = name.lower()
+        found = self._call_of(name)
+        if found is None:
+            return
+        called, looked_up = found
+        if called.text not in known.signs:
+            if not asked:
+                known.signs.pop(looked_up.text, None)
+            known.add(looked_up if asked else called)
+
+    def _call_of(self, name: str) -> tuple[Sign, Sign] | None:
+        """The signs of who calls a name, and of who asks for it; remembered, for devices call the same few."""
+        try:
+            return self._known_calls[name]
+        except KeyError:
+            if len(self._known_calls) >= MAX_KNOWN_CALLS:
+                self._known_calls.clear()
+            lower = name.lower()
+            found = self._known_calls[name] = self._find_call(lower) if lower.endswith(self._call_ends) else None
+            return found
+
+    def _find_call(self, name: str) -> tuple[Sign, Sign] | None:
         at = 0
         while True:
             found = self._calls.get(name[at:])
             if found is not None and (at == 0 or found[0]):
-                if not asked:
-                    known.signs.pop(found[2].text, None)
-                known.add(found[2] if asked else found[1])
-                return
+                return found[1:]
             at = name.find(".", at) + 1
             if not at:
-                return
+                return None
 
     def note_port(self, known: KnownDevice, transport: str, port: int) -> None:
         """The device spoke on this discovery port of some maker."""
@@ -307,9 +326,6 @@ class Inventory:
 
     def note_user_agent(self, known: KnownDevice, agent: str) -> None:
         """The device sent this HTTP user agent."""
-        if BROWSER.match(agent):
-            known.add(BROWSES)
-            return
         for sign in self.banners.of_agent(agent):
             known.add(sign)
 

@@ -1,8 +1,6 @@
 """One device as it is known so far: its ECS field sets, and the signs behind them."""
 
-from collections.abc import Mapping
-
-from collector.identify.evidence import CALLED, MAX_CONTRADICTIONS, OTHER, UNKNOWN, Sign, weigh
+from collector.identify.evidence import CALLED, MAX_CONTRADICTIONS, OTHER, UNKNOWN, Opinions, Sign
 from collector.observation import CAMERA_KINDS, Announced, Device, DeviceIdentity, Model
 
 MAX_EVIDENCE = 24
@@ -24,14 +22,14 @@ class KnownDevice:
     """
 
     __slots__ = (
-        "device", "ends", "firmware", "hardware", "identity", "model", "name", "news", "oems", "resolver", "router",
+        "device", "ends", "firmware", "hardware", "identity", "model", "name", "news", "opinions", "resolver", "router",
         "said", "serial_number", "signs", "told",
     )  # fmt: skip
 
-    def __init__(self, identifier: str, news: "dict[str, KnownDevice]", oems: Mapping[str, str]) -> None:
+    def __init__(self, identifier: str, news: "dict[str, KnownDevice]", opinions: Opinions) -> None:
         self.device = Device(id=identifier)
         self.identity = DeviceIdentity(type=UNKNOWN, confidence=0.0)
-        self.news, self.oems = news, oems
+        self.news, self.opinions = news, opinions
         self.signs: dict[str, Sign] = {}
         self.ends: list[End] = []
         self.hardware: tuple[str, ...] = ()
@@ -105,12 +103,12 @@ class KnownDevice:
 
     def judge(self) -> None:
         """Weigh all signs anew."""
-        opinion = weigh(self.signs.values(), self.oems)
+        opinion = self.opinions.of(self.signs.values())
         # New structs: observations that were already made keep what was known when they were made.
         self.identity = DeviceIdentity(
             type=opinion.kind,
             confidence=opinion.confidence,
-            evidence=[text for text, sign in self.signs.items() if sign.kind != OTHER] or None,
+            evidence=opinion.evidence or None,
             against=opinion.against or None,
             contradictions=[*opinion.contradictions, *self.said][:MAX_CONTRADICTIONS] or None,
             firmware=self.firmware,

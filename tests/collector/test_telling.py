@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from collector.identify.evidence import Sign
+from collector.identify.evidence import Opinions, Sign
 from collector.identify.known import KnownDevice
 from collector.observation import DEVICE_DATASET, Announced, Observation, Observer
 from collector.telling import IDENTIFIED, MAX_TOLD_ADDRESSES, NO_ADDRESS, SEEN, concerns_us, tell_of
@@ -18,7 +18,7 @@ CAMERAS_SIGN = Sign("p", "protocol", 0.85, "acme", 0.85)
 
 @pytest.fixture
 def known() -> KnownDevice:
-    return KnownDevice("office/a", {}, {})
+    return KnownDevice("office/a", {}, Opinions({}))
 
 
 def tell(known: KnownDevice, at_ns: int = BEGIN_NS) -> Observation:

@@ -7,10 +7,12 @@ from hypothesis import strategies as st
 from collector.identify.evidence import (
     BROWSER,
     CALL_WEIGHTS,
+    MAX_OPINIONS,
     MIN_CONFIDENCE,
     PORT_WEIGHT,
     PREFIX_WEIGHTS,
     Opinion,
+    Opinions,
     Sign,
     combine,
     weigh,
@@ -125,3 +127,11 @@ def test_a_sign_of_no_maker_counts_beside_every_makers() -> None:
     found = opinion(Sign("p", "MAC prefix", 0.05, "acme", 0.85), Sign("w", "wsd_type", 0.7, None, 0.0, "camera"))
     assert (found.kind, found.maker) == ("camera", "acme") and found.confidence == pytest.approx(0.715, abs=1e-3)
     assert opinion(Sign("w", "wsd_type", 0.7, None, 0.0, "camera")).maker is None
+
+
+def test_the_same_signs_are_weighed_once_and_what_is_remembered_is_bounded() -> None:
+    opinions, label = Opinions(OEMS), Sign("l", "MAC prefix", 0.8, "acmelite", 0.85)
+    assert opinions.of([label]) is opinions.of([label]) and opinions.of([label]).oem == "acme"
+    for number in range(MAX_OPINIONS + 10):
+        opinions.of([Sign(str(number), "names", 0.1)])
+    assert len(opinions._known) <= MAX_OPINIONS

@@ -214,7 +214,7 @@ def test_a_flood_of_announced_macs_is_bounded() -> None:
         inventory.join(f"00:{number >> 8:02x}:{number & 255:02x}:00:00:01", None, (NOBODYS_MAC, "10.0.0.1"))
         inventory.lease(f"00:{number >> 8:02x}:{number & 255:02x}:00:00:01", f"10.1.{number >> 8}.{number & 255}")
     assert len(inventory) <= 100 and len(inventory._by_hardware) <= 100 and len(inventory._leases) <= 100
-    assert len(inventory._by_end) <= 100 and inventory.evicted
+    assert len(inventory._by_end) <= 400 and len(inventory._routers) <= 100 and inventory.evicted
 
 
 def test_cameras_are_forgotten_last(fingerprints: tuple[Fingerprint, ...]) -> None:
@@ -262,6 +262,23 @@ def test_the_inventory_is_bounded_and_counts_what_it_forgets() -> None:
         inventory.device_at(number.to_bytes(6, "big"), f"10.0.{number >> 8}.{number & 255}")
         assert len(inventory) <= 100
     assert inventory.evicted == 900 and len(inventory._by_end) == 100
+
+
+def test_one_device_with_ever_new_addresses_is_bounded() -> None:
+    inventory = Inventory("office", (), max_devices=10)
+    for number in range(1_000):
+        inventory.device_at(ACME_MAC, f"10.0.{number >> 8}.{number & 255}")
+        inventory.join("00:00:5e:00:11:23", None, (ACME_MAC, f"fd20::{number:x}"))
+        assert len(inventory) <= 10 and len(inventory._by_end) <= 40
+
+
+def test_routers_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("collector.identify.inventory.MAX_ROUTERS", 3)
+    inventory = Inventory("office", ())
+    for router in range(10):
+        for number in range(MAX_ADDRESSES_OF_A_MAC + 1):
+            inventory.device_at(bytes((2, 0, 0, 0, 0, router)), f"10.{router}.0.{number}")
+    assert len(inventory._routers) == 4
 
 
 def test_a_device_that_was_forgotten_is_met_anew_under_its_old_id(fingerprints: tuple[Fingerprint, ...]) -> None:

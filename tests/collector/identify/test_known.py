@@ -2,14 +2,14 @@
 
 import pytest
 
-from collector.identify.evidence import Sign
+from collector.identify.evidence import Opinions, Sign
 from collector.identify.known import MAX_EVIDENCE, MAX_OF_A_SORT, KnownDevice
 from collector.observation import Announced
 
 
 @pytest.fixture
 def known() -> KnownDevice:
-    return KnownDevice("office/a", {}, {})
+    return KnownDevice("office/a", {}, Opinions({}))
 
 
 def test_evidence_is_bounded(known: KnownDevice) -> None:
@@ -54,7 +54,7 @@ def test_a_router_keeps_no_sign_and_takes_none(known: KnownDevice) -> None:
 
 
 def test_what_was_learned_of_one_is_given_to_the_other(known: KnownDevice) -> None:
-    other = KnownDevice("office/b", known.news, {})
+    other = KnownDevice("office/b", known.news, Opinions({}))
     known.add(Sign("p", "protocol", 0.85, "acme", 0.85))
     known.tell(Announced(model="X1", firmware="1.0"))
     known.give_to(other)
