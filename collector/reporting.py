@@ -158,7 +158,7 @@ class Reporter:
         said = fact.announced
         if said is not None and fact.dataset == "dhcp":
             # What a server answers is about the client that it answers to.
-            leased = said.ip if fact.action == "ACK" else None
+            leased = said.ip if fact.action in ("ACK", "REQUEST") else None
             sender = self._inventory.lease(said.mac, leased) if said.mac else None
         elif sender is not None and said is not None and said.mac is not None and fact.dataset in SELF_DATASETS:
             sender = self._inventory.join(said.mac, said.ip, view.end_of(fact.backward))

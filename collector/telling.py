@@ -4,6 +4,7 @@ import hashlib
 
 import msgspec
 
+from collector.identify.inventory import NOWHERE
 from collector.identify.known import KnownDevice
 from collector.observation import (
     DEVICE_DATASET,
@@ -17,7 +18,7 @@ from collector.observation import (
 from collector.views import time_of
 
 IDENTIFIED, SEEN = "identified", "seen"
-NO_ADDRESS = "0.0.0.0"  # noqa: S104
+NO_ADDRESS = NOWHERE[0]
 MAX_TOLD_ADDRESSES = 16
 
 
@@ -29,7 +30,9 @@ def concerns_us(known: KnownDevice) -> bool:
 
 def tell_of(known: KnownDevice, action: str, at_ns: int, sensor: str, site: str, observer: Observer) -> Observation:
     """The device with all that makes its identity. The id is of the time and the content: the same news is the same."""
-    addresses = list(dict.fromkeys(address for _, address in known.ends if address))[-MAX_TOLD_ADDRESSES:]
+    addresses = list(dict.fromkeys(address for _, address in known.ends if address not in NOWHERE))[
+        -MAX_TOLD_ADDRESSES:
+    ]
     identity = msgspec.structs.replace(
         known.identity, addresses=addresses or None, hardware=list(known.hardware) or None
     )

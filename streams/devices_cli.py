@@ -9,6 +9,7 @@ import msgspec
 import typer
 
 from collector.errors import LenswatchError
+from collector.identify.fingerprint import read_fingerprints
 from rules.alert import Alert
 from streams.device_store import DeviceStore
 from streams.devices_screen import SORTS, Profile, print_devices, profile_of, story_rows
@@ -57,12 +58,18 @@ def find_story(settings: Settings, text: str) -> Story:
     return found[0]
 
 
+def maker_names() -> dict[str, str]:
+    """The makers' names by their ids, of those that no company's facts name too."""
+    return {fingerprint.maker: fingerprint.name for fingerprint in read_fingerprints()}
+
+
 def fits(profile: Profile, maker: str | None, programme: str | None, site: str | None, kind: str | None) -> bool:
     """Whether a device is one that is asked for."""
     story = profile.story
     if maker is not None:
         names = [story.maker, story.identity.brand, story.identity.oem]
         names += [each.entity.name for each in profile.made_by if each.entity is not None]
+        names.append(profile.names.get(story.maker or ""))
         if not any(name and maker.casefold() in name.casefold() for name in names):
             return False
     if programme is not None and programme.casefold() not in (each.casefold() for each in profile.programmes):
@@ -91,7 +98,8 @@ def list_devices(
         raise typer.BadParameter(f"{sort!r} is no key; one of {', '.join(SORTS)}", param_hint="--sort")
     settings = load_settings(config)
     rules, today = rules_for(settings), datetime.datetime.now(datetime.UTC).date()
-    profiles = [profile_of(story, rules, today) for story in open_stories(settings)]
+    names = maker_names()
+    profiles = [profile_of(story, rules, today, names) for story in open_stories(settings)]
     asked = [each for each in profiles if fits(each, maker, programme, site, kind)]
     asked.sort(key=lambda each: each.story.id)
     asked.sort(key=SORTS[sort])
@@ -115,7 +123,7 @@ def show_device(context: typer.Context, device_id: DeviceId, config: Config = No
     """One device's story on a page: what it is and why, whom it calls, its firmware, its alerts."""
     settings = load_settings(config or context.obj)
     story = find_story(settings, device_id)
-    profile = profile_of(story, rules_for(settings), datetime.datetime.now(datetime.UTC).date())
+    profile = profile_of(story, rules_for(settings), datetime.datetime.now(datetime.UTC).date(), maker_names())
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(as_document(profile)), indent=2))
     else:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import datetime
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from collector.observation import CAMERA_KINDS
@@ -25,6 +25,7 @@ class Profile:
     story: Story
     made_by: list[Lookup]
     called: dict[str, Lookup]
+    names: Mapping[str, str]
 
     @property
     def programmes(self) -> list[str]:
@@ -42,11 +43,11 @@ def listed_on(found: Lookup) -> list[str]:
     return list(dict.fromkeys(each.programme for each in found.listings if each.status in LISTED_STATUSES))
 
 
-def profile_of(story: Story, rules: RuleSet, on: datetime.date) -> Profile:
-    """A story with what the facts say of its companies on a day."""
+def profile_of(story: Story, rules: RuleSet, on: datetime.date, names: Mapping[str, str]) -> Profile:
+    """A story with what the facts say of its companies on a day; `names` are makers' by their ids."""
     makers = dict.fromkeys(each for each in (story.maker, story.identity.oem) if each)
     called = {name: rules.lookup(name, on) for name in story.called}
-    return Profile(story, [rules.company(maker, on) for maker in makers], called)
+    return Profile(story, [rules.company(maker, on) for maker in makers], called, names)
 
 
 def kind_words(story: Story) -> str:
@@ -58,7 +59,10 @@ def kind_words(story: Story) -> str:
 def maker_words(profile: Profile) -> str:
     """Maker, the brand it is sold under, and who is likely behind the brand."""
     story, identity = profile.story, profile.story.identity
-    names = {each.asked: each.entity.name if each.entity is not None else each.asked for each in profile.made_by}
+    names = {
+        each.asked: each.entity.name if each.entity is not None else profile.names.get(each.asked, each.asked)
+        for each in profile.made_by
+    }
     maker = names.get(story.maker or "", "")
     if identity.brand:
         return f"{identity.brand}, likely made by {names.get(identity.oem or '', maker)}"

@@ -30,6 +30,8 @@ SILENT_SECONDS: Final = 86_400.0
 MIN_CAMERA: Final = 0.5
 MIN_MAKER: Final = 0.7
 MAX_TOLD: Final = 100_000
+LOOKS_A_SPAN: Final = 24
+"""So often in the time for which a device may be silent, all rows are looked at."""
 _NO_LETTER: Final = re.compile(r"[^a-z0-9]+")
 
 AnyNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -58,6 +60,7 @@ class Register:
         self._networks: list[Row] = []
         self._told: dict[tuple[str, str], None] = {}
         self._began: datetime.datetime | None = None
+        self._look_at: datetime.datetime | None = None
         for declared in rows:
             self._add(declared)
         self._networks.sort(key=lambda row: -row.network.prefixlen if row.network is not None else 0)
@@ -146,8 +149,11 @@ class Register:
         return True
 
     def _silent(self, last: Observation) -> list[Observation]:
+        if self._look_at is not None and last.timestamp < self._look_at:
+            return []
         told = []
         allowed = datetime.timedelta(seconds=self.silent_seconds)
+        self._look_at = last.timestamp + allowed / LOOKS_A_SPAN
         for row in self.rows:
             since = max(filter(None, (row.seen, self._began)), default=None)
             if row.network is not None or row.told_silent or since is None or last.timestamp - since < allowed:

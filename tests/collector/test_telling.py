@@ -51,6 +51,10 @@ def test_the_same_news_has_the_same_id_and_other_news_another(known: KnownDevice
     known.add(CAMERAS_SIGN)
     assert len({each.event.id for each in (first, again, later, tell(known))}) == 3
     assert first.source.ip == NO_ADDRESS
+    known.ends = [(b"", "10.0.0.1"), (b"", "fd20::1"), (b"", NO_ADDRESS)]
+    now = tell(known)
+    assert now.lenswatch is not None and now.lenswatch.device is not None
+    assert (now.source.ip, now.lenswatch.device.addresses) == ("10.0.0.1", ["10.0.0.1", "fd20::1"])
 
 
 def test_a_camera_that_holds_one_flow_is_seen_every_hour(watch: Watch) -> None:

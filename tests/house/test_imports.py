@@ -30,6 +30,7 @@ WIRING = (
     "streams.live",
     "streams.cli",
     "streams.sinks_cli",
+    "streams.devices_cli",
     "streams.demo",
     "streams.settings",
     "streams.doctor",

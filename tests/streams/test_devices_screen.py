@@ -38,7 +38,7 @@ def profile(rules: RuleSet) -> Profile:
             "192.0.2.9": Called("192.0.2.9", SEEN, SEEN, 1, 0, 10, 10),
         },
     )  # fmt: skip
-    return profile_of(story, rules, SEEN.date())
+    return profile_of(story, rules, SEEN.date(), {"dlink": "D-Link"})
 
 
 def text_of(profile: Profile, alerts: list[Alert]) -> str:
@@ -48,6 +48,13 @@ def text_of(profile: Profile, alerts: list[Alert]) -> str:
 def test_who_is_behind_a_brand_and_what_lists_the_companies(profile: Profile) -> None:
     assert maker_words(profile) == "Intelbras, likely made by Zhejiang Dahua Technology Co., Ltd."
     assert "US-FCC" in profile.programmes and profile.companies == ["Zhejiang Dahua Technology Co., Ltd."]
+
+
+def test_a_maker_that_no_company_facts_name_has_the_name_of_its_fingerprints(rules: RuleSet) -> None:
+    identity = DeviceIdentity(type="camera", confidence=0.9, maker="dlink")
+    story = Story("a", SEEN, SEEN, Device(id="a", manufacturer="dlink"), identity)
+    assert maker_words(profile_of(story, rules, SEEN.date(), {"dlink": "D-Link"})) == "D-Link"
+    assert maker_words(profile_of(story, rules, SEEN.date(), {})) == "dlink"
 
 
 def test_a_story_tells_identity_evidence_calls_firmware_and_alerts(profile: Profile, alert: Alert) -> None:
