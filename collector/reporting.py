@@ -39,6 +39,7 @@ Place = tuple[int | str, int]
 Concerns = Callable[[str, str | None, str, Callable[[], str], Url | None, str | None], bool]
 """Dataset, name called or asked for, direction, the other side's address, URL, user agent → is it worth observing?"""
 MAX_RESOLVERS = 10_000
+SEEN_COLUMNS = ("key", "macs", "addresses", "version", "layer2", "last_ns", "ingress")
 FLOW_DATASET = DATASET_PREFIX + "flow"
 CONTACT_DATASETS = frozenset(
     ("tls", "quic", "http", "rtsp", "ntp", "stun", "dahua_p2p", "ezviz", "dvrip", "dhip", "reolink")
@@ -96,7 +97,7 @@ class Reporter:
         if self._inventory.banners.may_tell(fact):
             self._weigh_words(view, fact)
         if self._inventory.news:
-            self._tell_news(at_ns, self.news)
+            self._tell_news(view.values[-1], at_ns, self.news)
         hidden = recognise_encrypted_dns(fact, view.values[5][1 - view.values[0]], view.ends[1])
         if self._concerns is not None:
             agent = fact.user_agent.original if fact.user_agent is not None else None
@@ -182,25 +183,27 @@ class Reporter:
         if view.direction != "inbound" and self._inventory.knows_call(name) and not view.device.resolver:
             self._inventory.note_call(view.device, name, asked=True)
 
-    def _tell_news(self, at_ns: int, found: list[Observation]) -> None:
+    def _tell_news(self, ingress: int, at_ns: int, found: list[Observation]) -> None:
         known = list(self._inventory.news.values())
         self._inventory.news.clear()
-        found += [self._device(each, IDENTIFIED, at_ns) for each in known if concerns_us(each)]
+        found += [self._device(each, IDENTIFIED, ingress, at_ns) for each in known if concerns_us(each)]
 
-    def _device(self, known: KnownDevice, action: str, at_ns: int) -> Observation:
-        return tell_of(known, action, at_ns, self._sensor, self._site, Observer(name=self._sensor))
+    def _device(self, known: KnownDevice, action: str, ingress: int, at_ns: int) -> Observation:
+        return tell_of(known, action, at_ns, self._sensor, self._site, self._observer(ingress))
 
     def still_there(self, columns: dict[str, Column], rows: Ints, found: list[Observation]) -> None:
         """Devices of ours that have sent or been sent something on these flows: they are there, whatever they do."""
-        part = {name: columns[name][rows] for name in ("key", "macs", "addresses", "version", "layer2", "last_ns")}
-        there: dict[str, tuple[KnownDevice, int]] = {}
+        part = {name: columns[name][rows] for name in SEEN_COLUMNS}
         own, inverse, devices = self._own_ends(part)
         last_ns = np.zeros(len(devices), np.int64)
         np.maximum.at(last_ns, inverse, part["last_ns"][own >> 1])
-        for known, at_ns in zip(devices, last_ns.tolist(), strict=True):
-            if concerns_us(known):
-                there[known.device.id] = known, max(at_ns, there.get(known.device.id, (known, 0))[1])
-        found += [self._device(known, SEEN, at_ns) for known, at_ns in there.values()]
+        ingress = np.zeros(len(devices), np.int64)
+        ingress[inverse] = part["ingress"][own >> 1]
+        there: dict[str, tuple[KnownDevice, int, int]] = {}
+        for known, at_ns, number in zip(devices, last_ns.tolist(), ingress.tolist(), strict=True):
+            if concerns_us(known) and at_ns > there.get(known.device.id, (known, 0, 0))[1]:
+                there[known.device.id] = known, at_ns, number
+        found += [self._device(known, SEEN, number, at_ns) for known, at_ns, number in there.values()]
 
     def opened(self, columns: dict[str, Column], rows: Ints, found: list[Observation]) -> None:
         """Flows that both sides have spoken on: evidence of who they are, and observations of cameras' flows."""
@@ -210,7 +213,7 @@ class Reporter:
             self._weigh(view, name)
             self._weigh_server(view)
             if self._inventory.news:
-                self._tell_news(int(columns["last_ns"][row]), found)
+                self._tell_news(values[-1], int(columns["last_ns"][row]), found)
             if view.device.is_camera and self._is_asked_for(view, name):
                 found.append(self._flow(view, columns, row, name, "opened"))
 
@@ -224,7 +227,7 @@ class Reporter:
             if columns["packets"][row, 1 - began]:
                 self._weigh_server(view)
             if self._inventory.news:
-                self._tell_news(int(columns["last_ns"][row]), found)
+                self._tell_news(values[-1], int(columns["last_ns"][row]), found)
             if view.device.is_camera:
                 name = self._names.name_of(*view.ends, int(columns["last_ns"][row]))
                 answered = bool(columns["packets"][row, 0] and columns["packets"][row, 1])

@@ -73,7 +73,7 @@ class Recorder:
     def still_there(self, columns: dict[str, Column], rows: Ints, found: list[Observation]) -> None:
         """See Reporter.still_there."""
         part = {name: column[rows] for name, column in columns.items()}
-        self.events.append((None, THERE, (part, {})))
+        self.events.append((None, THERE, (part, self._keys(part))))
 
     def _keys(self, columns: dict[str, Column]) -> dict[int, Any]:
         return {number: self._ingresses.key(number) for number in np.unique(columns["ingress"]).tolist()}
