@@ -9,12 +9,13 @@ unacknowledged, and the record is read again.
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import faust
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import IllegalStateError
 from faust.auth import OAuthCredentials, SASLCredentials, SSLCredentials
 from faust.types import TP
 from faust.types.auth import CredentialsT
@@ -25,11 +26,12 @@ from rules.alert import Alert
 from rules.match import RuleSet
 from streams import codec
 from streams.connection import OAUTH, client_options
-from streams.faust_patch import apply_patch, committed_offset
+from streams.faust_patch import apply_patch, committed_offset, keep_place
 from streams.metrics import Meters
 from streams.processors.delivery import Deliveries, known_of
 from streams.processors.detect import LookUp, enriched
 from streams.processors.partition import SENSOR, Batch, Outcome, Partition, heads_of
+from streams.reading import Place, Reading, Turn
 from streams.settings import WorkerSettings
 from streams.sinks.sink import Taker
 from streams.topics import DELIVERED_TABLE, DEVICES_TABLE
@@ -165,9 +167,9 @@ class Centre:
         self.progress = Progress(time.monotonic())
         self.partitions: dict[int, Partition] = {}
         self.deliveries: dict[int, Deliveries] = {}
+        self.reading = Reading()
         self.stopping = self.recovered = False
         self._busy = 0
-        self._held: list[Any] = []
         self.devices = self._table(DEVICES_TABLE, kafka.partitions)
         self.delivered = self._table(DELIVERED_TABLE, kafka.partitions)
         raw: dict[str, Any] = {
@@ -188,6 +190,7 @@ class Centre:
     async def _on_revoked(self, *_: Any, **__: Any) -> None:
         """What was known of the partitions is another's now; their tables are read again when they come back."""
         self.recovered = False
+        self.reading.leave()
         self.partitions.clear()
         self.deliveries.clear()
         self.meters.rebalances.inc()
@@ -197,31 +200,43 @@ class Centre:
         self.recovered = True
 
     async def _detect(self, stream: Any) -> None:
-        async for event in stream.events():
-            with self._unharmed(event):
-                await self.take(event.message, event.value)
+        await self._work(stream, self.take)
 
     async def _deliver(self, stream: Any) -> None:
+        await self._work(stream, self.hand_on)
+
+    async def _work(self, stream: Any, do: Callable[[Any, bytes | None], Awaitable[None]]) -> None:
         async for event in stream.events():
-            with self._unharmed(event):
-                await self.hand_on(event.message, event.value)
+            message = event.message
+            place = Place(message.topic, message.partition)
+            with self._unharmed(message):
+                turn = self.reading.meet(place, message.offset)
+                if turn is Turn.GO_BACK:
+                    self.meters.turned_back.inc()
+                    await self.read_again(place)
+                elif turn is Turn.NOW:
+                    await do(message, event.value)
+                    self.reading.finish(place, message.offset)
+                    self.meters.progress.set_to_current_time()
+
+    async def read_again(self, place: Place) -> None:
+        """Read a partition again from where it stands, unless it is another's by now."""
+        offset = self.reading.done.get(place)
+        if offset is not None:
+            with contextlib.suppress(IllegalStateError):
+                await self.app.consumer.seek_wait({TP(*place): offset})
 
     @contextlib.contextmanager
-    def _unharmed(self, event: Any) -> Iterator[None]:
-        """Whatever goes wrong with a record, it is never acknowledged for that: one more reference than Faust will
-        let go of keeps it, and the process ends."""
+    def _unharmed(self, message: Any) -> Iterator[None]:
+        """Whatever goes wrong with a record, it is not done for that, and the process ends."""
         self._busy += 1
         try:
             yield
         except BaseException as error:
-            event.message.incref()
-            self._held.append(event.message)
             if not (self.stopping and isinstance(error, asyncio.CancelledError)):
-                place = f"{event.message.topic} [{event.message.partition}] at {event.message.offset}"
-                self.down(f"{place}: {type(error).__name__}: {error}")
+                place = Place(message.topic, message.partition)
+                self.down(f"{place} at {message.offset}: {type(error).__name__}: {error}")
             raise
-        else:
-            self.meters.progress.set_to_current_time()
         finally:
             self._busy -= 1
 
@@ -331,6 +346,11 @@ class Centre:
         return committed_offset(self.app.consumer, TP(topic, partition))
 
     @property
+    def is_idle(self) -> bool:
+        """Whether no record is at work."""
+        return self._busy == 0
+
+    @property
     def is_ready(self) -> bool:
         """Whether the worker has its partitions and its tables."""
         return self.recovered and self.app.flow_control.is_active()
@@ -379,6 +399,7 @@ class Centre:
         )
         await self._teller.start()
         self.app.producer.buffer.max_messages = MAX_WAITING_MESSAGES
+        keep_place(self.app.consumer, self.reading, lambda: self.recovered)
         await self.app.start()
 
     async def drain(self) -> None:

@@ -21,6 +21,7 @@ from streams.connection import consuming, reaching
 from streams.delivery import open_dispatch
 from streams.geo import GeoFiles
 from streams.metrics import Meters, serve
+from streams.reading import Place
 from streams.rules_topic import RulesTopic, hand_on, reading_rules
 from streams.ruleset import rules_for, rules_in
 from streams.settings import Settings, state_folder
@@ -133,6 +134,7 @@ class Worker:
         while True:
             await asyncio.sleep(ROUND_SECONDS)
             centre.progress.beat = time.monotonic()
+            centre.progress.ready(centre.is_ready, time.monotonic())
             if centre.app.crash_reason is not None:
                 down_by(DOWN_SECONDS, f"the stream has failed: {centre.app.crash_reason!r}")
             if not centre.stopping:
@@ -146,8 +148,12 @@ class Worker:
             while True:
                 await asyncio.sleep(min(LAG_SECONDS, self.settings.worker.stall_seconds / 4))
                 centre.progress.lags(await self._lag(centre, consumer), time.monotonic())
+                # Before the watchdog ends the worker: what was read and dropped is asked for once more.
+                for place in centre.progress.standing(time.monotonic(), self.settings.worker.stall_seconds / 2):
+                    if centre.is_idle:
+                        await centre.read_again(place)
 
-    async def _lag(self, centre: Centre, consumer: Any) -> dict[str, tuple[int, int]] | None:
+    async def _lag(self, centre: Centre, consumer: Any) -> dict[Place, tuple[int, int]] | None:
         """Where each of the worker's partitions stands and where it ends; None when the broker does not say, or the
         tables are not read yet."""
         topics = (centre.observations_topic, self.settings.worker.alerts_topic)
@@ -162,7 +168,7 @@ class Worker:
         known = {}
         for place, end in ends.items():
             position = centre.position(place.topic, place.partition)
-            known[f"{place.topic} [{place.partition}]"] = (position, end)
+            known[Place(place.topic, place.partition)] = (position, end)
             self.meters.lag.labels(place.topic, str(place.partition)).set(max(0, end - position))
         return known
 

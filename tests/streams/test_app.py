@@ -5,13 +5,12 @@ What a broker keeps is tested on a real one, in tests/system/.
 
 import asyncio
 import types
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from faust.types import TP
 
 from collector.kafka_settings import KafkaSettings
 from collector.observation import Observation
@@ -21,6 +20,7 @@ from rules.match import RuleSet
 from streams import codec
 from streams.app import Centre, credentials_of, make_app
 from streams.metrics import Meters
+from streams.reading import Place
 from streams.settings import WorkerSettings
 
 KAFKA = KafkaSettings(servers="127.0.0.1:1,127.0.0.1:2", partitions=1)
@@ -49,7 +49,11 @@ class Offline(Centre):
     """A centre whose messages go to a list instead of to a broker."""
 
     sent: list[tuple[str, int, bytes]]
+    sought: list[dict[Place, int]]
     error: Exception | None = None
+
+    async def read_again(self, place: Place) -> None:
+        self.sought.append({place: self.reading.done[place]})
 
     async def publish(self, topic: str, partition: int, rows: Any, headers: Any = None) -> None:
         if self.error is not None:
@@ -68,7 +72,9 @@ def run(rules: RuleSet, tmp_path: Path) -> Callable[[Callable[[Offline, Kept], A
             app = make_app(KAFKA, settings, tmp_path)
             app.conf.stream_wait_empty = False
             centre = Offline(app, KAFKA, settings, rules, [sink], Meters(), down=said.append)
-            centre.sent = []
+            centre.sent, centre.sought = [], []
+            for topic in (KAFKA.observations_topic, settings.alerts_topic):
+                centre.reading.begin(Place(topic, 0), 0)
             await test(centre, sink)
             return said
 
@@ -149,36 +155,67 @@ def test_an_alert_is_delivered_once_and_no_alert_is_buried(run: Any, rules: Rule
     assert run(test) == []
 
 
-def event() -> Any:
-    """An event as far as an acknowledgement goes."""
-    from faust.types.tuples import Message
+SEEN = Place(KAFKA.observations_topic, 0)
 
-    message: Any = Message("seen", 0, 7, 0.0, 0, None, b"", b"", None, tp=TP("seen", 0))
-    message.incref()
-    return types.SimpleNamespace(message=message)
+
+class Handed:
+    """A stream that hands out records of these offsets, all the same one."""
+
+    def __init__(self, *offsets: int, value: bytes = b"", headers: Any = None) -> None:
+        self.offsets, self.value, self.headers = offsets, value, headers
+
+    async def events(self) -> AsyncIterator[Any]:
+        for offset in self.offsets:
+            message = types.SimpleNamespace(
+                topic=SEEN.topic, partition=0, offset=offset, timestamp=0.0, headers=self.headers
+            )
+            yield types.SimpleNamespace(message=message, value=self.value)
 
 
 @pytest.mark.parametrize("error", [OSError("no"), KeyError("x"), MemoryError(), asyncio.CancelledError()])
-def test_a_record_is_never_acknowledged_for_an_error(run: Any, error: BaseException) -> None:
+def test_a_record_is_never_done_for_an_error(run: Any, error: BaseException) -> None:
     async def test(centre: Offline, sink: Kept) -> None:
-        happened = event()
-        with pytest.raises(type(error)), centre._unharmed(happened):
+        async def fail(*_: Any) -> None:
             raise error
-        # What Faust does when its loop is left, whatever the reason.
-        happened.message.ack(None)
-        assert not happened.message.acked and happened.message.refcount == 1
+
+        with pytest.raises(type(error)):
+            await centre._work(Handed(0), fail)
+        assert centre.reading.done[SEEN] == 0
 
     (words,) = run(test)
-    assert words.startswith(f"seen [0] at 7: {type(error).__name__}")
+    assert words.startswith(f"{SEEN.topic} [0] at 0: {type(error).__name__}")
 
 
-def test_a_record_that_is_done_is_acknowledged_and_is_progress(run: Any) -> None:
+def test_a_record_that_is_done_is_progress(run: Any) -> None:
     async def test(centre: Offline, sink: Kept) -> None:
-        happened = event()
-        with centre._unharmed(happened):
-            pass
-        assert happened.message.ack(None)
+        await centre._work(Handed(0, 1), centre.hand_on)
+        assert centre.reading.done[SEEN] == 2
         assert centre.meters.registry.get_sample_value("lenswatch_last_progress_timestamp_seconds")
+
+    assert run(test) == []
+
+
+def test_a_record_before_its_turn_is_left_and_read_again(run: Any) -> None:
+    async def test(centre: Offline, sink: Kept) -> None:
+        taken: list[int] = []
+
+        async def take(message: Any, _: Any) -> None:
+            taken.append(message.offset)
+
+        await centre._work(Handed(0, 3, 4, 1, 2, 3), take)
+        assert taken == [0, 1, 2, 3] and centre.sought == [{SEEN: 1}] and centre.reading.done[SEEN] == 4
+        assert centre.meters.registry.get_sample_value("lenswatch_turned_back_total") == 1
+
+    assert run(test) == []
+
+
+def test_nothing_is_taken_before_the_tables_are_whole_nor_after_they_are_anothers(run: Any) -> None:
+    async def test(centre: Offline, sink: Kept) -> None:
+        async def take(*_: Any) -> None:
+            raise AssertionError
+
+        await centre.app.on_partitions_revoked.send(set())
+        await centre._work(Handed(0, 1), take)
 
     assert run(test) == []
 
@@ -189,13 +226,11 @@ def test_an_alert_that_the_broker_refuses_takes_the_process_down_before_the_devi
     async def test(centre: Offline, sink: Kept) -> None:
         centre.error = OSError("refused")
         value, headers = record(observe(CLOUD))
-        happened = event()
-        happened.message.headers, happened.value = headers, value
-        with pytest.raises(OSError, match="refused"), centre._unharmed(happened):
-            await centre.take(happened.message, value)
-        assert len(centre.devices) == 0
+        with pytest.raises(OSError, match="refused"):
+            await centre._work(Handed(0, value=value, headers=headers), centre.take)
+        assert len(centre.devices) == 0 and centre.reading.done[SEEN] == 0
 
-    assert run(test) == ["seen [0] at 7: OSError: refused"]
+    assert run(test) == [f"{SEEN.topic} [0] at 0: OSError: refused"]
 
 
 def test_no_table_is_looked_at_before_it_is_whole(run: Any) -> None:
