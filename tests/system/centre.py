@@ -217,8 +217,10 @@ class Centre:
 
     def supervise(self) -> None:
         """Start again who has ended by itself, as a supervisor does."""
+        newest = {worker.name: worker for worker in self.workers}
         for place, worker in enumerate(self.workers):
-            if worker.process.poll() == 1:
+            # One of a name: two with the same instance put each other out of the group for ever.
+            if worker.process.poll() == 1 and newest[worker.name] is worker:
                 self.workers[place] = Worker(worker.name, self.config, self.folder, (), self.variables)
 
     def wait_done(self, seconds: float = 60.0) -> None:
