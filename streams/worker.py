@@ -105,7 +105,8 @@ class Worker:
     async def _live(self, centre: Centre, topic: RulesTopic) -> None:
         """Start, keep the gauges and ticks going, and end: in good order when asked to, at once when the app fails."""
         follow = topic.follow(self._take, self._refuse)
-        tasks = [asyncio.create_task(each) for each in (self._rounds(centre), self._lags(centre), follow)]
+        loops = (self._beats(centre), self._rounds(centre), self._lags(centre), follow)
+        tasks = [asyncio.create_task(each) for each in loops]
         ended = asyncio.create_task(self._ended.wait())
         started = asyncio.create_task(self._start(centre))
         stopped = asyncio.create_task(centre.app.wait_until_stopped())
@@ -130,10 +131,15 @@ class Worker:
         with reaching(self.settings.kafka):
             await centre.start()
 
-    async def _rounds(self, centre: Centre) -> None:
+    async def _beats(self, centre: Centre) -> None:
+        """Apart from the rounds, which may wait for a broker: that is no loop that stands still."""
         while True:
             await asyncio.sleep(ROUND_SECONDS)
             centre.progress.beat = time.monotonic()
+
+    async def _rounds(self, centre: Centre) -> None:
+        while True:
+            await asyncio.sleep(ROUND_SECONDS)
             centre.progress.ready(centre.is_ready, time.monotonic())
             if centre.app.crash_reason is not None:
                 down_by(DOWN_SECONDS, f"the stream has failed: {centre.app.crash_reason!r}")
