@@ -15,6 +15,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from collector.errors import LenswatchError
+from collector.running import rare_collection
 from rules.match import RuleSet
 from streams.app import Centre, make_app
 from streams.connection import consuming, reaching
@@ -45,7 +46,8 @@ def run_worker(settings: Settings, load: LoadRules, sinks: Sequence[Taker]) -> N
     logging.getLogger("aiokafka").propagate = False
     rules = load()
     rules.prepare()
-    asyncio.run(Worker(settings, load, rules, sinks).run())
+    with rare_collection():
+        asyncio.run(Worker(settings, load, rules, sinks).run())
 
 
 class Worker:
