@@ -265,7 +265,7 @@ class Announced(Fields):
 
 class Declared(Fields):
     """`lenswatch.declared.*`: what the organisation's own list says of a device: an `address`, a `network` of such
-    devices (CIDR), or a `mac`; the rest in the list's words."""
+    devices (CIDR), or a `mac`; the rest in the list's words. `egress` is the name of the policy that it is under."""
 
     address: str | None = None
     network: str | None = None
@@ -276,6 +276,16 @@ class Declared(Fields):
     model: str | None = None
     owner: str | None = None
     use_class: str | None = None
+    group: str | None = None
+    egress: str | None = None
+
+
+class EgressBreach(Fields):
+    """`lenswatch.egress.*`: the call is none that the device's `policy` `allows` (none, listed names only, own
+    country)."""
+
+    policy: str
+    allows: str
 
 
 class Broken(Fields):
@@ -303,6 +313,7 @@ class Lenswatch(Fields):
     broken: Broken | None = None
     flow: FlowState | None = None
     declared: Declared | None = None
+    egress: EgressBreach | None = None
     site: str | None = None
 
 

@@ -51,6 +51,7 @@ class Pipeline:
         self.flows = FlowTable(settings.max_flows)
         self.names = NameMemory(settings.max_names)
         self.inventory = Inventory(settings.site, fingerprints, settings.max_devices)
+        self.inventory.watch(settings.watched)
         dissectors = load_dissectors()
         self._streams, self._datagrams = stream_candidates(dissectors), datagram_candidates(dissectors)
         self._numbers = {name: number for number, name in enumerate(dict.fromkeys(each.name for each in dissectors), 1)}

@@ -30,7 +30,7 @@ from collector.observation import (
 from collector.packets import Ints, Mask
 from collector.reading import DatagramReader, StreamReader
 from collector.settings import CollectorSettings
-from collector.telling import IDENTIFIED, SEEN, concerns_us, tell_of
+from collector.telling import IDENTIFIED, SEEN, concerns_us, is_followed, tell_of
 from collector.views import FlowView, OwnNetworks, time_of
 
 NS = 10**9
@@ -214,7 +214,7 @@ class Reporter:
             self._weigh_server(view)
             if self._inventory.news:
                 self._tell_news(values[-1], int(columns["last_ns"][row]), found)
-            if view.device.is_camera and self._is_asked_for(view, name):
+            if is_followed(view.device) and self._is_asked_for(view, name):
                 found.append(self._flow(view, columns, row, name, "opened"))
 
     def ended(self, group: Ended, found: list[Observation]) -> None:
@@ -228,7 +228,7 @@ class Reporter:
                 self._weigh_server(view)
             if self._inventory.news:
                 self._tell_news(values[-1], int(columns["last_ns"][row]), found)
-            if view.device.is_camera:
+            if is_followed(view.device):
                 name = self._names.name_of(*view.ends, int(columns["last_ns"][row]))
                 answered = bool(columns["packets"][row, 0] and columns["packets"][row, 1])
                 if self._is_asked_for(view, name):
@@ -277,7 +277,7 @@ class Reporter:
     def _may_be_cameras(self, columns: dict[str, Column]) -> Mask:
         """Which flows have an end of ours that is a camera, or a discovery port."""
         ours, inverse, devices = self._own_ends(columns)
-        answers = np.array([known.is_camera for known in devices], bool)
+        answers = np.array([is_followed(known) for known in devices], bool)
         ports = self._discovery[columns["ports"]]
         flows: Mask = np.logical_or(ports[:, 0], ports[:, 1])
         flows[ours[answers[inverse]] >> 1] = True

@@ -1,6 +1,7 @@
 """The collector's settings: one frozen struct with defaults; from TOML, and every key from the environment too."""
 
 import ipaddress
+import re
 import types
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,12 +20,14 @@ OWN_NETWORKS = (
 
 
 class CollectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`[collector]`: who this sensor is, which networks are ours (CIDR), and the bounds of its memories; where it shows
+    """`[collector]`: who this sensor is, which networks are ours (CIDR), which devices are `watched` like cameras
+    whatever they are (addresses, networks, MACs with colons), and the bounds of its memories; where it shows
     its metrics (host:port, "" for nowhere), how often it sends a heartbeat, and how often a canary (0: never)."""
 
     sensor: str = "lenswatch"
     site: str = "default"
     networks: tuple[str, ...] = OWN_NETWORKS
+    watched: tuple[str, ...] = ()
     max_flows: int = 1_000_000
     max_readers: int = 100_000
     max_names: int = 200_000
@@ -46,6 +49,14 @@ class CollectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
             raise ValueError(f"metrics is {self.metrics!r}, which is no HOST:PORT")
         for network in self.networks:
             ipaddress.ip_network(network)
+        for place in self.watched:
+            if not is_hardware(place):
+                ipaddress.ip_network(place)
+
+
+def is_hardware(text: str) -> bool:
+    """Whether this is a MAC, as we write them (44:19:b6:00:00:01)."""
+    return re.fullmatch(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}", text) is not None
 
 
 class CaptureSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -24,8 +24,13 @@ MAX_TOLD_ADDRESSES = 16
 
 def concerns_us(known: KnownDevice) -> bool:
     """Whether a device is told of: cameras and their kin, and what was taken for one. Of others, nothing is said."""
-    known.told = known.told or known.is_camera
+    known.told = known.told or known.is_camera or known.watched
     return known.told
+
+
+def is_followed(known: KnownDevice) -> bool:
+    """Whether a device's flows are told of, whatever they carry: those of cameras, and of what somebody named."""
+    return known.watched or known.is_camera
 
 
 def tell_of(known: KnownDevice, action: str, at_ns: int, sensor: str, site: str, observer: Observer) -> Observation:

@@ -3,7 +3,7 @@
 import datetime
 from typing import Final
 
-from collector.observation import Device, Endpoint, Fields, Network, Observer
+from collector.observation import Device, EgressBreach, Endpoint, Fields, Network, Observer
 
 LEVELS = ("informational", "low", "medium", "high", "critical")
 RISK_SCORES = {"informational": 1, "low": 21, "medium": 47, "high": 73, "critical": 99}
@@ -210,6 +210,7 @@ class AlertDetail(Fields):
     domain_source: str | None = None
     site: str | None = None
     correlation: CorrelationBasis | None = None
+    egress: EgressBreach | None = None
 
 
 class Alert(Fields, rename={"timestamp": "@timestamp"}):

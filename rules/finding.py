@@ -159,6 +159,7 @@ def _detail(seen: Sighting, level: str, tells_steps: bool) -> AlertDetail:
         device_evidence=identity.evidence if identity else None,
         domain_source=more.domain_source if more else None,
         site=more.site if more else None,
+        egress=more.egress if more else None,
     )
 
 

@@ -99,6 +99,14 @@ def _maker(seen: Sighting) -> str:
     return (identity.brand or identity.maker if identity else None) or "unknown"
 
 
+def _policy(seen: Sighting) -> str:
+    """The policy that is broken, and what it lets pass."""
+    egress = seen.observation.lenswatch.egress if seen.observation.lenswatch else None
+    if egress is None:
+        return "no policy"
+    return egress.policy if egress.policy == egress.allows else f"{egress.policy} ({egress.allows})"
+
+
 WORDS: Final[dict[str, Callable[[Sighting], str]]] = {
     "device": _device,
     "called": _called,
@@ -114,6 +122,7 @@ WORDS: Final[dict[str, Callable[[Sighting], str]]] = {
     "protocol": lambda seen: _broken(seen, "protocol").upper(),
     "reason": lambda seen: _broken(seen, "reason"),
     "declared": _declared,
+    "policy": _policy,
     "maker": _maker,
 }
 

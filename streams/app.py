@@ -30,6 +30,7 @@ from streams.faust_patch import apply_patch, committed_offset, keep_place
 from streams.metrics import Meters
 from streams.processors.delivery import Deliveries, known_of
 from streams.processors.detect import LookUp, enriched
+from streams.processors.egress import Policies
 from streams.processors.partition import SENSOR, Batch, Outcome, Partition, heads_of
 from streams.reading import Place, Reading, Turn
 from streams.settings import WorkerSettings
@@ -110,10 +111,11 @@ class Centre:
         sinks: Sequence[Taker],
         meters: Meters,
         look_up: LookUp | None = None,
+        policies: Policies | None = None,
         down: Callable[[str], None] = go_down,
     ) -> None:
         self.app, self.settings, self.rules, self.sinks, self.meters = app, settings, rules, sinks, meters
-        self.look_up, self.down = look_up, down
+        self.look_up, self.policies, self.down = look_up, policies, down
         self.kafka, self.observations_topic = kafka, kafka.observations_topic
         self.progress = Progress(time.monotonic())
         self.partitions: dict[int, Partition] = {}
@@ -217,7 +219,7 @@ class Centre:
         self.meters.seconds.observe(time.perf_counter() - began)
 
     def _match(self, partition: Partition, batch: Batch) -> Outcome:
-        batch = batch._replace(observations=enriched(batch.observations, self.look_up))
+        batch = batch._replace(observations=enriched(batch.observations, self.look_up, self.policies))
         outcome = partition.take(batch, self.rules)
         self.meters.records.labels("read").inc()
         self.meters.observations.inc(len(batch.observations))

@@ -26,6 +26,8 @@ COLUMNS: Final = {
     "model": ("model", "device_type", "type"),
     "owner": ("owner", "tenant", "contact"),
     "use_class": ("use_class", "use", "role", "device_role"),
+    "group": ("group", "device_group", "tags"),
+    "egress": ("egress", "egress_policy"),
 }  # fmt: skip
 """Ours first; then NetBox's, as its CSV export of devices, of IP addresses and of prefixes names them."""
 DeclaredList = Annotated[

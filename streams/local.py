@@ -7,9 +7,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
+import msgspec
+
 from collector.canary import DATASET, Canaries
 from collector.capture.source import Source
-from collector.errors import CaptureError
+from collector.errors import CaptureError, SettingsError
 from collector.identify.fingerprint import read_fingerprints
 from collector.ledger import Ledger
 from collector.observation import Observation
@@ -22,6 +24,7 @@ from streams.processors.correlate import Correlate
 from streams.processors.declared import DATASET as DECLARED_DATASET
 from streams.processors.declared import Register
 from streams.processors.detect import Memory, enriched, judge
+from streams.processors.egress import Policies
 from streams.processors.fold import Fold
 from streams.settings import Settings
 from streams.storybook import with_stories
@@ -92,11 +95,17 @@ class LocalWatch:
         self.rules, self.on, self.observations, self.stories = rules, on, observations, stories
         # Where nobody takes every observation, only those that a detection may ask about need be made.
         concerns = None if observations else with_stories(rules.concerns) if stories is not None else rules.concerns
+        self.policies = Policies(settings.egress, register)
+        unknown = self.policies.unknown()
+        if unknown:
+            raise SettingsError(f'the inventory names the policy {unknown[0]!r}: set it at [egress."{unknown[0]}"]')
+        watched = (*settings.collector.watched, *self.policies.members())
+        collector = msgspec.structs.replace(settings.collector, watched=watched)
         self.pipeline: Pipeline | Crew
         if crew is None:
-            self.pipeline = Pipeline(settings.collector, read_fingerprints(), concerns)
+            self.pipeline = Pipeline(collector, read_fingerprints(), concerns)
         else:
-            crew.prepare(settings.collector, read_fingerprints(), concerns)
+            crew.prepare(collector, read_fingerprints(), concerns)
             self.pipeline = crew
         self.register = register
         if register is not None:
@@ -104,7 +113,6 @@ class LocalWatch:
         self.memory = Memory(Fold(), Correlate())
         self.geo = GeoFiles(settings.geo.asn, settings.geo.country)
         self.run = Run(self.pipeline.ledger, geo=self.geo.counts, uncounted=self.memory.correlate.counts)
-        collector = settings.collector
         self.canaries = Canaries(collector.sensor, collector.site, collector.canary_seconds, time.time())
 
     def watch(
@@ -132,6 +140,7 @@ class LocalWatch:
         self._tell(self.memory.fold.finish(), alerts)
         self.run.folded = self.memory.fold.folded
         self.run.devices = len(self.pipeline.inventory)
+        self.run.geo.update(self.policies.counts)
         if self.register is not None:
             self.run.declared = self.register.counts | Counter(
                 declared=len(self.register.rows), seen=self.register.seen
@@ -149,7 +158,7 @@ class LocalWatch:
         problem = self.geo.refresh()
         if problem is not None:
             self.run.problems.append(problem)
-        found = enriched(found, self.geo.look_up)
+        found = enriched(found, self.geo.look_up, self.policies)
         if self.register is not None:
             differences = self.register.compare(found)
             self.run.ledger.observations[DECLARED_DATASET] += len(differences)

@@ -24,6 +24,7 @@ from streams import codec
 from streams.connection import client_options, consuming, reaching
 from streams.geo import GeoFiles
 from streams.processors.detect import LookUp, enriched
+from streams.processors.egress import Policies
 from streams.processors.partition import Partition
 from streams.settings import Settings
 from streams.sinks.sink import Taker
@@ -93,6 +94,7 @@ async def replay(
     sinks: Sequence[Taker] = (),
     look_up: LookUp | None = None,
     settle_seconds: float = 30.0,
+    policies: Policies | None = None,
 ) -> Replay:
     """Run the observations' records of a span through the rules, and put what they find on `topic`. Raises
     LenswatchError."""
@@ -104,7 +106,7 @@ async def replay(
         )  # fmt: skip
         await producer.start()
         try:
-            run = Run(rules, look_up, settle_seconds, Out(producer, sinks, done), done)
+            run = Run(rules, look_up, settle_seconds, Out(producer, sinks, done), done, policies)
             async with consuming(kafka, max_partition_fetch_bytes=MAX_FETCH_BYTES) as consumer:
                 places = await find_places(consumer, kafka.observations_topic, kafka.partitions, span)
                 await read_through(consumer, places, run.take)
@@ -185,8 +187,9 @@ def run_replay(settings: Settings, rules: RuleSet, since: str, until: str | None
             raise LenswatchError("\n".join(wrong))
         try:
             return await replay(
-                settings.kafka, worker.replay_topic, rules, span, sinks, geo.look_up, worker.settle_seconds
-            )
+                settings.kafka, worker.replay_topic, rules, span, sinks, geo.look_up, worker.settle_seconds,
+                Policies(settings.egress),
+            )  # fmt: skip
         finally:
             for sink in sinks:
                 await sink.close()
@@ -222,8 +225,11 @@ class Out:
 class Run:
     """The partitions of a replay, their tables in memory."""
 
-    def __init__(self, rules: RuleSet, look_up: LookUp | None, settle_seconds: float, out: Out, done: Replay) -> None:
-        self._rules, self._look_up, self._settle_seconds = rules, look_up, settle_seconds
+    def __init__(
+        self, rules: RuleSet, look_up: LookUp | None, settle_seconds: float, out: Out, done: Replay,
+        policies: Policies | None = None,
+    ) -> None:  # fmt: skip
+        self._rules, self._look_up, self._settle_seconds, self._policies = rules, look_up, settle_seconds, policies
         self._out, self._done = out, done
         self._tables: dict[int, dict[str, bytes]] = {}
         self._partitions: dict[int, Partition] = {}
@@ -244,7 +250,7 @@ class Run:
         if isinstance(read, codec.Tick):
             outcome = partition.tick(read.at)
         else:
-            batch = read.batch._replace(observations=enriched(read.batch.observations, self._look_up))
+            batch = read.batch._replace(observations=enriched(read.batch.observations, self._look_up, self._policies))
             outcome = partition.take(batch, self._rules)
             done.observations += len(batch.observations)
             done.duplicates += outcome.duplicate

@@ -12,6 +12,7 @@ from collector.kafka_settings import KafkaSettings
 from collector.settings import CaptureSettings, CollectorSettings, default_state_folder, read_settings
 from collector.spool import SpoolSettings
 from rules.court import Organisation, Site, UseClass
+from streams.processors.egress import OWN_COUNTRY, Policy
 
 # What Kafka allows in a topic's name, of which the group is a part.
 GROUP = re.compile(r"[A-Za-z0-9._-]{1,100}")
@@ -99,7 +100,8 @@ class WorkerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The whole settings file. `[sinks.NAME]` is a table a sink; its keys are those of its `kind`."""
+    """The whole settings file. `[sinks.NAME]` is a table a sink; its keys are those of its `kind`. `[egress.NAME]` is a
+    policy."""
 
     collector: CollectorSettings = CollectorSettings()
     capture: CaptureSettings = CaptureSettings()
@@ -111,6 +113,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     spool: SpoolSettings = SpoolSettings()
     watch: WatchSettings = WatchSettings()
     sinks: dict[str, dict[str, Any]] = {}
+    egress: dict[str, Policy] = {}
+
+    def __post_init__(self) -> None:
+        for name, policy in self.egress.items():
+            if policy.egress == OWN_COUNTRY and self.geo.country is None:
+                raise ValueError(f"egress.{name}: countries are known by a file alone; name one at [geo] country")
 
 
 def load_settings(path: Path | None, environment: Mapping[str, str] = os.environ) -> Settings:

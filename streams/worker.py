@@ -22,6 +22,7 @@ from streams.connection import consuming, reaching
 from streams.delivery import open_dispatch
 from streams.geo import GeoFiles
 from streams.metrics import Meters, serve
+from streams.processors.egress import Policies
 from streams.reading import Place
 from streams.rules_topic import RulesTopic, hand_on, reading_rules
 from streams.ruleset import rules_for, rules_in
@@ -85,8 +86,9 @@ class Worker:
         settings, worker = self.settings, self.settings.worker
         app = make_app(settings.kafka, worker, make_folder(state_folder(settings.store) / "worker"))
         self.centre = centre = Centre(
-            app, settings.kafka, worker, self._rules, self._sinks, self.meters, self.geo.look_up
-        )
+            app, settings.kafka, worker, self._rules, self._sinks, self.meters, self.geo.look_up,
+            Policies(settings.egress),
+        )  # fmt: skip
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._ended.set)

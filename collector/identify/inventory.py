@@ -5,6 +5,7 @@ the address does. DHCP and what devices announce join an address to the MAC behi
 joined anew. The first sign of a device mints its id, and the id stays.
 """
 
+import ipaddress
 import itertools
 from collections.abc import Iterable, Sequence
 
@@ -23,6 +24,7 @@ from collector.identify.evidence import (
 )
 from collector.identify.fingerprint import Fingerprint
 from collector.identify.known import ASKED, End, KnownDevice
+from collector.settings import is_hardware
 
 MAX_DEVICES = 100_000
 MAX_ADDRESSES_OF_A_MAC = 8
@@ -59,6 +61,8 @@ class Inventory:
         self._ports: dict[tuple[str, int], Sign] = {}
         self._opinions = Opinions({each.maker: each.oem for each in fingerprints if each.oem is not None})
         self._expected: frozenset[str] = frozenset()
+        self._watched_hardware: frozenset[str] = frozenset()
+        self._watched_networks: list[ipaddress.IPv4Network | ipaddress.IPv6Network] = []
         for fingerprint in fingerprints:
             self._learn(fingerprint)
         self._call_ends = tuple(
@@ -97,6 +101,20 @@ class Inventory:
     def expect(self, addresses: Iterable[str], hardware: Iterable[str]) -> None:
         """Devices that are to be told of whatever they are, by address or MAC (text)."""
         self._expected = frozenset((*addresses, *hardware))
+
+    def watch(self, places: Iterable[str]) -> None:
+        """Devices that are to be watched whatever they are: addresses, networks, MACs (text)."""
+        places = list(places)
+        self._watched_hardware = frozenset(each for each in places if is_hardware(each))
+        self._watched_networks = [ipaddress.ip_network(each) for each in places if not is_hardware(each)]
+
+    def _is_watched(self, address: str, hardware: Iterable[str]) -> bool:
+        if not self._watched_hardware.isdisjoint(hardware):
+            return True
+        if not self._watched_networks:
+            return False
+        place = ipaddress.ip_address(address)
+        return any(place.version == each.version and place in each for each in self._watched_networks)
 
     def device_at(self, mac: bytes, address: str) -> KnownDevice:
         """The device at a MAC address (six bytes, or none where layer 2 is not seen) and an IP address."""
@@ -155,7 +173,8 @@ class Inventory:
         known.ends.append(end)
         if self._expected and not self._expected.isdisjoint((end[1], *known.hardware)):
             known.told = True
-        if known.signs or known.told:
+        known.watched = known.watched or self._is_watched(end[1], known.hardware)
+        if known.signs or known.told or known.watched:
             self.news[known.device.id] = known
 
     def _forget_one(self, kept: KnownDevice | None) -> None:

@@ -17,13 +17,13 @@ class KnownDevice:
     """A device. `ends` are where it is met; `resolver`: it answers DNS; `router`: it stands before other devices.
 
     `model`, `serial_number`, `firmware` and `name` are what it last said of itself; `told`: it was told of as a camera,
-    so that a change of that is news too. Whoever hangs on `news` hears of
+    so that a change of that is news too; `watched`: somebody named it as one to watch. Whoever hangs on `news` hears of
     every change by finding the device in it.
     """
 
     __slots__ = (
         "device", "ends", "firmware", "hardware", "identity", "model", "name", "news", "opinions", "resolver", "router",
-        "said", "serial_number", "signs", "told",
+        "said", "serial_number", "signs", "told", "watched",
     )  # fmt: skip
 
     def __init__(self, identifier: str, news: "dict[str, KnownDevice]", opinions: Opinions) -> None:
@@ -34,7 +34,7 @@ class KnownDevice:
         self.ends: list[End] = []
         self.hardware: tuple[str, ...] = ()
         self.said: tuple[str, ...] = ()
-        self.resolver = self.router = self.told = False
+        self.resolver = self.router = self.told = self.watched = False
         self.model: str | None = None
         self.serial_number: str | None = None
         self.firmware: str | None = None

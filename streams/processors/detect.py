@@ -10,6 +10,7 @@ from rules.alert import Alert
 from rules.correlate import CorrelationHit
 from rules.match import Hit, RuleSet
 from streams.processors.correlate import Correlate
+from streams.processors.egress import Policies
 from streams.processors.enrich import AddressFacts, enrich
 from streams.processors.fold import Fold
 
@@ -84,6 +85,9 @@ def concerning(found: Iterable[Observation], rules: RuleSet) -> list[Observation
     return kept
 
 
-def enriched(found: list[Observation], look_up: LookUp | None) -> list[Observation]:
-    """The observations with what is known of their peers' addresses; None knows nothing."""
-    return found if look_up is None else [enrich(observation, look_up) for observation in found]
+def enriched(found: list[Observation], look_up: LookUp | None, policies: Policies | None = None) -> list[Observation]:
+    """The observations with what is known of their peers' addresses (None knows nothing), and with which of them break
+    their device's policy."""
+    if look_up is not None:
+        found = [enrich(observation, look_up) for observation in found]
+    return [policies.judge(observation) for observation in found] if policies else found

@@ -14,6 +14,7 @@ from tests.collector.dissectors.messages import GET, HELLO, QUERY, RESPONSE
 from tests.collector.frames import (
     BEGIN_NS,
     CAMERA,
+    CAMERA_MAC,
     NS,
     SERVER,
     Packet,
@@ -163,3 +164,13 @@ def test_an_address_is_told_from_a_name(name: str) -> None:
 @pytest.mark.parametrize("name", ["", "a.example", "192.0.2", "camera1", "1.2.3.4.5", "a:b", "[", "]", "256.1.1.1"])
 def test_what_is_no_address_is_a_name(name: str) -> None:
     assert is_address(name) is False
+
+
+def test_flows_of_a_device_that_somebody_named_are_told_of_though_it_is_no_camera() -> None:
+    talk = hello()
+    talk.close()
+    for watched, states in (((), set()), (("10.20.0.0/24",), {"closed"}), ((CAMERA_MAC,), {"closed"})):
+        pipeline = Pipeline(CollectorSettings(watched=watched), ())
+        found = pipeline.process(block_of(talk.packets)) + pipeline.finish()
+        assert {state_of(each) for each in found if each.event.dataset == "lenswatch.flow"} - {"opened"} == states
+        assert any(each.event.dataset == DEVICE_DATASET for each in found) == bool(watched)

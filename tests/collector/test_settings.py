@@ -17,6 +17,7 @@ VALUES = {
     "sensor": ("gate", "gate"),
     "site": ("north", "north"),
     "networks": ('["192.0.2.0/24"]', ("192.0.2.0/24",)),
+    "watched": ('["192.0.2.7"]', ("192.0.2.7",)),
     "max_flows": ("5", 5),
     "max_readers": ("6", 6),
     "max_names": ("7", 7),

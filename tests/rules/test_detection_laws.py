@@ -41,6 +41,7 @@ def test_the_shipped_detections_are_these(shipped: RuleSet) -> None:
         "undeclared-camera": "medium",
         "declared-but-silent": "low",
         "declared-maker-differs": "medium",
+        "policy-broken": "high",
         "direct-to-address": "low",
         "broken-protocol": "low",
         "encrypted-dns": "medium",

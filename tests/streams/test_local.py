@@ -9,12 +9,14 @@ import pytest
 
 from collector.capture.pcap_file import CaptureFile
 from collector.capture.source import open_source
-from collector.errors import LenswatchError
-from collector.observation import Observation
+from collector.errors import LenswatchError, SettingsError
+from collector.observation import Declared, Observation
 from collector.packets import Block
 from rules.alert import Alert
 from rules.match import RuleSet
 from streams.local import LocalWatch, Run
+from streams.processors.declared import Register
+from streams.processors.egress import Policy
 from streams.settings import GeoSettings, Settings
 from tests.streams.command import OFFICE
 
@@ -123,3 +125,33 @@ def test_a_capture_is_opened_whatever_its_name(tmp_path: Path, name: str) -> Non
 def test_what_is_no_file_is_refused_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(LenswatchError, match="no such capture, folder or interface; name one, or - for standard input"):
         open_source(str(tmp_path / "none.pcap"))
+
+
+STAY = {"stay": Policy(egress="none")}
+BROKEN = "Call that the device's policy forbids"
+
+
+def forbidden(run: Run) -> set[str]:
+    return {alert.source.ip for alert in run.alerts.values() if alert.rule.name == BROKEN}
+
+
+def test_cameras_that_may_call_nobody_are_told_of_and_without_a_policy_nothing_changes(rules: RuleSet) -> None:
+    before = LocalWatch(Settings(), rules).watch([open_source(str(OFFICE))])
+    run = LocalWatch(Settings(egress=STAY), rules).watch([open_source(str(OFFICE))])
+    cameras = {"10.20.8.10", "10.20.8.21", "10.20.8.22", "10.20.8.23", "10.20.8.24", "fd20:8::22"}
+    assert forbidden(run) == cameras and forbidden(before) == set()
+    assert before.alerts.keys() < run.alerts.keys() and run.open_sums() == []
+
+
+def test_a_device_that_the_inventory_puts_under_a_policy_need_be_no_camera(rules: RuleSet) -> None:
+    laptop = "10.20.16.41"
+    for row in (Declared(address=laptop, egress="none"), Declared(address=laptop, group="guests")):
+        policies = {"guests stay": Policy(egress="none", groups=("guests",))}
+        run = LocalWatch(Settings(egress=policies), rules, register=Register([row])).watch([open_source(str(OFFICE))])
+        assert forbidden(run) == {laptop} and run.open_sums() == []
+
+
+def test_a_policy_that_nobody_set_is_refused_before_anything_is_read(rules: RuleSet) -> None:
+    register = Register([Declared(address="10.20.16.41", egress="lobby")])
+    with pytest.raises(SettingsError, match="names the policy 'lobby'"):
+        LocalWatch(Settings(), rules, register=register)

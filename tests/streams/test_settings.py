@@ -12,6 +12,7 @@ from streams.settings import Settings, StoreSettings, load_settings, state_folde
 GIVEN = {
     "collector": {
         "sensor": "switch-2", "site": "harbour", "networks": ["10.20.0.0/16", "fd20::/16"], "max_flows": 11,
+        "watched": ["10.20.9.0/24", "44:19:b6:00:00:01"],
         "max_readers": 12, "max_names": 13, "max_devices": 14, "metrics": "127.0.0.1:1", "heartbeat_seconds": 1.5,
         "canary_seconds": 1.75,
     },
@@ -111,6 +112,9 @@ def test_a_site_may_be_called_anything(text: str) -> None:
         ("[store]\nfolder = 7\n", "`$.store.folder`"),
         ("[geo]\nasn = ''\n", "`$.geo.asn`"),
         ("[collector]\nnetworks = ['10.20.0.0/99']\n", "'10.20.0.0/99' does not appear to be an IPv4 or IPv6 network"),
+        ("[collector]\nwatched = ['lobby']\n", "'lobby' does not appear to be an IPv4 or IPv6 network"),
+        ("[egress.stay]\negress = 'nobody'\n", "`$.egress[...].egress`"),
+        ("[egress.stay]\negress = 'own country'\ncountry = 'DE'\n", "name one at [geo] country"),
         ("[collector\n", "at line 1"),
     ],
 )

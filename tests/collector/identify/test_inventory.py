@@ -288,3 +288,29 @@ def test_a_device_that_was_forgotten_is_met_anew_under_its_old_id(fingerprints: 
         inventory.device_at(b"", f"10.0.1.{number}")
     after = inventory.device_at(NOBODYS_MAC, "10.0.0.1")
     assert after is not before and after.device.id == before.device.id
+
+
+@pytest.mark.parametrize(
+    ("places", "address", "watched"),
+    [
+        (["10.0.0.0/24"], "10.0.0.1", True),
+        (["10.0.1.0/24", "fd20::/64"], "10.0.0.1", False),
+        (["fd20::/64"], "fd20::1", True),
+        (["10.0.0.1"], "10.0.0.1", True),
+        (["02:ff:ff:00:00:01"], "10.0.0.1", True),
+        (["02:ff:ff:00:00:02"], "10.0.0.1", False),
+        ([], "10.0.0.1", False),
+    ],
+)
+def test_a_device_that_somebody_named_is_watched_whatever_it_is(
+    inventory: Inventory, places: list[str], address: str, watched: bool
+) -> None:
+    inventory.watch(places)
+    assert inventory.device_at(NOBODYS_MAC, address).watched == watched
+
+
+def test_a_device_is_watched_once_it_is_met_where_somebody_named(inventory: Inventory) -> None:
+    inventory.watch(["10.0.0.2"])
+    assert not inventory.device_at(NOBODYS_MAC, "10.0.0.1").watched
+    assert inventory.device_at(NOBODYS_MAC, "10.0.0.2").watched
+    assert inventory.device_at(NOBODYS_MAC, "10.0.0.1").watched

@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
-from collector.observation import AutonomousSystem, Observation
+from collector.observation import AutonomousSystem, Geo, Observation
 from rules.match import RuleSet
 from streams.processors.correlate import Correlate
 from streams.processors.detect import Memory, concerning, enriched, judge
+from streams.processors.egress import Policies, Policy
 from streams.processors.fold import Fold
 
 See = Callable[..., Observation]
@@ -44,6 +45,15 @@ def test_observations_are_enriched_only_where_somebody_knows_more(observe: See) 
     assert enriched(found, None) is found
     (more,) = enriched(found, lambda address: (AutonomousSystem(number=64_500), None))
     assert more.destination.as_ == AutonomousSystem(number=64_500) and found[0].destination.as_ is None
+
+
+def test_what_breaks_a_policy_is_said_after_the_country_is_known(observe: See) -> None:
+    flow = observe(CLOUD | {"event.dataset": "lenswatch.flow", "lenswatch.device": {"type": "camera", "confidence": 1}})
+    policies = Policies({"home": Policy(egress="own country", country="NL")})
+    for country, breaks in (("NL", False), ("CN", True)):
+        geo = Geo(country_iso_code=country)
+        (told,) = enriched([flow], lambda address, geo=geo: (None, geo), policies)  # type: ignore[misc]
+        assert told.lenswatch is not None and (told.lenswatch.egress is not None) == breaks
 
 
 def test_what_could_be_no_hit_is_told_apart_and_nothing_else(rules: RuleSet, observe: See) -> None:
