@@ -15,6 +15,8 @@ CAMERA_KINDS = ("camera", "recorder", "doorbell", "intercom", "access_control", 
 DEVICE_DATASET = DATASET_PREFIX + "device"
 """What is known of a device itself: `event.action` is identified when something of it is new, seen when it is there."""
 
+FLOW_DATASET = DATASET_PREFIX + "flow"
+
 
 class Fields(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
     """A set of ECS fields. Documents are trees, so that the cycle collector need not look at them."""
@@ -288,6 +290,16 @@ class EgressBreach(Fields):
     allows: str
 
 
+class Novelty(Fields):
+    """`lenswatch.baseline.*`: what is not as usual for the device. `new` is whom it calls for the first time, from this
+    day on ("company dahua", "country CN", "AS 64500", "outside"); `growth` how many times the bytes of a usual day
+    (`usual_bytes`) passed on this one."""
+
+    new: list[str] | None = None
+    growth: float | None = None
+    usual_bytes: int | None = None
+
+
 class Broken(Fields):
     """`lenswatch.broken.*`: bytes that broke the protocol they had claimed to be."""
 
@@ -314,6 +326,7 @@ class Lenswatch(Fields):
     flow: FlowState | None = None
     declared: Declared | None = None
     egress: EgressBreach | None = None
+    baseline: Novelty | None = None
     site: str | None = None
 
 

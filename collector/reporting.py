@@ -18,6 +18,7 @@ from collector.ingress import Ingresses
 from collector.naming import NameMemory
 from collector.observation import (
     DATASET_PREFIX,
+    FLOW_DATASET,
     Broken,
     Endpoint,
     Event,
@@ -40,7 +41,6 @@ Concerns = Callable[[str, str | None, str, Callable[[], str], Url | None, str | 
 """Dataset, name called or asked for, direction, the other side's address, URL, user agent → is it worth observing?"""
 MAX_RESOLVERS = 10_000
 SEEN_COLUMNS = ("key", "macs", "addresses", "version", "layer2", "last_ns", "ingress")
-FLOW_DATASET = DATASET_PREFIX + "flow"
 CONTACT_DATASETS = frozenset(
     ("tls", "quic", "http", "rtsp", "ntp", "stun", "dahua_p2p", "ezviz", "dvrip", "dhip", "reolink")
 )

@@ -3,7 +3,7 @@
 import datetime
 from typing import Final
 
-from collector.observation import Device, EgressBreach, Endpoint, Fields, Network, Observer
+from collector.observation import Device, EgressBreach, Endpoint, Fields, Network, Novelty, Observer
 
 LEVELS = ("informational", "low", "medium", "high", "critical")
 RISK_SCORES = {"informational": 1, "low": 21, "medium": 47, "high": 73, "critical": 99}
@@ -211,6 +211,7 @@ class AlertDetail(Fields):
     site: str | None = None
     correlation: CorrelationBasis | None = None
     egress: EgressBreach | None = None
+    baseline: Novelty | None = None
 
 
 class Alert(Fields, rename={"timestamp": "@timestamp"}):

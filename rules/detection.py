@@ -33,7 +33,7 @@ _KEYS: Final = frozenset(
 
 HEAD: Final = ("title", "id", "level", "description", "logsource", "detection", "lenswatch")
 
-Fold = Literal["company", "endpoint", "device", "name"]
+Fold = Literal["company", "endpoint", "device", "name", "news"]
 Own = TypeVar("Own", "Custom", "CorrelationCustom")
 
 

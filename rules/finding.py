@@ -102,9 +102,13 @@ def fill(template: str, word: Callable[[str], str]) -> str:
 
 
 def fold_key(seen: Sighting, fold: str) -> str:
-    """What a finding is besides rule, device and window: the company's id, the fact's pattern, or the name."""
+    """What a finding is besides rule, device and window: the company's id, the fact's pattern, the name, or whom the
+    device met for the first time."""
     if fold == "device":
         return ""
+    more = seen.observation.lenswatch
+    if fold == "news" and more is not None and more.baseline is not None:
+        return " ".join(more.baseline.new or ())
     contact = seen.contact
     if contact is not None:
         if fold == "company":
@@ -160,6 +164,7 @@ def _detail(seen: Sighting, level: str, tells_steps: bool) -> AlertDetail:
         domain_source=more.domain_source if more else None,
         site=more.site if more else None,
         egress=more.egress if more else None,
+        baseline=more.baseline if more else None,
     )
 
 

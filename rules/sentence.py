@@ -107,6 +107,27 @@ def _policy(seen: Sighting) -> str:
     return egress.policy if egress.policy == egress.allows else f"{egress.policy} ({egress.allows})"
 
 
+def _new(seen: Sighting) -> str:
+    """Whom the device calls for the first time."""
+    novelty = seen.observation.lenswatch.baseline if seen.observation.lenswatch else None
+    new = (novelty.new if novelty else None) or ["nobody"]
+    company = f"the company {seen.contact.company}" if seen.contact else "a company"
+    words = [
+        "anybody outside" if each == "outside" else company if each.startswith("company ") else each for each in new
+    ]
+    return ", ".join(words)
+
+
+def _growth(seen: Sighting) -> str:
+    """How many times the usual passed."""
+    novelty = seen.observation.lenswatch.baseline if seen.observation.lenswatch else None
+    if novelty is None or novelty.growth is None:
+        return "as much as usual"
+    if not novelty.usual_bytes:
+        return "traffic where there was none"
+    return f"{novelty.growth:,.0f} times the usual {novelty.usual_bytes / 1e6:,.1f} MB of a day"
+
+
 WORDS: Final[dict[str, Callable[[Sighting], str]]] = {
     "device": _device,
     "called": _called,
@@ -123,6 +144,8 @@ WORDS: Final[dict[str, Callable[[Sighting], str]]] = {
     "reason": lambda seen: _broken(seen, "reason"),
     "declared": _declared,
     "policy": _policy,
+    "new": _new,
+    "growth": _growth,
     "maker": _maker,
 }
 

@@ -28,6 +28,7 @@ from streams import codec
 from streams.connection import OAUTH, client_options
 from streams.faust_patch import apply_patch, committed_offset, keep_place
 from streams.metrics import Meters
+from streams.processors.baseline import LEARNING_DAYS
 from streams.processors.delivery import Deliveries, known_of
 from streams.processors.detect import LookUp, enriched
 from streams.processors.egress import Policies
@@ -112,10 +113,11 @@ class Centre:
         meters: Meters,
         look_up: LookUp | None = None,
         policies: Policies | None = None,
+        learning_days: int = LEARNING_DAYS,
         down: Callable[[str], None] = go_down,
     ) -> None:
         self.app, self.settings, self.rules, self.sinks, self.meters = app, settings, rules, sinks, meters
-        self.look_up, self.policies, self.down = look_up, policies, down
+        self.look_up, self.policies, self.learning_days, self.down = look_up, policies, learning_days, down
         self.kafka, self.observations_topic = kafka, kafka.observations_topic
         self.progress = Progress(time.monotonic())
         self.partitions: dict[int, Partition] = {}
@@ -294,7 +296,8 @@ class Centre:
         known = self.partitions.get(number)
         if known is None:
             heads = heads_of(self.devices.items())
-            known = Partition(number, self.devices, heads.get(number, ()), self.settings.settle_seconds)
+            settle, learning = self.settings.settle_seconds, self.learning_days
+            known = Partition(number, self.devices, heads.get(number, ()), settle, learning_days=learning)
             self.partitions[number] = known
         return known
 

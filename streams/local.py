@@ -20,6 +20,7 @@ from collector.pipeline import Pipeline
 from rules.alert import Alert
 from rules.match import RuleSet
 from streams.geo import GeoFiles
+from streams.processors.baseline import Baseline, Habits
 from streams.processors.correlate import Correlate
 from streams.processors.declared import DATASET as DECLARED_DATASET
 from streams.processors.declared import Register
@@ -79,6 +80,14 @@ class Run:
         return sums
 
 
+class Stories(Output, Protocol):
+    """Takes observations, and knows what is usual for a device that they tell of."""
+
+    def habits_of(self, identifier: str) -> Habits | None:
+        """What is usual for a device; None where nothing is known of it."""
+        ...
+
+
 class LocalWatch:
     """One sensor in one process."""
 
@@ -89,7 +98,7 @@ class LocalWatch:
         on: datetime.date | None = None,
         observations: Sequence[Output] = (),
         crew: "Crew | None" = None,
-        stories: Output | None = None,
+        stories: Stories | None = None,
         register: Register | None = None,
     ) -> None:
         self.rules, self.on, self.observations, self.stories = rules, on, observations, stories
@@ -110,7 +119,8 @@ class LocalWatch:
         self.register = register
         if register is not None:
             self.pipeline.inventory.expect(register.addresses, register.hardware)
-        self.memory = Memory(Fold(), Correlate())
+        baseline = None if stories is None else Baseline(stories.habits_of, settings.baseline.learning_days)
+        self.memory = Memory(Fold(), Correlate(), baseline)
         self.geo = GeoFiles(settings.geo.asn, settings.geo.country)
         self.run = Run(self.pipeline.ledger, geo=self.geo.counts, uncounted=self.memory.correlate.counts)
         self.canaries = Canaries(collector.sensor, collector.site, collector.canary_seconds, time.time())
@@ -163,12 +173,15 @@ class LocalWatch:
             differences = self.register.compare(found)
             self.run.ledger.observations[DECLARED_DATASET] += len(differences)
             found = found + differences
+        if self.stories is not None:
+            # First: what is usual for a device is a part of its story.
+            self.stories.write(found)
         judged = judge(found, self.rules, lambda _: self.memory, self.on)
         self.run.matched += judged.matched
         self.run.told += judged.told
         self.run.waived += judged.waived
         self.run.observations += len(found)
-        for output in self.observations if self.stories is None else (self.stories, *self.observations):
+        for output in self.observations:
             output.write(found)
         self._tell(judged.news, alerts)
 

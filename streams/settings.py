@@ -12,6 +12,7 @@ from collector.kafka_settings import KafkaSettings
 from collector.settings import CaptureSettings, CollectorSettings, default_state_folder, read_settings
 from collector.spool import SpoolSettings
 from rules.court import Organisation, Site, UseClass
+from streams.processors.baseline import LEARNING_DAYS
 from streams.processors.egress import OWN_COUNTRY, Policy
 
 # What Kafka allows in a topic's name, of which the group is a part.
@@ -31,6 +32,16 @@ class RulesSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     def organisation(self) -> Organisation:
         """Who we are."""
         return Organisation(everywhere=Site(profiles=self.profiles, use_class=self.use_class), sites=self.sites)
+
+
+class BaselineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`[baseline]`: for so many days what a device does is learned, and nothing of it is news; 0: never learn."""
+
+    learning_days: int = LEARNING_DAYS
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.learning_days <= 366:
+            raise ValueError("learning_days is not 0 to 366")
 
 
 class GeoSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -107,6 +118,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     capture: CaptureSettings = CaptureSettings()
     rules: RulesSettings = RulesSettings()
     geo: GeoSettings = GeoSettings()
+    baseline: BaselineSettings = BaselineSettings()
     store: StoreSettings = StoreSettings()
     kafka: KafkaSettings = KafkaSettings()
     worker: WorkerSettings = WorkerSettings()

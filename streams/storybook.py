@@ -5,11 +5,12 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
-from collector.observation import Observation
+from collector.observation import FLOW_DATASET, Observation
 from streams.device_store import DeviceStore
 from streams.processors import stories
+from streams.processors.baseline import Habits
 from streams.processors.declared import Register, newest
-from streams.processors.stories import FLOW_DATASET, Story
+from streams.processors.stories import Story
 
 MAX_OPEN: Final = 10_000
 KEEP_SECONDS: Final = 5.0
@@ -51,6 +52,15 @@ class Storybook:
             self.keep()
             self._open.popitem(last=False)
         return self._store.get(identifier)
+
+    def habits_of(self, identifier: str) -> Habits | None:
+        """What is usual for a device, to be changed in place; None where no story is told of it."""
+        story = self._known(identifier)
+        if story is None:
+            return None
+        story.habits = story.habits or Habits()
+        self._open[identifier] = self._changed[identifier] = story
+        return story.habits
 
     def keep(self) -> None:
         """Write what changed."""

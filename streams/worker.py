@@ -87,7 +87,7 @@ class Worker:
         app = make_app(settings.kafka, worker, make_folder(state_folder(settings.store) / "worker"))
         self.centre = centre = Centre(
             app, settings.kafka, worker, self._rules, self._sinks, self.meters, self.geo.look_up,
-            Policies(settings.egress),
+            Policies(settings.egress), settings.baseline.learning_days,
         )  # fmt: skip
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):

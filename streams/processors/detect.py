@@ -9,6 +9,8 @@ from collector.observation import Observation
 from rules.alert import Alert
 from rules.correlate import CorrelationHit
 from rules.match import Hit, RuleSet
+from streams.processors import baseline
+from streams.processors.baseline import Baseline
 from streams.processors.correlate import Correlate
 from streams.processors.egress import Policies
 from streams.processors.enrich import AddressFacts, enrich
@@ -19,10 +21,11 @@ LookUp = Callable[[str], AddressFacts]
 
 
 class Memory(NamedTuple):
-    """What is known of a device, or of all: its findings, and the windows of its correlations."""
+    """What is known of a device, or of all: its findings, the windows of its correlations, and what is usual."""
 
     fold: Fold
     correlate: Correlate
+    baseline: Baseline | None = None
 
 
 class Judged(NamedTuple):
@@ -47,7 +50,8 @@ def judge(
     news: list[Alert] = []
     matched = told = 0
     waived: Counter[str] = Counter()
-    for observation in found:
+    for each in found:
+        observation = compared(each, rules, memory_of) if baseline.concerns(each) else each
         fired, occurrences = rules.judge(observation, on)
         hits: list[Hit | CorrelationHit] = list(fired)
         for occurrence in occurrences:
@@ -69,11 +73,23 @@ def judge(
     return Judged(news, matched, told, waived)
 
 
+def compared(observation: Observation, rules: RuleSet, memory_of: Callable[[str], Memory | None]) -> Observation:
+    """The observation, with what is not usual for its device."""
+    memory = memory_of(observation.device.id) if observation.device is not None else None
+    if memory is None or memory.baseline is None:
+        return observation
+    return memory.baseline.compare(observation, rules.company_of(observation))
+
+
 def concerning(found: Iterable[Observation], rules: RuleSet) -> list[Observation]:
-    """The observations that could be a hit: most touch nobody, and are told apart by the end of a name alone."""
+    """The observations that could be a hit, or say what is usual: most touch nobody, and are told apart by the end of a
+    name alone."""
     concerns = rules.concerns
     kept = []
     for observation in found:
+        if baseline.concerns(observation):
+            kept.append(observation)
+            continue
         dns, direction = observation.dns, observation.network.direction
         name = observation.destination.domain
         if name is None and dns is not None and dns.question is not None:

@@ -12,9 +12,8 @@ from typing import Final, Literal
 
 import msgspec
 
-from collector.observation import CAMERA_KINDS, EgressBreach, Observation
+from collector.observation import CAMERA_KINDS, FLOW_DATASET, EgressBreach, Observation
 from streams.processors.declared import Register
-from streams.processors.stories import FLOW_DATASET
 
 NONE, LISTED, OWN_COUNTRY = "none", "listed names only", "own country"
 Allows = Literal["none", "listed names only", "own country"]

@@ -20,6 +20,7 @@ from rules.alert import Alert
 from rules.correlate import Windows
 from rules.match import RuleSet
 from streams.processors import dedupe, liveness
+from streams.processors.baseline import LEARNING_DAYS, Baseline, Habits
 from streams.processors.correlate import Correlate
 from streams.processors.detect import Memory, concerning, judge
 from streams.processors.fold import Fold, FoldState
@@ -30,6 +31,7 @@ MAX_DEVICE_REMEMBERED: Final = 20
 MAX_LIVE: Final = 1_000
 MAX_PARTITION_ORIGINS: Final = 1_000
 FORGET_SECONDS: Final = 3 * 86_400.0
+FORGET_HABITS_SECONDS: Final = 90 * 86_400.0
 DEVICE, SENSOR = "d/", "s/"
 
 
@@ -46,11 +48,13 @@ class Head(msgspec.Struct, array_like=True):
 
 
 class Entry(Head, array_like=True):
-    """What is kept of a device, or of a sensor. `marks` says which records are counted in `fold` and `windows`."""
+    """What is kept of a device, or of a sensor. `marks` says which records are counted in `fold`, `windows` and
+    `habits`."""
 
     marks: dict[str, list[int]] = {}
     fold: FoldState | None = None
     windows: Windows | None = None
+    habits: Habits | None = None
 
 
 class Batch(NamedTuple):
@@ -77,13 +81,14 @@ class Outcome(NamedTuple):
 class Device:
     """A device's entry, unpacked."""
 
-    __slots__ = ("entry", "memory", "windows")
+    __slots__ = ("entry", "habits", "memory", "windows")
 
-    def __init__(self, name: str, entry: Entry, let_go: Counter[str]) -> None:
+    def __init__(self, name: str, entry: Entry, let_go: Counter[str], learning_days: int) -> None:
         self.entry = entry
-        self.windows = entry.windows or Windows()
+        self.windows, self.habits = entry.windows or Windows(), entry.habits or Habits()
         fold = Fold(MAX_DEVICE_FINDINGS, MAX_DEVICE_REMEMBERED, entry.fold)
-        self.memory = Memory(fold, Correlate({name: self.windows}, counts=let_go))
+        baseline = Baseline(lambda _: self.habits, learning_days)
+        self.memory = Memory(fold, Correlate({name: self.windows}, counts=let_go), baseline)
 
     @property
     def fold(self) -> Fold:
@@ -105,8 +110,10 @@ class Partition:
         heads: Iterable[tuple[str, Head]] = (),
         settle_seconds: float = 30.0,
         max_devices: int = MAX_DEVICES,
+        learning_days: int = LEARNING_DAYS,
     ) -> None:
         self.number, self.settle_seconds, self.max_devices = number, settle_seconds, max_devices
+        self.learning_days = learning_days
         self.seen: dict[str, float] = {}
         self.evicted = self.refused = 0
         self.let_go: Counter[str] = Counter()
@@ -171,7 +178,7 @@ class Partition:
             if at < device.entry.touched + self.settle_seconds:
                 continue
             news += device.fold.windows_over(at)
-            if device.fold.next_end() is None and at >= device.entry.touched + FORGET_SECONDS:
+            if device.fold.next_end() is None and at >= device.entry.touched + wait_of(device.entry):
                 self._forget(key)
                 changed[key] = None
             else:
@@ -206,7 +213,7 @@ class Partition:
         if device is None:
             data = self._table.get(key)
             entry = Entry(self.number, float("-inf"), 0.0, None, 0) if data is None else self._decoder.decode(data)
-            device = Device(key.removeprefix(DEVICE), entry, self.let_go)
+            device = Device(key.removeprefix(DEVICE), entry, self.let_go, self.learning_days)
             if len(self._live) >= MAX_LIVE:
                 del self._live[next(iter(self._live))]
         self._live[key] = device
@@ -221,8 +228,9 @@ class Partition:
         state = device.fold.state()
         entry.fold = state if state.open or state.remembered else None
         entry.windows = device.windows if device.windows.groups else None
+        entry.habits = device.habits if device.habits.began is not None else None
         end = device.fold.next_end()
-        wait = FORGET_SECONDS if end is None else self.settle_seconds
+        wait = wait_of(entry) if end is None else self.settle_seconds
         entry.due = max(entry.touched + wait, end or 0.0)
         self._due[key] = entry.due
         entry.open = len(device.fold)
@@ -246,6 +254,11 @@ class Partition:
             self._forget(key)
         self.evicted += len(gone)
         return dict.fromkeys(gone)
+
+
+def wait_of(entry: Entry) -> float:
+    """After how many seconds a device of which nothing is heard is forgotten."""
+    return FORGET_SECONDS if entry.habits is None else FORGET_HABITS_SECONDS
 
 
 def heads_of(table: Iterable[tuple[str, bytes]]) -> dict[int, list[tuple[str, Head]]]:

@@ -9,9 +9,17 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from collector.observation import CAMERA_KINDS, DEVICE_DATASET, Device, DeviceIdentity, Endpoint, Observation
+from collector.observation import (
+    CAMERA_KINDS,
+    DEVICE_DATASET,
+    FLOW_DATASET,
+    Device,
+    DeviceIdentity,
+    Endpoint,
+    Observation,
+)
+from streams.processors.baseline import Habits
 
-FLOW_DATASET: Final = "lenswatch.flow"
 MAX_CALLED: Final = 100
 MAX_VERSIONS: Final = 20
 MAX_ADDRESSES: Final = 32
@@ -41,7 +49,8 @@ class Called(msgspec.Struct, omit_defaults=True):
 
 
 class Story(msgspec.Struct, omit_defaults=True):
-    """All that is kept of a device. `called` is by name or address; `let_go` counts those whom the bound forgot."""
+    """All that is kept of a device. `called` is by name or address; `let_go` counts those whom the bound forgot;
+    `habits` is what is usual for it."""
 
     id: str
     first_seen: datetime.datetime
@@ -54,6 +63,7 @@ class Story(msgspec.Struct, omit_defaults=True):
     firmware: list[Version] = []
     called: dict[str, Called] = {}
     let_go: int = 0
+    habits: Habits | None = None
 
     @property
     def maker(self) -> str | None:

@@ -42,6 +42,8 @@ def test_the_shipped_detections_are_these(shipped: RuleSet) -> None:
         "declared-but-silent": "low",
         "declared-maker-differs": "medium",
         "policy-broken": "high",
+        "first-contact": "low",
+        "traffic-grown": "low",
         "direct-to-address": "low",
         "broken-protocol": "low",
         "encrypted-dns": "medium",

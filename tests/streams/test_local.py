@@ -1,5 +1,6 @@
 """The embedded wiring: every source to its end, every sum closed, nothing lost at an interrupt."""
 
+import contextlib
 import gzip
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -14,10 +15,13 @@ from collector.observation import Declared, Observation
 from collector.packets import Block
 from rules.alert import Alert
 from rules.match import RuleSet
+from streams.device_store import DeviceStore
 from streams.local import LocalWatch, Run
 from streams.processors.declared import Register
 from streams.processors.egress import Policy
 from streams.settings import GeoSettings, Settings
+from streams.storybook import Storybook, restore
+from tests.collector.frames import BEGIN_NS, NS, Talk, pcap
 from tests.streams.command import OFFICE
 
 
@@ -155,3 +159,41 @@ def test_a_policy_that_nobody_set_is_refused_before_anything_is_read(rules: Rule
     register = Register([Declared(address="10.20.16.41", egress="lobby")])
     with pytest.raises(SettingsError, match="names the policy 'lobby'"):
         LocalWatch(Settings(), rules, register=register)
+
+
+DAY_NS = 86_400 * NS
+HIKVISION_MAC = "44:19:b6:00:00:14"
+
+
+def day_of_calls(folder: Path, day: int, *names: str) -> Path:
+    """A capture of a camera that calls these names over HTTP, on a day."""
+    packets: list[tuple[int, bytes]] = []
+    for number, name in enumerate(names):
+        ends = ("10.20.1.14", 40_000 + number, f"192.0.2.{80 + number}", 80)
+        talk = Talk(ends, BEGIN_NS + day * DAY_NS + number * NS, HIKVISION_MAC)
+        talk.send(0, f"GET / HTTP/1.1\r\nHost: {name}\r\n\r\n".encode())
+        talk.send(1, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        talk.close()
+        packets += talk.packets
+    path = folder / f"day{day}.pcap"
+    path.write_bytes(pcap(packets))
+    return path
+
+
+def test_a_first_call_to_a_company_is_told_after_the_learning_time_though_each_day_is_a_run_of_its_own(
+    rules: RuleSet, tmp_path: Path
+) -> None:
+    told: list[tuple[int, Alert]] = []
+    for day in range(17):
+        names = ("www.example.org", "www.easy4ipcloud.com") if day == 15 else ("www.example.org",)
+        store = DeviceStore(tmp_path, 10)
+        with contextlib.closing(Storybook(store)) as book:
+            local = LocalWatch(Settings(), rules, stories=book)
+            restore(local.pipeline.inventory, store)
+            run = local.watch([open_source(str(day_of_calls(tmp_path, day, *names)))])
+        assert run.open_sums() == []
+        told += [(day, alert) for alert in run.alerts.values() if alert.rule.name.startswith("First call")]
+    assert [day for day, _ in told] == [15]
+    alert = told[0][1]
+    assert alert.lenswatch.baseline is not None and alert.lenswatch.baseline.new == ["company dahua"]
+    assert "before this day it has not called the company Zhejiang Dahua" in alert.message

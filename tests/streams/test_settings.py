@@ -25,6 +25,7 @@ GIVEN = {
         "filter": "udp", "workers": 2, "ring_bytes": 1 << 25, "block_bytes": 1 << 19, "promiscuous": False,
         "user": "nobody", "follow": True,
     },
+    "baseline": {"learning_days": 18},
     "geo": {"asn": "/var/geo/asn.mmdb", "country": "/var/geo/country.mmdb"},
     "store": {"folder": "/var/lib/lenswatch", "max_alerts": 15, "max_waiting": 16, "max_devices": 17},
     "kafka": {

@@ -86,3 +86,23 @@ def test_flows_of_cameras_to_outside_are_worth_observing_and_the_rest_as_before(
     assert asks("lenswatch.flow", None, "outbound", str, None, None) and not asked
     assert not asks("lenswatch.flow", None, "internal", str, None, None)
     assert not asks("lenswatch.dns", "a.example", "outbound", str, None, None) and len(asked) == 2
+
+
+def test_what_is_usual_for_a_device_is_kept_with_its_story_and_only_where_one_is_told(
+    tmp_path: Path, observe: Observe
+) -> None:
+    book = Storybook(DeviceStore(tmp_path, 10))
+    assert book.habits_of("site/3c:ef:8c:00:53:11") is None
+    book.write([observe(DEVICE)])
+    habits = book.habits_of("site/3c:ef:8c:00:53:11")
+    assert habits is not None and book.habits_of("site/3c:ef:8c:00:53:11") is habits
+    habits.began = 7
+    book.close()
+    again = Storybook(DeviceStore(tmp_path, 10))
+    back = again.habits_of("site/3c:ef:8c:00:53:11")
+    assert back is not None and back.began == 7
+    back.newest = 8.0
+    again.close()
+    with contextlib.closing(DeviceStore(tmp_path, 10)) as store:
+        (story,) = store.all()
+    assert story.habits is not None and (story.habits.began, story.habits.newest) == (7, 8.0)

@@ -265,3 +265,54 @@ def test_what_a_correlation_lets_go_is_counted_by_the_partition(rules: RuleSet, 
     partition.take(batch(1, see("like0", 7 * 3600), see("like1", 0)), rules)
     # Two correlations are fed by such a name.
     assert partition.let_go == {"late": 2}
+
+
+def call(observe: Make, day: int, address: str, number: int = 0) -> Observation:
+    """A flow of a camera to outside that ended on a day."""
+    return observe({
+        "@timestamp": (BEGIN + datetime.timedelta(days=day)).isoformat(), "event.id": f"flow-{day}-{number}",
+        "event.dataset": "lenswatch.flow", "device.id": "site/a", "network.direction": "outbound",
+        "destination": {"ip": address, "bytes": 10, "as": {"number": int(address.rpartition(".")[2])}},
+        "lenswatch.flow": {"state": "closed", "duration_seconds": 1.0},
+    })  # fmt: skip
+
+
+def first_calls(alerts: list[Alert]) -> list[list[str] | None]:
+    return [each.lenswatch.baseline.new for each in alerts if each.lenswatch.baseline and each.lenswatch.revision == 1
+            and each.rule.name.startswith("First call")]  # fmt: skip
+
+
+def test_what_is_usual_for_a_device_outlives_every_worker_and_a_record_that_comes_again(
+    rules: RuleSet, observe: Make
+) -> None:
+    table: Table = {}
+    news: list[Alert] = []
+    for day in range(16):
+        address = "203.0.113.2" if day == 14 else "203.0.113.1"
+        record = batch(day + 1, call(observe, day, address), at=AT + day * 86_400 + 60)
+        for _ in range(2):
+            news += write(table, reopen(table).take(record, rules))
+        news += write(table, reopen(table).tick(AT + day * 86_400 + FORGET_SECONDS + 120))
+    assert first_calls(news) == [["AS 2"]]
+
+
+def test_a_camera_that_is_silent_for_a_month_keeps_its_habits_and_is_forgotten_at_last(
+    rules: RuleSet, observe: Make
+) -> None:
+    table: Table = {}
+    for day in range(15):
+        write(table, reopen(table).take(batch(day + 1, call(observe, day, "203.0.113.1"), at=AT + day * 86_400), rules))
+    last = AT + 14 * 86_400
+    write(table, reopen(table).tick(last + 30 * 86_400))
+    news = write(table, reopen(table).take(batch(99, call(observe, 45, "203.0.113.2"), at=AT + 45 * 86_400), rules))
+    assert first_calls(news) == [["AS 2"]]
+    for day in (47, 45 + 91):
+        write(table, reopen(table).tick(AT + day * 86_400 + 60))
+    assert "d/site/a" not in table
+
+
+def test_without_learning_no_habits_are_kept(rules: RuleSet, observe: Make) -> None:
+    table: Table = {}
+    partition = Partition(0, table, learning_days=0)
+    assert first_calls(write(table, partition.take(batch(1, call(observe, 400, "203.0.113.1")), rules))) == []
+    assert partition._device("d/site/a").entry.habits is None
