@@ -5,7 +5,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,12 +18,22 @@ from collector.errors import CaptureError, LenswatchError
 from collector.kafka_settings import KafkaSettings
 from collector.opening import CaptureFilter, Follow, User, Workers, crew_of, open_sources, with_options
 from collector.running import Interrupts, rare_collection
-from collector.settings import CaptureSettings, CollectorSettings, default_state_folder, read_settings
+from collector.settings import (
+    ALL,
+    CAMERAS,
+    TOUCHED,
+    CaptureSettings,
+    CollectorSettings,
+    default_state_folder,
+    read_settings,
+)
 from collector.spool import SpoolSettings, count_waiting
+from collector.watched import nothing, watched_by
 
 if TYPE_CHECKING:
     from collector.pipeline import Pipeline
     from collector.publish.kafka import KafkaPublisher
+    from collector.reporting import Concerns
     from collector.workers import Crew
 
 FAILED = 1
@@ -49,6 +59,7 @@ class EdgeSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def collect(
+    context: typer.Context,
     sources: Annotated[
         list[str],
         typer.Argument(
@@ -86,13 +97,16 @@ def collect(
             "where is Kafka? name --kafka HOST:PORT, or [kafka] servers; --dump does without", param_hint="--kafka"
         )
     capture = with_options(settings.capture, capture_filter, workers, user, follow)
+    # What knows the rules hands in what loads them: (config) → what touches a known endpoint.
+    load: Callable[[Path | None], Concerns] | None = context.obj
+    touches = watched_by(settings.collector, lambda: nothing if load is None else load(config))
     opened = open_sources(sources, capture, IMPORTED_LATER)
     if check:
         run_check(settings, opened, dump)
     elif dump:
-        run_dump(settings, opened)
+        run_dump(settings, opened, touches)
     else:
-        run_collect(settings, opened)
+        run_collect(settings, opened, touches)
 
 
 def say(words: str) -> None:
@@ -101,16 +115,18 @@ def say(words: str) -> None:
     typer.echo(f"lenswatch: {text}", err=True)
 
 
-def new_pipeline(settings: EdgeSettings, sources: Sequence[Source]) -> "Pipeline | Crew":
+def new_pipeline(
+    settings: EdgeSettings, sources: Sequence[Source], touches: "Concerns | None" = None
+) -> "Pipeline | Crew":
     """The pipeline, which is slow to load; with several workers, theirs."""
     from collector.identify.fingerprint import read_fingerprints
     from collector.pipeline import Pipeline
 
     crew = crew_of(sources)
     if crew is not None:
-        crew.prepare(settings.collector, read_fingerprints(), None)
+        crew.prepare(settings.collector, read_fingerprints(), None, touches)
         return crew
-    return Pipeline(settings.collector, read_fingerprints())
+    return Pipeline(settings.collector, read_fingerprints(), None, touches)
 
 
 def read_all(
@@ -141,7 +157,7 @@ def read_all(
     return problems
 
 
-def run_collect(settings: EdgeSettings, sources: Sequence[Source]) -> None:
+def run_collect(settings: EdgeSettings, sources: Sequence[Source], touches: "Concerns | None" = None) -> None:
     """Collect until the sources end or a signal comes; then send what is left."""
     from collector.kafka_link import check_build, security_options
     from collector.metrics import CollectorMetrics, MetricsPage
@@ -149,7 +165,7 @@ def run_collect(settings: EdgeSettings, sources: Sequence[Source]) -> None:
 
     check_build()
     security_options(settings.kafka)
-    pipeline = new_pipeline(settings, sources)
+    pipeline = new_pipeline(settings, sources, touches)
     folder = settings.spool_folder(os.environ)
     with contextlib.ExitStack() as stack:
         interrupts = stack.enter_context(Interrupts())
@@ -189,11 +205,11 @@ def tell_outcome(publisher: "KafkaPublisher") -> int:
     return spool.observations
 
 
-def run_dump(settings: EdgeSettings, sources: Sequence[Source]) -> None:
+def run_dump(settings: EdgeSettings, sources: Sequence[Source], touches: "Concerns | None" = None) -> None:
     """The observations on standard output."""
     from collector.publish.jsonl import JsonLines
 
-    pipeline, lines, problems = new_pipeline(settings, sources), JsonLines("-"), []
+    pipeline, lines, problems = new_pipeline(settings, sources, touches), JsonLines("-"), []
     with Interrupts() as interrupts, rare_collection(), contextlib.suppress(KeyboardInterrupt, BrokenPipeError):
         for source in sources:
             try:
@@ -213,6 +229,8 @@ def run_check(settings: EdgeSettings, sources: Sequence[Source], dump: bool) -> 
     """What `collect` would do, a line each, and whether the other end answers."""
     ours = settings.collector
     typer.echo(f"sensor     {ours.sensor}, site {ours.site}, networks {', '.join(ours.networks)}")
+    words = {CAMERAS: "cameras alone", TOUCHED: "cameras, and what touches a known endpoint", ALL: "all that is seen"}
+    typer.echo(f"watched    {words[ours.traffic]}")
     for source in sources:
         size = "" if source.size_bytes is None else f", {source.size_bytes:,} bytes"
         typer.echo(f"source     {source.name}{size}")

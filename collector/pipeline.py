@@ -40,11 +40,16 @@ Reader = StreamReader | DatagramReader
 class Pipeline:
     """One sensor's eyes. Not for several threads.
 
-    `concerns`: where nobody takes every observation, says which are worth making (`reporting.Concerns`).
+    `concerns`: where nobody takes every observation, says which are worth making (`reporting.Concerns`). `touches`:
+    says what touches a known endpoint; then nothing is told of but that and cameras' traffic. None: all is.
     """
 
     def __init__(
-        self, settings: CollectorSettings, fingerprints: tuple[Fingerprint, ...], concerns: Concerns | None = None
+        self,
+        settings: CollectorSettings,
+        fingerprints: tuple[Fingerprint, ...],
+        concerns: Concerns | None = None,
+        touches: Concerns | None = None,
     ) -> None:
         self.settings = settings
         self.ledger = Ledger()
@@ -59,8 +64,9 @@ class Pipeline:
         self._viewed: tuple[int, FlowView] | None = None
         self._last_ns = self._hour = 0
         self.report = Reporter(
-            settings, self.inventory, self.names, self._own, tuple(self._numbers), concerns, self.flows.ingresses
-        )
+            settings, self.inventory, self.names, self._own, tuple(self._numbers), concerns, self.flows.ingresses,
+            touches,
+        )  # fmt: skip
         self._report: Any = self.report
 
     def report_to(self, report: Any) -> None:
@@ -118,6 +124,7 @@ class Pipeline:
                              ("devices", self.inventory.evicted)):  # fmt: skip
             self.ledger.drop(stage, "evicted", count)
         self.ledger.drop("flows", "ingress_not_named", self.flows.ingresses.overflow)
+        self.ledger.drop("networks", "between_addresses_that_are_none_of_ours", self.report.foreign)
         return found
 
     def _count(self, found: list[Observation]) -> None:

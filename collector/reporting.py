@@ -45,6 +45,7 @@ CONTACT_DATASETS = frozenset(
     ("tls", "quic", "http", "rtsp", "ntp", "stun", "dahua_p2p", "ezviz", "dvrip", "dhip", "reolink")
 )
 """Those in which a device calls somebody, by a name that it says or that it looked up before."""
+BROKEN_DATASET = DATASET_PREFIX + "broken"
 ENCRYPTED_DNS = "encrypted_dns"
 """The dataset of what opens a connection for look-ups that nobody between can read; its action is dot, doh or doq."""
 
@@ -52,8 +53,9 @@ ENCRYPTED_DNS = "encrypted_dns"
 class Reporter:
     """Makes observations, and lets the inventory and the name memory learn from what was read.
 
-    `unasked` counts by dataset what was read and made no observation, because it concerned nobody; `news` holds what is
-    newly known of devices, until somebody takes it out.
+    `unasked` counts by dataset what was read and made no observation, because it concerned nobody, or is of traffic
+    that is not to be watched; `foreign`, of these, what no side of is in our networks. `news` holds what is newly known
+    of devices, until somebody takes it out.
     """
 
     def __init__(
@@ -65,8 +67,10 @@ class Reporter:
         protocols: tuple[str, ...],
         concerns: Concerns | None,
         ingresses: Ingresses,
+        touches: Concerns | None = None,
     ) -> None:
-        self._concerns = concerns
+        self._concerns, self._touches = concerns, touches
+        self.foreign = 0
         self._resolvers: set[bytes] = set()
         self._discovery = np.zeros(65_536, bool)
         self._discovery[[port for _, port in inventory.discovery_ports]] = True
@@ -99,13 +103,11 @@ class Reporter:
         if self._inventory.news:
             self._tell_news(view.values[-1], at_ns, self.news)
         hidden = recognise_encrypted_dns(fact, view.values[5][1 - view.values[0]], view.ends[1])
-        if self._concerns is not None:
-            agent = fact.user_agent.original if fact.user_agent is not None else None
-            called = name if dataset == "dns" else reader.name[0] if reader.name is not None else None
-            whole = DATASET_PREFIX + (dataset if hidden is None else ENCRYPTED_DNS)
-            if not self._concerns(whole, called, view.direction, view.peer_address, fact.url, agent):
-                self.unasked[whole] += 1
-                return None
+        agent = fact.user_agent.original if fact.user_agent is not None else None
+        called = name if dataset == "dns" else reader.name[0] if reader.name is not None else None
+        whole = DATASET_PREFIX + (dataset if hidden is None else ENCRYPTED_DNS)
+        if not self._is_asked_for(view, whole, called, fact.url, agent):
+            return None
         if fact.finish is not None:
             fact.finish()
         observation = self._make(view, dataset, at_ns, place, reader.name)
@@ -120,8 +122,10 @@ class Reporter:
 
     def broken(
         self, view: FlowView, reader: StreamReader | DatagramReader, broken: Broken, at_ns: int, place: Place
-    ) -> Observation:
-        """Bytes that broke their protocol, as an observation."""
+    ) -> Observation | None:
+        """Bytes that broke their protocol, as an observation; None where they are not to be watched."""
+        if not self._is_watched(view, BROKEN_DATASET, reader.name[0] if reader.name is not None else None):
+            return None
         observation = self._make(view, "broken", at_ns, place, reader.name)
         if observation.lenswatch is not None:
             observation.lenswatch.broken = broken
@@ -214,7 +218,7 @@ class Reporter:
             self._weigh_server(view)
             if self._inventory.news:
                 self._tell_news(values[-1], int(columns["last_ns"][row]), found)
-            if is_followed(view.device) and self._is_asked_for(view, name):
+            if is_followed(view.device) and self._is_asked_for(view, FLOW_DATASET, name[0] if name else None):
                 found.append(self._flow(view, columns, row, name, "opened"))
 
     def ended(self, group: Ended, found: list[Observation]) -> None:
@@ -231,18 +235,43 @@ class Reporter:
             if is_followed(view.device):
                 name = self._names.name_of(*view.ends, int(columns["last_ns"][row]))
                 answered = bool(columns["packets"][row, 0] and columns["packets"][row, 1])
-                if self._is_asked_for(view, name):
+                if self._is_asked_for(view, FLOW_DATASET, name[0] if name else None):
                     found.append(self._flow(view, columns, row, name, "closed" if answered else "attempt"))
 
-    def _is_asked_for(self, view: FlowView, name: tuple[str, str] | None) -> bool:
-        """Whether an observation of a flow concerns anybody."""
-        if self._concerns is None:
+    def _is_asked_for(
+        self, view: FlowView, dataset: str, name: str | None, url: Url | None = None, agent: str | None = None
+    ) -> bool:
+        """Whether an observation may be made, and concerns anybody."""
+        if not self._is_watched(view, dataset, name, url, agent):
+            return False
+        if self._concerns is None or self._concerns(dataset, name, view.direction, view.peer_address, url, agent):
             return True
-        called = name[0] if name is not None else None
-        if self._concerns(FLOW_DATASET, called, view.direction, view.peer_address, None, None):
-            return True
-        self.unasked[FLOW_DATASET] += 1
+        self.unasked[dataset] += 1
         return False
+
+    def _is_watched(
+        self, view: FlowView, dataset: str, name: str | None, url: Url | None = None, agent: str | None = None
+    ) -> bool:
+        """Whether the traffic is to be watched: a camera's, or of what touches a known endpoint."""
+        if self._touches is None or self._is_of_a_camera(view):
+            return True
+        if view.direction == "external":
+            self.foreign += 1
+        elif self._touches(dataset, name, view.direction, view.peer_address, url, agent):
+            return True
+        self.unasked[dataset] += 1
+        return False
+
+    def _is_of_a_camera(self, view: FlowView) -> bool:
+        """Whether a side of ours is a camera, one of its kin, or one that somebody named."""
+        if view.direction == "external":
+            return False
+        if concerns_us(view.device):
+            return True
+        if not view.values[8][1 - view.values[0]]:
+            return False
+        server = view.server_device()
+        return server is not None and concerns_us(server)
 
     def _weigh_server(self, view: FlowView) -> None:
         port = view.service

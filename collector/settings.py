@@ -5,7 +5,7 @@ import re
 import types
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, Literal, TypeVar
 
 import msgspec
 import tomli
@@ -19,15 +19,23 @@ OWN_NETWORKS = (
 )  # fmt: skip
 
 
+Traffic = Literal["cameras", "touched", "all"]
+CAMERAS: Final = "cameras"
+TOUCHED: Final = "touched"
+ALL: Final = "all"
+
+
 class CollectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`[collector]`: who this sensor is, which networks are ours (CIDR), which devices are `watched` like cameras
-    whatever they are (addresses, networks, MACs with colons), and the bounds of its memories; where it shows
+    whatever they are (addresses, networks, MACs with colons); whose `traffic` is told of: that of cameras and of those,
+    also of what touched a known endpoint, or all; the bounds of its memories; where it shows
     its metrics (host:port, "" for nowhere), how often it sends a heartbeat, and how often a canary (0: never)."""
 
     sensor: str = "lenswatch"
     site: str = "default"
     networks: tuple[str, ...] = OWN_NETWORKS
     watched: tuple[str, ...] = ()
+    traffic: Traffic = TOUCHED
     max_flows: int = 1_000_000
     max_readers: int = 100_000
     max_names: int = 200_000

@@ -147,11 +147,15 @@ class Crew:
         self.last_ns = 0
 
     def prepare(
-        self, settings: CollectorSettings, fingerprints: tuple[Fingerprint, ...], concerns: Concerns | None
+        self,
+        settings: CollectorSettings,
+        fingerprints: tuple[Fingerprint, ...],
+        concerns: Concerns | None,
+        touches: Concerns | None = None,
     ) -> None:
         """Say what a Pipeline is told when it is made."""
         self.settings = settings
-        self._pipeline = Pipeline(settings, fingerprints, concerns)
+        self._pipeline = Pipeline(settings, fingerprints, concerns, touches)
         self.ledger, self.inventory = self._pipeline.ledger, self._pipeline.inventory
         self._readers: OrderedDict[tuple[Any, ...], FlowName] = OrderedDict()
 

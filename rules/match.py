@@ -272,12 +272,24 @@ class RuleSet:
         False, `match` gives no alert.
         """
         plan = self._plans.get(dataset) or self._plan(dataset)
-        if plan.neither.may_fire(direction):
-            return True
+        return plan.neither.may_fire(direction) or self.touches(dataset, name, direction, peer, url, agent)
+
+    def touches(
+        self,
+        dataset: str,
+        name: str | None,
+        direction: str,
+        peer: Callable[[], str],
+        url: Url | None = None,
+        agent: str | None = None,
+    ) -> bool:
+        """Whether what an observation would say (as in `concerns`) is of an endpoint that the facts know, or of a name
+        that resembles one where a detection asks for such."""
         name = _fold_name(name)
         if name is not None and self._is_nobodys(name):
             name = None
         name, match, _ = self._find(dataset, name, direction, peer, url, agent)
+        plan = self._plans.get(dataset) or self._plan(dataset)
         return match is not None or bool(name and plan.lookalike and self._resembles(name))
 
     def _is_nobodys(self, name: str) -> bool:

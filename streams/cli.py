@@ -21,7 +21,7 @@ from collector.opening import CaptureFilter, Follow, User, Workers, crew_of, ope
 from collector.packets import Block
 from collector.publish.jsonl import JsonLines
 from collector.running import Interrupts, rare_collection
-from collector.settings import CollectorSettings
+from collector.settings import ALL, CollectorSettings
 from rules.alert import LEVELS, Alert
 from rules.cli import app as rules_app
 from rules.cli import read_day
@@ -31,6 +31,7 @@ from streams.alert_filter import AlertFilter, read_level, read_since
 from streams.declared_file import DeclaredList, read_declared
 from streams.device_store import DeviceStore
 from streams.devices_cli import devices_app
+from streams.edge import known_endpoints
 from streams.geo_cli import app as geo_app
 from streams.kafka_cli import Servers, kafka_settings, read_kept_alerts, topics_app, worker
 from streams.live import IMPORTED_LATER, Ticker, with_notices
@@ -127,6 +128,7 @@ def front_door(
 
         typer.echo(f"lenswatch {importlib.metadata.version('lenswatch')}")
         raise typer.Exit
+    context.obj = known_endpoints
     if context.invoked_subcommand is None:
         typer.echo(context.get_help(), err=True)
         raise typer.Exit(USAGE)
@@ -178,7 +180,7 @@ def demo(
     The alerts are kept beside your own, with the sensor "demo".
     """
     store = load_settings(config).store
-    settings = Settings(collector=CollectorSettings(sensor="demo", site="demo"), store=store)
+    settings = Settings(collector=CollectorSettings(sensor="demo", site="demo", traffic=ALL), store=store)
     place = folder or state_folder(store) / "demo"
     try:
         place.mkdir(parents=True, exist_ok=True)

@@ -17,6 +17,7 @@ from collector.ledger import Ledger
 from collector.observation import Observation
 from collector.packets import Block
 from collector.pipeline import Pipeline
+from collector.watched import watched_by
 from rules.alert import Alert
 from rules.match import RuleSet
 from streams.geo import GeoFiles
@@ -110,11 +111,12 @@ class LocalWatch:
             raise SettingsError(f'the inventory names the policy {unknown[0]!r}: set it at [egress."{unknown[0]}"]')
         watched = (*settings.collector.watched, *self.policies.members())
         collector = msgspec.structs.replace(settings.collector, watched=watched)
+        touches = watched_by(collector, lambda: rules.touches)
         self.pipeline: Pipeline | Crew
         if crew is None:
-            self.pipeline = Pipeline(collector, read_fingerprints(), concerns)
+            self.pipeline = Pipeline(collector, read_fingerprints(), concerns, touches)
         else:
-            crew.prepare(collector, read_fingerprints(), concerns)
+            crew.prepare(collector, read_fingerprints(), concerns, touches)
             self.pipeline = crew
         self.register = register
         if register is not None:

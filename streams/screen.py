@@ -267,7 +267,7 @@ def summary_lines(run: Run) -> list[str]:
     rate = ledger.packets_in / run.seconds if run.seconds else 0.0
     lines = [f"packets       {ledger.packets_in:,} in {run.seconds:.2f} s ({rate:,.0f} a second)"]
     for stage, words in (("capture", "not captured"), ("decode", "not decoded"), ("reading", "not read"),
-                         ("flows", "flows let go"),
+                         ("flows", "flows let go"), ("networks", "not watched"),
                          ("names", "names let go"), ("devices", "devices let go")):  # fmt: skip
         reasons = ledger.by_reason(stage)
         if reasons:

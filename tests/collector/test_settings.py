@@ -18,6 +18,7 @@ VALUES = {
     "site": ("north", "north"),
     "networks": ('["192.0.2.0/24"]', ("192.0.2.0/24",)),
     "watched": ('["192.0.2.7"]', ("192.0.2.7",)),
+    "traffic": ("cameras", "cameras"),
     "max_flows": ("5", 5),
     "max_readers": ("6", 6),
     "max_names": ("7", 7),

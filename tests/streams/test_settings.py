@@ -12,7 +12,7 @@ from streams.settings import Settings, StoreSettings, load_settings, state_folde
 GIVEN = {
     "collector": {
         "sensor": "switch-2", "site": "harbour", "networks": ["10.20.0.0/16", "fd20::/16"], "max_flows": 11,
-        "watched": ["10.20.9.0/24", "44:19:b6:00:00:01"],
+        "traffic": "all", "watched": ["10.20.9.0/24", "44:19:b6:00:00:01"],
         "max_readers": 12, "max_names": 13, "max_devices": 14, "metrics": "127.0.0.1:1", "heartbeat_seconds": 1.5,
         "canary_seconds": 1.75,
     },

@@ -24,6 +24,7 @@ from collector.observation import Observation
 from collector.pipeline import Pipeline
 from collector.record import RecordHead, partition_key, partition_of, read_head, unpack
 from collector.settings import CollectorSettings
+from rules.load import load_rules
 from tests.streams.command import OFFICE, PROGRAM, environment
 from tests.system.broker import Broker
 
@@ -91,7 +92,7 @@ class Feed:
 @functools.cache
 def office_observations() -> int:
     """How many observations the shipped office makes."""
-    pipeline = Pipeline(CollectorSettings(), read_fingerprints())
+    pipeline = Pipeline(CollectorSettings(), read_fingerprints(), None, load_rules().touches)
     made = sum(len(pipeline.process(block)) for block in open_source(str(OFFICE)).blocks())
     return made + len(pipeline.finish())
 
