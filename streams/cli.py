@@ -29,7 +29,7 @@ from rules.facts_cli import app as facts_app
 from streams.acks import Ack, add_ack, read_acks
 from streams.alert_filter import AlertFilter, read_level, read_since
 from streams.declared_file import DeclaredList, read_declared
-from streams.device_store import DeviceStore
+from streams.device_store import open_devices
 from streams.devices_cli import devices_app
 from streams.edge import known_endpoints
 from streams.geo_cli import app as geo_app
@@ -42,7 +42,7 @@ from streams.ruleset import rules_for
 from streams.screen import fill, in_order, print_alerts, printable, screen_width, story, story_text, summary_lines
 from streams.settings import Settings, load_settings, state_folder
 from streams.sinks_cli import sinks_app
-from streams.store import AlertStore
+from streams.store import AlertStore, open_alerts
 from streams.storybook import Storybook, restore
 from streams.verdict import KnownAt, verdict
 from streams.waivers import list_waivers, warnings
@@ -224,7 +224,7 @@ def run_watch(
     opened = open_sources(names, settings.capture, IMPORTED_LATER)
     folder = state_folder(settings.store)
     with contextlib.ExitStack() as stack:
-        store = stack.enter_context(contextlib.closing(AlertStore(folder, settings.store.max_alerts)))
+        store = stack.enter_context(contextlib.closing(open_alerts(settings.store)))
         outputs: list[list[Output]] = [[], [StoreOutput(store)]]
         for place, name in ((0, observations_to), (1, alerts_to)):
             if name is not None:
@@ -235,7 +235,7 @@ def run_watch(
         stack.enter_context(rare_collection())
         interrupts = stack.enter_context(Interrupts())
         progress = stack.enter_context(progress_bar(opened))
-        devices = DeviceStore(folder, settings.store.max_devices)
+        devices = open_devices(settings.store)
         book = stack.enter_context(contextlib.closing(Storybook(devices)))
         local = LocalWatch(settings, rules, on, outputs[0], crew_of(opened), book, register)
         restore(local.pipeline.inventory, devices, register)
@@ -425,7 +425,7 @@ def read_alerts(config: Path | None, prefix: str = "", kafka: str | None = None)
     folder = state_folder(settings.store)
     if not AlertStore.is_in(folder):
         return []
-    with contextlib.closing(AlertStore(folder, settings.store.max_alerts)) as store:
+    with contextlib.closing(open_alerts(settings.store)) as store:
         return store.get(prefix) if prefix else store.all()
 
 

@@ -5,6 +5,35 @@ from pathlib import Path
 from typing import Final
 
 LOCK_SECONDS: Final = 10
+DAY_SECONDS: Final = 86_400.0
+LOOK_SECONDS: Final = 3_600.0
+"""How often is looked for what has been kept for long enough."""
+
+
+class Retention:
+    """Lets the rows of a table go that were last written longer ago than so many days (0: never), by its column `kept`
+    (seconds since 1970): the time of writing and not of the packets, so that an old capture is kept as long as any."""
+
+    def __init__(self, database: sqlite3.Connection, table: str, days: int, at: float) -> None:
+        self._database, self._table, self._seconds = database, table, days * DAY_SECONDS
+        self._look_at = float("-inf")
+        self._add_column(at)
+        self.look(at)
+
+    def _add_column(self, at: float) -> None:
+        """A file from before there were times of writing: its rows were written now."""
+        columns = [row[1] for row in self._database.execute(f"PRAGMA table_info({self._table})")]
+        if "kept" not in columns:
+            self._database.execute(f"ALTER TABLE {self._table} ADD COLUMN kept REAL NOT NULL DEFAULT 0")
+            self._database.execute(f"UPDATE {self._table} SET kept = ?", (at,))  # noqa: S608
+
+    def look(self, at: float) -> int:
+        """How many were let go."""
+        if not self._seconds or at < self._look_at:
+            return 0
+        self._look_at = at + LOOK_SECONDS
+        over = at - self._seconds
+        return self._database.execute(f"DELETE FROM {self._table} WHERE kept < ?", (over,)).rowcount  # noqa: S608
 
 
 def open_database(path: Path, schema: str, several_threads: bool = False) -> sqlite3.Connection:

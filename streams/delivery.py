@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from streams.database import DAY_SECONDS
 from streams.dispatch.dispatch import Dispatch
 from streams.dispatch.opening import open_sinks
 from streams.settings import Settings, state_folder
@@ -26,7 +27,9 @@ def open_dispatch(settings: Settings, meters: "SinkMeters") -> Dispatch | None:
     sinks = open_sinks(settings.sinks)
     if not sinks:
         return None
-    return Dispatch(sinks, outbox_folder(settings), settings.store.max_waiting, meters).start()
+    store = settings.store
+    age_seconds = store.waiting_days * DAY_SECONDS
+    return Dispatch(sinks, outbox_folder(settings), store.max_waiting, meters, max_age_seconds=age_seconds).start()
 
 
 @contextlib.contextmanager

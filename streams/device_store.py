@@ -2,38 +2,46 @@
 many. A story that is forgotten is gone from the file, and from what SQLite keeps of deleted rows."""
 
 import contextlib
+import hashlib
 import sqlite3
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import msgspec
 
 from collector.errors import LenswatchError
-from streams.database import open_database
+from streams.database import Retention, open_database
 from streams.processors.stories import Story
+from streams.settings import StoreSettings, state_folder
 
 FILE_NAME = "devices.sqlite"
+MAX_FORGOTTEN = 1_000
 MEND = "move the file away, or name another folder at [store] folder"
 SCHEMA = """
-CREATE TABLE IF NOT EXISTS devices (id TEXT PRIMARY KEY, last_seen TEXT NOT NULL, document BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS devices (id TEXT PRIMARY KEY, last_seen TEXT NOT NULL, document BLOB NOT NULL,
+    kept REAL NOT NULL DEFAULT 0) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS devices_by_time ON devices (last_seen);
+CREATE TABLE IF NOT EXISTS forgotten (number INTEGER PRIMARY KEY AUTOINCREMENT, digest BLOB NOT NULL);
 """
 UPSERT = """
-INSERT INTO devices VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET last_seen = excluded.last_seen,
-    document = excluded.document
+INSERT INTO devices VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET last_seen = excluded.last_seen,
+    document = excluded.document, kept = excluded.kept
 """
 
 
 class DeviceStore:
     """One SQLite file, shared by several processes. Every method raises LenswatchError that names it, when it is none,
-    is broken, or cannot be written."""
+    is broken, or cannot be written. A story that was not written for `days` is let go; 0: never."""
 
-    def __init__(self, folder: Path, max_devices: int) -> None:
+    def __init__(self, folder: Path, max_devices: int, days: int = 0, now: Callable[[], float] = time.time) -> None:
         self.path = folder / FILE_NAME
-        self.max_devices = max_devices
+        self.max_devices, self._now = max_devices, now
         with self._named():
             self._database = open_database(self.path, SCHEMA)
             self._database.execute("PRAGMA secure_delete = ON")
+            self._retention = Retention(self._database, "devices", days, now())
+            self._heard = self._last_forgotten()
 
     @staticmethod
     def is_in(folder: Path) -> bool:
@@ -52,12 +60,14 @@ class DeviceStore:
 
     def put(self, stories: Iterable[Story]) -> None:
         """Keep stories, each in place of the one of the same device; past `max_devices` the longest unseen go."""
-        rows = [(story.id, story.last_seen.isoformat(), msgspec.json.encode(story)) for story in stories]
+        at = self._now()
+        rows = [(story.id, story.last_seen.isoformat(), msgspec.json.encode(story), at) for story in stories]
         if not rows:
             return
         with self._named(), self._database:
             self._database.execute("BEGIN IMMEDIATE")
             self._database.executemany(UPSERT, rows)
+            self._retention.look(at)
             excess = len(self) - self.max_devices
             if excess > 0:
                 self._database.execute(
@@ -81,12 +91,42 @@ class DeviceStore:
             return [msgspec.json.decode(row[0], type=Story) for row in rows]
 
     def forget(self, identifier: str) -> bool:
-        """Remove a device's story; False when there is none."""
+        """Remove a device's story, for every process that has it open too; False when there is none."""
         with self._named():
-            gone = self._database.execute("DELETE FROM devices WHERE id = ?", (identifier,)).rowcount > 0
+            with self._database:
+                self._database.execute("BEGIN IMMEDIATE")
+                gone = self._database.execute("DELETE FROM devices WHERE id = ?", (identifier,)).rowcount > 0
+                self._database.execute("INSERT INTO forgotten (digest) VALUES (?)", (digest_of(identifier),))
+                number = self._last_forgotten() - MAX_FORGOTTEN
+                self._database.execute("DELETE FROM forgotten WHERE number <= ?", (number,))
             self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             return gone
+
+    def _last_forgotten(self) -> int:
+        row = self._database.execute("SELECT max(number) FROM forgotten").fetchone()
+        return int(row[0] or 0)
+
+    def forgotten(self, identifiers: Iterable[str]) -> list[str]:
+        """Which of these devices somebody forgot, here or in another process, since this was last asked."""
+        with self._named():
+            rows = self._database.execute("SELECT number, digest FROM forgotten WHERE number > ?", (self._heard,))
+            news = rows.fetchall()
+        if not news:
+            return []
+        self._heard = max(number for number, _ in news)
+        digests = {digest for _, digest in news}
+        return [each for each in identifiers if digest_of(each) in digests]
 
     def close(self) -> None:
         """Close the file."""
         self._database.close()
+
+
+def open_devices(settings: StoreSettings) -> DeviceStore:
+    """The devices in the state folder, as the settings bound them. Raises LenswatchError."""
+    return DeviceStore(state_folder(settings), settings.max_devices, settings.devices_days)
+
+
+def digest_of(identifier: str) -> bytes:
+    """What is remembered of a device that was forgotten: nothing that names it."""
+    return hashlib.blake2b(identifier.encode("utf-8", "surrogatepass"), digest_size=16).digest()

@@ -11,14 +11,16 @@ import typer
 from collector.errors import LenswatchError
 from collector.identify.fingerprint import read_fingerprints
 from rules.alert import Alert
-from streams.device_store import DeviceStore
+from streams.delivery import outbox_folder
+from streams.device_store import DeviceStore, open_devices
 from streams.devices_screen import SORTS, Profile, print_devices, profile_of, story_rows
+from streams.dispatch.outbox import Outbox
 from streams.processors.declared import newest
 from streams.processors.stories import Story
 from streams.ruleset import rules_for
 from streams.screen import printable, story_text
 from streams.settings import Settings, load_settings, state_folder
-from streams.store import AlertStore
+from streams.store import AlertStore, open_alerts
 
 devices_app = typer.Typer(rich_markup_mode=None, help="The devices so far: list them, tell one's story, forget one.")
 
@@ -39,7 +41,7 @@ def open_stories(settings: Settings) -> list[Story]:
     folder = state_folder(settings.store)
     if not DeviceStore.is_in(folder):
         return []
-    with contextlib.closing(DeviceStore(folder, settings.store.max_devices)) as store:
+    with contextlib.closing(open_devices(settings.store)) as store:
         return store.all()
 
 
@@ -135,15 +137,42 @@ def alerts_of(settings: Settings, device: str) -> list[Alert]:
     folder = state_folder(settings.store)
     if not AlertStore.is_in(folder):
         return []
-    with contextlib.closing(AlertStore(folder, settings.store.max_alerts)) as store:
+    with contextlib.closing(open_alerts(settings.store)) as store:
         return [alert for alert in store.all() if alert.device is not None and alert.device.id == device]
 
 
 @devices_app.command("forget")
-def forget_device(context: typer.Context, device_id: DeviceId, config: Config = None) -> None:
-    """Remove a device's story. Its alerts stay: `lenswatch alerts` lists them."""
+def forget_device(
+    context: typer.Context,
+    device_id: DeviceId,
+    config: Config = None,
+    alerts: Annotated[
+        bool, typer.Option("--alerts", help="Its alerts too: those that are kept, and what waits of them for a sink.")
+    ] = False,
+) -> None:
+    """Remove a device's story. Its alerts are evidence, and stay unless --alerts is said."""
     settings = load_settings(config or context.obj)
-    story = find_story(settings, device_id)
-    with contextlib.closing(DeviceStore(state_folder(settings.store), settings.store.max_devices)) as store:
-        store.forget(story.id)
-    typer.echo(f"{printable(story.id)} is forgotten; a watch that is running now may tell of it again")
+    identifier = find_device(settings, device_id, alerts)
+    folder, waiting = state_folder(settings.store), outbox_folder(settings)
+    if DeviceStore.is_in(folder):
+        with contextlib.closing(open_devices(settings.store)) as store:
+            store.forget(identifier)
+    gone = ""
+    if alerts:
+        kept = left = 0
+        if AlertStore.is_in(folder):
+            with contextlib.closing(open_alerts(settings.store)) as told:
+                kept = told.forget(identifier)
+        if Outbox.is_in(waiting):
+            with contextlib.closing(Outbox(waiting, settings.store.max_waiting)) as outbox:
+                left = outbox.forget(identifier)
+        gone = f", with {kept} alerts, and {left} that waited for a sink"
+    typer.echo(f"{printable(identifier)} is forgotten{gone}; where it is still watched, it is told of anew")
+
+
+def find_device(settings: Settings, text: str, alerts: bool) -> str:
+    """The id of the one device that a story is kept of; with `alerts`, also of one that only alerts tell of, by its
+    whole id. Raises LenswatchError."""
+    if alerts and not any(each.id == text for each in open_stories(settings)) and alerts_of(settings, text):
+        return text
+    return find_story(settings, text).id

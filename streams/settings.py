@@ -53,14 +53,21 @@ class GeoSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
 class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`[store]`: where state is kept (default: the user's state folder), how many alerts and stories of devices at
-    most, and how many alerts may wait for each sink."""
+    most, and how many alerts may wait for each sink; and for how many days each is kept after it was last written (0:
+    until there are too many)."""
 
     folder: Path | None = None
     max_alerts: int = 100_000
     max_waiting: int = 100_000
     max_devices: int = 100_000
+    alerts_days: int = 0
+    devices_days: int = 366
+    waiting_days: int = 0
 
     def __post_init__(self) -> None:
+        for name in ("alerts_days", "devices_days", "waiting_days"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is below 0")
         for name in ("max_alerts", "max_waiting", "max_devices"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is less than 1")
@@ -84,7 +91,9 @@ class WatchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 class WorkerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`[worker]`: workers of one `group` share the partitions; `instance` is a name of this worker that stays over
     restarts. A finding is ended once its window is over and nothing came for `settle_seconds`. A worker that ends
-    no record of a partition for `stall_seconds` while records wait in it ends itself. `metrics_port` 0: no metrics."""
+    no record of a partition for `stall_seconds` while records wait in it ends itself. `metrics_port` 0: no metrics.
+    `observations_days` (of heartbeats and replays too) and `dead_letters_days`: for how long `topics create` has Kafka
+    keep them."""
 
     group: str = "lenswatch"
     alerts_topic: str = "lenswatch.alerts.v1"
@@ -99,11 +108,15 @@ class WorkerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     stall_seconds: float = 120.0
     metrics_host: str = "127.0.0.1"
     metrics_port: int = 9472
+    observations_days: int = 7
+    dead_letters_days: int = 30
 
     def __post_init__(self) -> None:
         for name in ("settle_seconds", "commit_seconds", "session_seconds", "silent_seconds", "stall_seconds"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is not above 0")
+        if min(self.observations_days, self.dead_letters_days) < 1:
+            raise ValueError("observations_days or dead_letters_days is less than 1")
         if not 0 <= self.metrics_port <= 65_535:
             raise ValueError("metrics_port is no port")
         if not GROUP.fullmatch(self.group):

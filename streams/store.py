@@ -2,41 +2,45 @@
 
 import contextlib
 import sqlite3
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import msgspec
 
 from collector.errors import LenswatchError
 from rules.alert import Alert
-from streams.database import open_database
+from streams.database import Retention, open_database
+from streams.settings import StoreSettings, state_folder
 
 FILE_NAME = "alerts.sqlite"
 MEND = "move the file away, or name another folder at [store] folder"
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS alerts (
     id TEXT PRIMARY KEY, revision INTEGER NOT NULL, last_seen TEXT NOT NULL, severity INTEGER NOT NULL,
-    document BLOB NOT NULL
+    document BLOB NOT NULL, kept REAL NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS alerts_by_time ON alerts (last_seen);
 """
 UPSERT = """
-INSERT INTO alerts VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET revision = excluded.revision,
-    last_seen = excluded.last_seen, severity = excluded.severity, document = excluded.document
+INSERT INTO alerts VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET revision = excluded.revision,
+    last_seen = excluded.last_seen, severity = excluded.severity, document = excluded.document, kept = excluded.kept
     WHERE excluded.revision >= alerts.revision
 """
 
 
 class AlertStore:
     """One SQLite file, shared by several processes. Every method raises LenswatchError that names it, when it is none,
-    is broken, or cannot be written."""
+    is broken, or cannot be written. An alert of which nothing was written for `days` is let go; 0: never."""
 
-    def __init__(self, folder: Path, max_alerts: int) -> None:
+    def __init__(self, folder: Path, max_alerts: int, days: int = 0, now: Callable[[], float] = time.time) -> None:
         self.path = folder / FILE_NAME
-        self.max_alerts = max_alerts
+        self.max_alerts, self._now = max_alerts, now
         with self._named():
             # What a power cut costs, reading the capture again tells again.
             self._database = open_database(self.path, SCHEMA)
+            self._database.execute("PRAGMA secure_delete = ON")
+            self._retention = Retention(self._database, "alerts", days, now())
 
     @staticmethod
     def is_in(folder: Path) -> bool:
@@ -55,6 +59,7 @@ class AlertStore:
 
     def put(self, alerts: Iterable[Alert]) -> None:
         """Keep alerts, a later revision in place of an earlier one; past `max_alerts` the oldest go."""
+        at = self._now()
         rows = [
             (
                 alert.event.id,
@@ -62,6 +67,7 @@ class AlertStore:
                 alert.lenswatch.last_seen.isoformat(),
                 alert.event.severity,
                 msgspec.json.encode(alert),
+                at,
             )
             for alert in alerts
         ]
@@ -70,6 +76,7 @@ class AlertStore:
         with self._named(), self._database:
             self._database.execute("BEGIN IMMEDIATE")
             self._database.executemany(UPSERT, rows)
+            self._retention.look(at)
             excess = len(self) - self.max_alerts
             if excess > 0:
                 self._database.execute(
@@ -94,6 +101,19 @@ class AlertStore:
             ).fetchall()
             return [msgspec.json.decode(row[0], type=Alert) for row in rows]
 
+    def forget(self, device: str) -> int:
+        """Remove the alerts of a device; how many there were."""
+        with self._named():
+            asked = "DELETE FROM alerts WHERE json_extract(CAST(document AS TEXT), '$.device.id') = ?"
+            gone = self._database.execute(asked, (device,)).rowcount
+            self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            return gone
+
     def close(self) -> None:
         """Close the file."""
         self._database.close()
+
+
+def open_alerts(settings: StoreSettings) -> AlertStore:
+    """The alerts in the state folder, as the settings bound them. Raises LenswatchError."""
+    return AlertStore(state_folder(settings), settings.max_alerts, settings.alerts_days)

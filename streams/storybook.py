@@ -63,7 +63,10 @@ class Storybook:
         return story.habits
 
     def keep(self) -> None:
-        """Write what changed."""
+        """Write what changed; a device that somebody forgot meanwhile begins anew, with what is seen from now on."""
+        for identifier in self._store.forgotten(list(self._open)):
+            self._open.pop(identifier, None)
+            self._changed.pop(identifier, None)
         changed, self._changed = self._changed, {}
         self._kept_at = self._now()
         self._store.put(changed.values())

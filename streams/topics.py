@@ -54,12 +54,12 @@ def wanted_topics(kafka: KafkaSettings, worker: WorkerSettings) -> list[Topic]:
     """Every topic that is needed. Those that hold a device's things have the same number of partitions, so that one
     worker has all of a device."""
     return [
-        Topic(kafka.observations_topic, kafka.partitions, DELETE, retention_days=7),
-        Topic(kafka.heartbeats_topic, 1, DELETE, retention_days=7),
+        Topic(kafka.observations_topic, kafka.partitions, DELETE, retention_days=worker.observations_days),
+        Topic(kafka.heartbeats_topic, 1, DELETE, retention_days=worker.observations_days),
         Topic(worker.alerts_topic, kafka.partitions, COMPACT),
-        Topic(worker.dead_letters_topic, 1, DELETE, retention_days=30),
+        Topic(worker.dead_letters_topic, 1, DELETE, retention_days=worker.dead_letters_days),
         Topic(worker.rules_topic, 1, COMPACT, max_message_bytes=16 << 20),
-        Topic(worker.replay_topic, kafka.partitions, DELETE, retention_days=7),
+        Topic(worker.replay_topic, kafka.partitions, DELETE, retention_days=worker.observations_days),
         Topic(changelog(worker.group, DEVICES_TABLE), kafka.partitions, COMPACT),
         Topic(changelog(worker.group, DELIVERED_TABLE), kafka.partitions, COMPACT),
     ]

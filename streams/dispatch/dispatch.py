@@ -41,10 +41,11 @@ class Dispatch:
         max_parcels: int,
         meters: "SinkMeters",
         probe_seconds: float = PROBE_EVERY_SECONDS,
+        max_age_seconds: float = 0,
     ) -> None:
         self.sinks, self.meters = tuple(sinks), meters
         self._names = [sink.name for sink in sinks]
-        self.outbox = Outbox(folder, max_parcels)
+        self.outbox = Outbox(folder, max_parcels, max_age_seconds)
         self._lock_path, self._probe_seconds = folder / LOCK_NAME, probe_seconds
         self.couriers: list[Courier] = []
         self.failure: BaseException | None = None

@@ -8,6 +8,7 @@ import contextlib
 import os
 import sqlite3
 import threading
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -67,15 +68,17 @@ class Parcel(NamedTuple):
 
 
 class Outbox:
-    """One SQLite file, used by several threads and processes; at most `max_parcels` wait for each sink. Every method
-    raises LenswatchError that names the file when it cannot be used."""
+    """One SQLite file, used by several threads and processes; at most `max_parcels` wait for each sink, and none longer
+    than `max_age_seconds` (0: whatever it is). Every method raises LenswatchError that names the file when it cannot be
+    used."""
 
-    def __init__(self, folder: Path, max_parcels: int) -> None:
-        self.path, self.max_parcels = folder / FILE_NAME, max_parcels
+    def __init__(self, folder: Path, max_parcels: int, max_age_seconds: float = 0) -> None:
+        self.path, self.max_parcels, self.max_age_seconds = folder / FILE_NAME, max_parcels, max_age_seconds
         self._turn = threading.RLock()
         self._encode, self._decode = msgspec.json.Encoder().encode, msgspec.json.Decoder(Alert).decode
         with self._named():
             self._database = open_database(self.path, SCHEMA, several_threads=True)
+            self._database.execute("PRAGMA secure_delete = ON")
 
     @staticmethod
     def is_in(folder: Path) -> bool:
@@ -103,8 +106,8 @@ class Outbox:
 
     def put(self, sinks: Iterable[str], alerts: Sequence[Alert], at: float) -> dict[str, int]:
         """Keep alerts for each of these sinks; one that waits already is kept once. How many of each sink's oldest were
-        let go for want of room."""
-        dropped: dict[str, int] = {}
+        let go for want of room, or for age."""
+        dropped: Counter[str] = Counter()
         rows = [
             (device_of(alert), alert.event.id, alert.lenswatch.revision, at, at, self._encode(alert))
             for alert in alerts
@@ -116,7 +119,21 @@ class Outbox:
                 if excess > 0:
                     database.execute(f"DELETE FROM parcels WHERE seq IN ({OLDEST})", (sink, excess))
                     dropped[sink] = excess
+            if self.max_age_seconds:
+                over = "DELETE FROM parcels WHERE put_at < ? RETURNING sink"
+                dropped.update(sink for (sink,) in database.execute(over, (at - self.max_age_seconds,)).fetchall())
         return dropped
+
+    def forget(self, device: str) -> int:
+        """Remove what waits of a device's alerts, and what a sink is to be told again of them; how many waited."""
+        lasting = "DELETE FROM lasting WHERE json_extract(CAST(document AS TEXT), '$.device.id') = ?"
+        with self._turn:
+            with self._change() as database:
+                database.execute(lasting, (device,))
+                gone = database.execute("DELETE FROM parcels WHERE device = ?", (device,)).rowcount
+            with self._named():
+                self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            return gone
 
     @staticmethod
     def _count(database: sqlite3.Connection, sink: str) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.database import open_database
+from streams.database import LOOK_SECONDS, Retention, open_database
 
 SCHEMA = "CREATE TABLE IF NOT EXISTS things (name TEXT PRIMARY KEY);"
 
@@ -43,3 +43,30 @@ def test_another_thread_may_use_it_only_where_that_was_asked_for(tmp_path: Path,
         thread.start()
         thread.join()
     assert told == ["0" if several else "refused"]
+
+
+DAY = 86_400.0
+
+
+def test_rows_go_that_were_not_written_for_so_many_days_and_others_stay(tmp_path: Path) -> None:
+    schema = "CREATE TABLE IF NOT EXISTS things (name TEXT PRIMARY KEY, kept REAL NOT NULL DEFAULT 0);"
+    with contextlib.closing(open_database(tmp_path / "a.sqlite", schema)) as database:
+        database.executemany("INSERT INTO things VALUES (?, ?)", [("old", 0.0), ("new", 5 * DAY)])
+        never = Retention(database, "things", 0, 1e12)
+        assert never.look(1e12) == 0
+        some = Retention(database, "things", 5, 5 * DAY)
+        assert some.look(5 * DAY + LOOK_SECONDS - 1) == 0, "it looks once an hour"
+        assert some.look(5 * DAY + LOOK_SECONDS) == 1
+        assert database.execute("SELECT name FROM things").fetchall() == [("new",)]
+        Retention(database, "things", 5, 11 * DAY)
+        assert database.execute("SELECT name FROM things").fetchall() == [], "and when the file is opened"
+
+
+def test_rows_of_a_file_from_before_count_from_when_it_is_first_opened(tmp_path: Path) -> None:
+    with contextlib.closing(open_database(tmp_path / "a.sqlite", SCHEMA)) as database:
+        database.execute("INSERT INTO things VALUES ('x')")
+        Retention(database, "things", 5, 100 * DAY)
+        Retention(database, "things", 5, 104 * DAY)
+        assert database.execute("SELECT name, kept FROM things").fetchall() == [("x", 100 * DAY)]
+        Retention(database, "things", 5, 106 * DAY)
+        assert database.execute("SELECT name FROM things").fetchall() == []

@@ -68,3 +68,33 @@ def test_a_story_that_cannot_be_read_is_told_in_one_line(store: DeviceStore) -> 
     store._database.execute("UPDATE devices SET document = x'7b7d'")
     with pytest.raises(LenswatchError, match=r"a device in the store cannot be read: .*missing required field"):
         store.all()
+
+
+def test_a_story_that_was_not_written_for_the_days_set_is_let_go_however_old_its_packets(tmp_path: Path) -> None:
+    now = 2e9
+    with contextlib.closing(DeviceStore(tmp_path, 10, 2, lambda: now)) as store:
+        store.put([make("a")])
+        now += 86_400
+        store.put([make("b")])
+        assert len(store) == 2
+        now += 1.5 * 86_400
+        store.put([make("c")])
+        assert {each.id for each in store.all()} == {"b", "c"}
+
+
+def test_who_has_the_store_open_hears_once_who_was_forgotten_and_the_file_does_not_name_it(store: DeviceStore) -> None:
+    store.put([make("device-a"), make("device-b")])
+    with contextlib.closing(DeviceStore(store.path.parent, 3)) as other:
+        assert store.forgotten(["device-a"]) == []
+        other.forget("device-a")
+        assert store.forgotten(["device-a", "device-b"]) == ["device-a"] and store.forgotten(["device-a"]) == []
+    with contextlib.closing(DeviceStore(store.path.parent, 3)) as later:
+        assert later.forgotten(["device-a"]) == []
+    assert b"device-a" not in b"".join(path.read_bytes() for path in store.path.parent.iterdir())
+
+
+def test_what_is_remembered_of_the_forgotten_is_bounded(store: DeviceStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.device_store.MAX_FORGOTTEN", 3)
+    for number in range(10):
+        store.forget(f"device-{number}")
+    assert store._database.execute("SELECT count(*) FROM forgotten").fetchone() == (3,)

@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.streams.command import Ran, run
+from tests.streams.command import OFFICE, Ran, run
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +75,37 @@ def test_a_forgotten_device_is_gone_and_its_alerts_stay(tmp_path: Path) -> None:
     assert len(ids(run("devices", "--json", state=tmp_path))) == 4
     assert run("devices", "forget", "10.20.8.24", state=tmp_path).code == 1
     assert run("alerts", "--json", state=tmp_path).out == before
+
+
+def test_a_device_that_is_forgotten_with_its_alerts_is_in_no_file_any_more(tmp_path: Path) -> None:
+    config = tmp_path / "lenswatch.toml"
+    hook = '[sinks.soc]\nkind = "webhook"\nurl = "http://127.0.0.1:9/"\nsecret_file = "{}"\n'
+    secret = tmp_path / "secret"
+    secret.write_text("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n")
+    secret.chmod(0o600)
+    config.write_text(f"[watch]\ndrain_seconds = 0.1\n{hook.format(secret)}allow = ['127.0.0.1']\n")
+    assert "alerts wait" in run("watch", OFFICE, "--config", config, state=tmp_path).err
+    mac, address = b"02:12:5e:5e:44:04", b"10.20.8.24"
+
+    def holds() -> set[str]:
+        files = [path for path in (tmp_path / "lenswatch").rglob("*") if path.is_file()]
+        return {path.name for path in files if mac in path.read_bytes() or address in path.read_bytes()}
+
+    assert {"alerts.sqlite", "devices.sqlite", "outbox.sqlite"} <= {name.removesuffix("-wal") for name in holds()}
+    told = run("devices", "forget", "10.20.8.24", "--alerts", "--config", config, state=tmp_path)
+    assert "is forgotten, with 4 alerts, and " in told.out and holds() == set()
+    assert len(ids(run("devices", "--json", state=tmp_path))) == 4
+
+
+def test_a_device_that_only_alerts_tell_of_is_forgotten_by_its_whole_id(tmp_path: Path) -> None:
+    assert run("watch", OFFICE, "--alerts", tmp_path / "told.jsonl", state=tmp_path).code == 0
+    lines = (tmp_path / "told.jsonl").read_bytes().splitlines()
+    documents = [msgspec.json.decode(line) for line in lines]
+    (laptop, *_) = [each["device"]["id"] for each in documents if each["source"]["ip"] == "10.20.16.41"]
+    assert run("devices", "forget", laptop, state=tmp_path).code == 1
+    told = run("devices", "forget", laptop, "--alerts", state=tmp_path)
+    assert told.code == 0 and "with 1 alerts" in told.out
+    assert "10.20.16.41" not in run("alerts", "--json", state=tmp_path).out
 
 
 def test_where_nothing_was_watched_the_list_says_how_to_begin(tmp_path: Path) -> None:

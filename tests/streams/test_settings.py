@@ -27,7 +27,8 @@ GIVEN = {
     },
     "baseline": {"learning_days": 18},
     "geo": {"asn": "/var/geo/asn.mmdb", "country": "/var/geo/country.mmdb"},
-    "store": {"folder": "/var/lib/lenswatch", "max_alerts": 15, "max_waiting": 16, "max_devices": 17},
+    "store": {"folder": "/var/lib/lenswatch", "max_alerts": 15, "max_waiting": 16, "max_devices": 17,
+              "alerts_days": 18, "devices_days": 19, "waiting_days": 20},
     "kafka": {
         "servers": "k1:9093,k2:9093", "partitions": 24, "observations_topic": "o", "heartbeats_topic": "h",
         "security_protocol": "SASL_SSL", "cafile": "/etc/ca.pem", "certfile": "/etc/c.pem", "keyfile": "/etc/k.pem",
@@ -38,6 +39,7 @@ GIVEN = {
         "group": "night", "alerts_topic": "a", "dead_letters_topic": "d", "rules_topic": "r", "replay_topic": "y",
         "instance": "w1", "settle_seconds": 1.5, "commit_seconds": 2.5, "session_seconds": 3.5, "silent_seconds": 4.5,
         "stall_seconds": 5.5, "metrics_host": "::1", "metrics_port": 6,
+        "observations_days": 8, "dead_letters_days": 9,
     },
     "spool": {"folder": "/var/spool/lenswatch", "max_bytes": 1048576, "max_age_seconds": 18.5, "drain_seconds": 19.5},
     "watch": {"metrics": "127.0.0.1:2", "drain_seconds": 2.25},

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from collector.errors import LenswatchError
-from collector.observation import Observation
+from collector.observation import Device, Observation
 from rules.alert import Alert
 from rules.match import RuleSet
 from streams.store import AlertStore
@@ -160,3 +160,47 @@ def test_a_store_that_another_holds_too_long_is_told_in_one_line(
                 store.put([make("a")])
         store.put([make("b")])
         assert [alert.event.id for alert in store.all()] == ["b"]
+
+
+class Clock:
+    now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_an_alert_of_which_nothing_was_written_for_the_days_set_is_let_go(tmp_path: Path, make: Make) -> None:
+    clock = Clock()
+    with contextlib.closing(AlertStore(tmp_path, 100, 2, clock)) as store:
+        store.put([make("a"), make("b")])
+        clock.now += 1.5 * 86_400
+        store.put([make("b", 2)])
+        clock.now += 86_400
+        store.put([make("c")])
+        assert {alert.event.id for alert in store.all()} == {"b", "c"}
+    clock.now += 1e9
+    with contextlib.closing(AlertStore(tmp_path, 100, 0, clock)) as store:
+        assert len(store) == 2
+
+
+def test_a_store_from_before_retention_is_read_and_added_to(tmp_path: Path, make: Make) -> None:
+    with contextlib.closing(sqlite3.connect(tmp_path / "alerts.sqlite")) as old, old:
+        old.execute(
+            "CREATE TABLE alerts (id TEXT PRIMARY KEY, revision INTEGER NOT NULL, last_seen TEXT NOT NULL, severity "
+            "INTEGER NOT NULL, document BLOB NOT NULL) WITHOUT ROWID"
+        )
+        row = ("a", 1, make("a").lenswatch.last_seen.isoformat(), 3, msgspec.json.encode(make("a")))
+        old.execute("INSERT INTO alerts VALUES (?, ?, ?, ?, ?)", row)
+    with contextlib.closing(AlertStore(tmp_path, 100, 2)) as store:
+        store.put([make("b", at=5)])
+        assert store.all() == [make("a"), make("b", at=5)]
+
+
+def test_the_alerts_of_a_device_are_forgotten_and_no_others(store: AlertStore, make: Make) -> None:
+    other = msgspec.structs.replace(make("b"), device=Device(id="hq/other-device"))
+    store.put([make("a"), other])
+    device = make("a").device
+    assert device is not None and store.forget(device.id) == 1 and store.forget(device.id) == 0
+    assert store.all() == [other]
+    written = b"".join(path.read_bytes() for path in store.path.parent.iterdir())
+    assert device.id.encode() not in written and b"hq/other-device" in written

@@ -106,3 +106,19 @@ def test_what_is_usual_for_a_device_is_kept_with_its_story_and_only_where_one_is
     with contextlib.closing(DeviceStore(tmp_path, 10)) as store:
         (story,) = store.all()
     assert story.habits is not None and (story.habits.began, story.habits.newest) == (7, 8.0)
+
+
+def test_a_device_that_is_forgotten_while_it_is_watched_begins_anew(tmp_path: Path, observe: Observe) -> None:
+    clock = Clock()
+    book = Storybook(DeviceStore(tmp_path, 10), clock)
+    book.write([observe(DEVICE | {"@timestamp": "2026-11-02T08:00:00Z"})])
+    book.keep()
+    with contextlib.closing(DeviceStore(tmp_path, 10)) as other:
+        other.forget("site/3c:ef:8c:00:53:11")
+        book.keep()
+        assert other.all() == []
+        book.write([observe(DEVICE | {"@timestamp": "2026-11-03T08:00:00Z"})])
+        book.keep()
+        (story,) = other.all()
+    assert story.first_seen.day == 3
+    book.close()

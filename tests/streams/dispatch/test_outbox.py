@@ -124,3 +124,21 @@ def test_sync_needs_no_log_to_be_there(outbox: Outbox, alerts_of: Make) -> None:
     outbox.sync()
     outbox.path.with_name(f"{module.FILE_NAME}-wal").unlink()
     outbox.sync()
+
+
+def test_what_waits_for_longer_than_is_set_is_let_go_and_counted(tmp_path: Path, alerts_of: Make) -> None:
+    outbox = Outbox(tmp_path, 100, 60.0)
+    assert outbox.put(["a", "b"], alerts_of(3), AT) == {}
+    assert outbox.put(["a"], alerts_of(1, first=3), AT + 61) == {"a": 3, "b": 3}
+    assert ids(outbox, "a", at=AT + 61) == [3] and outbox.count("b") == 0
+    outbox.close()
+
+
+def test_what_waits_of_a_device_is_forgotten_and_nothing_else(outbox: Outbox, alerts_of: Make) -> None:
+    alerts = alerts_of(4, devices=2)
+    outbox.put(["a"], alerts, AT)
+    outbox.last("a", [(alert, AT + 100) for alert in alerts])
+    assert outbox.forget("site/0") == 2 and outbox.forget("site/0") == 0
+    assert ids(outbox, "a") == [1, 3]
+    assert [alert.device.id for alert, _ in outbox.lasting("a", "", 10) if alert.device] == ["site/1", "site/1"]
+    assert b"site/0" not in b"".join(path.read_bytes() for path in outbox.path.parent.iterdir())
