@@ -43,6 +43,10 @@ class CollectorMetrics:
         for dataset, count in sorted(dict(ledger.observations).items()):
             seen.add_metric((dataset,), count)
         yield seen
+        unasked = CounterMetricFamily("lenswatch_collector_unasked", "Read, and not to be told of", labels=("dataset",))
+        for dataset, count in sorted(dict(ledger.unasked).items()):
+            unasked.add_metric((dataset,), count)
+        yield unasked
         dropped = CounterMetricFamily(
             "lenswatch_collector_dropped", "What a stage let go, in its own units", labels=("stage", "reason")
         )

@@ -63,6 +63,10 @@ class WatchMeters(Collector):
         for dataset, count in sorted(dict(ledger.observations).items()):
             seen.add_metric((dataset,), count)
         yield seen
+        unasked = CounterMetricFamily(PREFIX + "collector_unasked", "Read, and not to be told of", labels=("dataset",))
+        for dataset, count in sorted(dict(ledger.unasked).items()):
+            unasked.add_metric((dataset,), count)
+        yield unasked
         words = "What a stage let go, in its own units"
         dropped = CounterMetricFamily(PREFIX + "collector_dropped", words, labels=("stage", "reason"))
         for (stage, reason), count in sorted(dict(ledger.let_go).items()):

@@ -120,6 +120,54 @@ def overview() -> Board:
     return board
 
 
+POLICY = "Call that the device's policy forbids"
+FIRST, GROWN = "First call to a new company, country or network", "Ten times the usual traffic"
+UNDECLARED, SILENT, DIFFERS = (
+    "Camera that nobody declared", "Declared device that is silent", "Device is of another maker than declared",
+)  # fmt: skip
+
+
+def device() -> Board:
+    """Whether devices do what they should: the list, the policies, the usual."""
+    board = Board("lenswatch-device", "lenswatch · Device", [
+        ("site", "label_values(lenswatch_findings_total, site)"),
+        ("sensor", "label_values(lenswatch_findings_total, sensor)"),
+    ])  # fmt: skip
+
+    def found(*rules: str) -> str:
+        """The findings of some detections, by their titles."""
+        return f'lenswatch_findings_total{{rule=~"{"|".join(rules)}", {SITE}, {SENSOR}}}'
+
+    for title, words, rule, steps in (
+        ("Policies broken", "Calls that a device's policy forbids: [egress] in the settings.", POLICY, "bad"),
+        ("Not declared", "Cameras that the list of declared devices does not name.", UNDECLARED, "warn"),
+        ("Another maker", "Devices that speak as another maker's than is declared.", DIFFERS, "warn"),
+        ("Declared and silent", "Declared devices of which nothing was heard for a day.", SILENT, "warn"),
+        ("First calls", "To a company, country or network that the device had not called before.", FIRST, "warn"),
+        ("Grown traffic", "Days of ten times a device's usual traffic to outside.", GROWN, "warn"),
+    ):
+        board.add("stat", title, words, [(f"sum({found(rule)}) or vector(0)", "")], wide=4, tall=5, steps=steps)
+    every = found(POLICY, UNDECLARED, DIFFERS, SILENT, FIRST, GROWN)
+    board.add("timeseries", "Not as it should be", "How many such findings became known, per hour, by detection.",
+              [(f"sum by (rule) ({rate(every)}) * 3600", "{{rule}}")], wide=12)  # fmt: skip
+    sent = rate(f"lenswatch_device_egress_bytes_total{{{SITE}}}")
+    board.add("timeseries", "Bytes that cameras send out, by site", "Of flows that have ended.",
+              [(f"sum by (site) ({sent})", "{{site}}")], unit="Bps", wide=12)  # fmt: skip
+    board.add("timeseries", "Bytes that cameras send out, by country",
+              "Needs a country file at [geo]; none: not known.",
+              [(f"topk(10, sum by (country) ({sent}))", "{{country}}")], unit="Bps", wide=12)  # fmt: skip
+    board.add("timeseries", "Devices", "Those that are known, and of them those not seen for a while.",
+              [("sum(lenswatch_devices_known)", "known"), ("sum(lenswatch_devices_silent)", "silent")],
+              wide=12)  # fmt: skip
+    board.add("bargauge", "Findings by site", "Where devices are not as they should be.",
+              [(f"topk(15, sum by (site) ({every}))", "{{site}}")], wide=12)  # fmt: skip
+    unasked = rate("lenswatch_collector_unasked_total")
+    board.add("timeseries", "Read and not told of",
+              "Per second, by dataset: of devices that are not to be watched, or of no concern to any rule.",
+              [(f"sum by (dataset) ({unasked})", "{{dataset}}")], wide=12)  # fmt: skip
+    return board
+
+
 def sensors() -> Board:
     """Whether we see, and whether what we see arrives."""
     board = Board("lenswatch-sensors", "lenswatch · Sensors and ledger", [
@@ -166,7 +214,7 @@ def sensors() -> Board:
 
 def texts() -> dict[Path, str]:
     """Each file and what stands in it."""
-    boards = (overview(), sensors())
+    boards = (overview(), device(), sensors())
     return {
         FOLDER / f"{board.uid}.json": json.dumps(board.document(), indent=1, ensure_ascii=False) + "\n"
         for board in boards

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from collector.kafka_settings import KafkaSettings
+from rules.load import load_rules
 from streams.dispatch.opening import kinds
 from streams.settings import load_settings
 from tests.system.broker import ROOT
@@ -97,13 +98,24 @@ def test_no_two_panels_overlap(path: Path) -> None:
 
 
 def test_the_uids_of_the_dashboards_do_not_change() -> None:
-    assert [path.stem for path in DASHBOARDS] == ["lenswatch-overview", "lenswatch-sensors"]
+    assert [path.stem for path in DASHBOARDS] == ["lenswatch-device", "lenswatch-overview", "lenswatch-sensors"]
 
 
 def test_the_dashboards_are_what_their_script_makes() -> None:
     script = DEPLOY / "grafana" / "make_dashboards.py"
     done = subprocess.run([sys.executable, str(script), "--check"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_rules_and_dashboards_name_detections_that_are_there() -> None:
+    titles = {detection.title for detection in load_rules().detections}
+    expressions = [rule.get("expr", "") for group in load(RULES)["groups"] for rule in group["rules"]]
+    for path in DASHBOARDS:
+        panels = json.loads(path.read_text("utf-8"))["panels"]
+        expressions += [target["expr"] for panel in panels for target in panel["targets"]]
+    asked = {title for text in expressions for names in re.findall(r'rule!?=~?"([^"]+)"', text)
+             for title in names.split("|")}  # fmt: skip
+    assert len(asked) >= 6 and asked <= titles, asked - titles
 
 
 def test_grafana_finds_the_dashboards_and_their_data() -> None:
