@@ -266,12 +266,12 @@ class Reporter:
         """Whether a side of ours is a camera, one of its kin, or one that somebody named."""
         if view.direction == "external":
             return False
-        if concerns_us(view.device):
+        if is_followed(view.device):
             return True
         if not view.values[8][1 - view.values[0]]:
             return False
         server = view.server_device()
-        return server is not None and concerns_us(server)
+        return server is not None and is_followed(server)
 
     def _weigh_server(self, view: FlowView) -> None:
         port = view.service

@@ -216,11 +216,6 @@ class RuleSet:
             answer.lookalike = self._lookalikes.resembles(name)
         return self._with_company(answer, match.entity if match else None, on)
 
-    def company_of(self, observation: Observation) -> str | None:
-        """The id of the company that an observation's name or address is of, as far as the facts know."""
-        contact = self._look(observation)[1]
-        return contact.entity_id if contact is not None else None
-
     def company(self, entity: str, on: datetime.date | None = None) -> Lookup:
         """What is known of a company, by its id; nothing where there is none of this id. `on`: as in `lookup`."""
         known = entity if entity in self.facts.entities else None

@@ -99,7 +99,7 @@ class Inventory:
         return len(self.devices)
 
     def expect(self, addresses: Iterable[str], hardware: Iterable[str]) -> None:
-        """Devices that are to be told of whatever they are, by address or MAC (text)."""
+        """Devices that are to be told of, and watched, whatever they are, by address or MAC (text)."""
         self._expected = frozenset((*addresses, *hardware))
 
     def watch(self, places: Iterable[str]) -> None:
@@ -172,7 +172,7 @@ class Inventory:
         self._by_end[end] = known
         known.ends.append(end)
         if self._expected and not self._expected.isdisjoint((end[1], *known.hardware)):
-            known.told = True
+            known.told = known.watched = True
         known.watched = known.watched or self._is_watched(end[1], known.hardware)
         if known.signs or known.told or known.watched:
             self.news[known.device.id] = known

@@ -78,7 +78,8 @@ def compared(observation: Observation, rules: RuleSet, memory_of: Callable[[str]
     memory = memory_of(observation.device.id) if observation.device is not None else None
     if memory is None or memory.baseline is None:
         return observation
-    return memory.baseline.compare(observation, rules.company_of(observation))
+    contact = rules.contact(observation)
+    return memory.baseline.compare(observation, contact.entity_id if contact is not None else None)
 
 
 def concerning(found: Iterable[Observation], rules: RuleSet) -> list[Observation]:

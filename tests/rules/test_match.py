@@ -351,3 +351,12 @@ def test_a_prepared_ruleset_answers_as_one_that_is_not(ruleset: RuleSet) -> None
     before = ruleset.lookup("acme-cameras.example")
     ruleset.prepare()
     assert ruleset.lookup("acme-cameras.example") == before
+
+
+def test_what_touches_a_known_endpoint_is_asked_apart_from_what_a_detection_may_want(shipped: RuleSet) -> None:
+    def touches(name: str | None) -> bool:
+        return shipped.touches("lenswatch.flow", name, "outbound", lambda: "192.0.2.7")
+
+    assert touches("www.easy4ipcloud.com") and touches("dahuatec.xyz")
+    assert not touches("www.example.org") and not touches(None)
+    assert shipped.concerns("lenswatch.flow", "www.example.org", "outbound", lambda: "192.0.2.7"), "a detection asks"
