@@ -149,7 +149,7 @@ def device() -> Board:
         board.add("stat", title, words, [(f"sum({found(rule)}) or vector(0)", "")], wide=4, tall=5, steps=steps)
     every = found(POLICY, UNDECLARED, DIFFERS, SILENT, FIRST, GROWN)
     board.add("timeseries", "Not as it should be", "How many such findings became known, per hour, by detection.",
-              [(f"sum by (rule) ({rate(every)}) * 3600", "{{rule}}")], wide=12)  # fmt: skip
+              [(f"sum by (rule) ({rate(every)}) * 3600 or vector(0)", "{{rule}}")], wide=12)  # fmt: skip
     sent = rate(f"lenswatch_device_egress_bytes_total{{{SITE}}}")
     board.add("timeseries", "Bytes that cameras send out, by site", "Of flows that have ended.",
               [(f"sum by (site) ({sent})", "{{site}}")], unit="Bps", wide=12)  # fmt: skip
@@ -160,7 +160,7 @@ def device() -> Board:
               [("sum(lenswatch_devices_known)", "known"), ("sum(lenswatch_devices_silent)", "silent")],
               wide=12)  # fmt: skip
     board.add("bargauge", "Findings by site", "Where devices are not as they should be.",
-              [(f"topk(15, sum by (site) ({every}))", "{{site}}")], wide=12)  # fmt: skip
+              [(f"topk(15, sum by (site) ({every})) or vector(0)", "{{site}}")], wide=12)  # fmt: skip
     unasked = rate("lenswatch_collector_unasked_total")
     board.add("timeseries", "Read and not told of",
               "Per second, by dataset: of devices that are not to be watched, or of no concern to any rule.",
