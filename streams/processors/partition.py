@@ -85,9 +85,11 @@ class Device:
 
     def __init__(self, name: str, entry: Entry, let_go: Counter[str], learning_days: int) -> None:
         self.entry = entry
-        self.windows, self.habits = entry.windows or Windows(), entry.habits or Habits()
+        habits = entry.habits or Habits()
+        self.windows, self.habits = entry.windows or Windows(), habits
         fold = Fold(MAX_DEVICE_FINDINGS, MAX_DEVICE_REMEMBERED, entry.fold)
-        baseline = Baseline(lambda _: self.habits, learning_days)
+        # Not of self: a circle would keep what was put away until somebody collects it.
+        baseline = Baseline(lambda _: habits, learning_days)
         self.memory = Memory(fold, Correlate({name: self.windows}, counts=let_go), baseline)
 
     @property
