@@ -164,7 +164,7 @@ def device() -> Board:
     unasked = rate("lenswatch_collector_unasked_total")
     board.add("timeseries", "Read and not told of",
               "Per second, by dataset: of devices that are not to be watched, or of no concern to any rule.",
-              [(f"sum by (dataset) ({unasked})", "{{dataset}}")], wide=12)  # fmt: skip
+              [(f"sum by (dataset) ({unasked}) or vector(0)", "{{dataset}}")], wide=12)  # fmt: skip
     return board
 
 

@@ -25,6 +25,7 @@ class Collector:
         variables = {
             "LENSWATCH_COLLECTOR_METRICS": f"127.0.0.1:{self.port}", "LENSWATCH_COLLECTOR_SENSOR": "gate",
             "LENSWATCH_COLLECTOR_SITE": "harbour", "LENSWATCH_COLLECTOR_CANARY_SECONDS": "0.05",
+            "LENSWATCH_COLLECTOR_TRAFFIC": "all",
         }  # fmt: skip
         self.log = centre.folder / "collector.err"
         with self.log.open("ab") as log:
