@@ -23,6 +23,7 @@ from tests.veth import Wire, needs_a_wire, wire
 PROGRAM = Path(sys.executable).with_name("lenswatch")
 OFFICE = ROOT / "streams" / "demo" / "office.pcap"
 SECONDS = 60
+ALL = {"LENSWATCH_COLLECTOR_TRAFFIC": "all"}
 
 
 class Watching:
@@ -30,7 +31,12 @@ class Watching:
 
     def __init__(self, folder: Path, *arguments: str, stdin: int | None = subprocess.DEVNULL) -> None:
         self.seen = folder / "seen.jsonl"
-        environment = {**os.environ, "XDG_STATE_HOME": str(folder / "state"), "COLUMNS": "120"}
+        environment = {
+            **os.environ,
+            "LENSWATCH_COLLECTOR_TRAFFIC": "all",
+            "XDG_STATE_HOME": str(folder / "state"),
+            "COLUMNS": "120",
+        }
         self.process = subprocess.Popen(
             [str(PROGRAM), "watch", *arguments, "--observations", str(self.seen)],
             stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, text=stdin != subprocess.PIPE,
@@ -80,7 +86,7 @@ def office_observations(tmp_path: Path) -> int:
     seen = tmp_path / "whole.jsonl"
     subprocess.run(
         [str(PROGRAM), "watch", str(OFFICE), "--observations", str(seen)],
-        env={**os.environ, "XDG_STATE_HOME": str(tmp_path / "whole")}, capture_output=True, check=True,
+        env={**os.environ, **ALL, "XDG_STATE_HOME": str(tmp_path / "whole")}, capture_output=True, check=True,
     )  # fmt: skip
     return sum('"lenswatch.flow"' not in each for each in seen.read_text().splitlines())
 
