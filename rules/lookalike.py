@@ -10,7 +10,7 @@ no lookalike.
 import functools
 import re
 import unicodedata
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import idna
 
@@ -108,10 +108,7 @@ class _Makers:
     """Makers' labels and brands in the forms in which they are compared."""
 
     def __init__(self, files: dict[str, EndpointFile], entities: dict[str, Entity]) -> None:
-        from publicsuffixlist import PublicSuffixList
-
-        # Only the suffixes of registries: a customer's name at a hosting company is the customer's to choose.
-        self._suffixes = PublicSuffixList(accept_unknown=False, only_icann=True)
+        self._suffixes = _suffix_list()
         self.known: set[str] = set()
         self._labels: dict[str, Maker] = {}
         self._own: dict[str, Maker] = {}
@@ -203,6 +200,15 @@ class _Makers:
             if len(part) >= MIN_INSIDE_LENGTH and part not in OTHER_NAMES and (found := self._near(part, self._brands)):
                 return found
         return None
+
+
+@functools.cache
+def _suffix_list() -> Any:
+    """Read once, since it never changes. Only the suffixes of registries: a customer's name at a hosting company is the
+    customer's to choose."""
+    from publicsuffixlist import PublicSuffixList
+
+    return PublicSuffixList(accept_unknown=False, only_icann=True)
 
 
 def _length(maker: Maker) -> int:

@@ -32,7 +32,9 @@ from streams.geo_cli import app as geo_app
 from streams.kafka_cli import Servers, kafka_settings, read_kept_alerts, topics_app, worker
 from streams.live import IMPORTED_LATER, Ticker, with_notices
 from streams.local import LocalWatch, Output, Run
+from streams.pack_cli import mount as mount_pack_commands
 from streams.publish_cli import publish
+from streams.renewal import renewal_for, renewing
 from streams.ruleset import rules_for
 from streams.screen import fill, in_order, print_alerts, printable, screen_width, story, story_text, summary_lines
 from streams.settings import Settings, load_settings, state_folder
@@ -59,6 +61,7 @@ app.add_typer(facts_app, name="facts")
 app.add_typer(alerts_app, name="alerts")
 app.add_typer(geo_app, name="geo")
 rules_app.command()(publish)
+mount_pack_commands(rules_app)
 app.add_typer(topics_app, name="topics")
 app.add_typer(sinks_app, name="sinks")
 app.command()(worker)
@@ -205,6 +208,7 @@ def run_watch(
     """Watch the named sources; write, keep and show what was found."""
     from streams.doctor import keep_last_run
 
+    renewal = renewal_for(settings, names, folders, known)
     rules = rules_for(settings, folders, known)
     rules.prepare()
     for line in warnings(rules.court.waivers, on or datetime.datetime.now(datetime.UTC).date()):
@@ -227,6 +231,7 @@ def run_watch(
         local = LocalWatch(settings, rules, on, outputs[0], crew_of(opened))
         if meters is not None:
             meters.watches(local)
+        stack.enter_context(renewing(renewal, local, meters, say))
         run = local.watch(
             [interrupts.between_blocks(source) for source in opened], outputs[1], with_notices(progress, say)
         )

@@ -64,14 +64,6 @@ def test_sensors_past_the_bound_are_one_series() -> None:
     assert len(lines) == MAX_SENSORS + 1 and 'sensor="other"} 851.0' in "\n".join(lines)
 
 
-def test_only_the_rules_in_force_are_named() -> None:
-    meters = Meters()
-    for digest in ("aa", "bb"):
-        meters.set_rules(digest)
-    text = generate_latest(meters.registry).decode()
-    assert 'digest="bb"} 1.0' in text and "aa" not in text
-
-
 def finding(alert: Alert, number: int) -> Alert:
     """A new finding of a company of its own."""
     assert alert.lenswatch.entity is not None
