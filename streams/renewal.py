@@ -28,12 +28,13 @@ from collector.errors import LenswatchError, SettingsError
 from collector.opening import may_go_on, step_down
 from collector.packets import Block
 from rules.errors import first_line
+from rules.load import load_trusted
 from rules.match import RuleSet
 from rules.succession import Standing, refusal, standing_of
 from rules.transfer import Assembly, dismantle
 from streams.local import LocalWatch
 from streams.rule_files import SETTLE_SECONDS, RuleFiles, files_of
-from streams.ruleset import rules_for
+from streams.ruleset import rules_for, trust_in
 from streams.settings import Settings
 from streams.waivers import warnings
 
@@ -278,10 +279,18 @@ def renewal_for(
     if not may_go_on(names, settings.capture):
         return None
     ours, capture = settings.rules, settings.capture
+
+    def become_user() -> None:
+        if capture.user:
+            # What reading rules imports may lie where that user may not read; what is shipped takes all of it.
+            with contextlib.suppress(LenswatchError):
+                load_trusted((), trust=trust_in(ours)).prepare()
+        step_down(capture)
+
     return Renewal(
         Plan(
             lambda: rules_for(settings, folders, known), files_of(ours, folders), ours.poll_seconds, ours.may_shrink,
-            lambda: step_down(capture),
+            become_user,
         )
     )  # fmt: skip
 

@@ -91,11 +91,11 @@ def fillers() -> list[Packet]:
 class Watched:
     """A running watch of a wire; what it says, with the time at which it was said."""
 
-    def __init__(self, line: Wire, folder: Path, rules: Path, **more: str) -> None:
+    def __init__(self, line: Wire, folder: Path, rules: Path, *options: str, **more: str) -> None:
         self.alerts = folder / "alerts.jsonl"
         variables = {"XDG_STATE_HOME": str(folder / "state"), "OPENBLAS_NUM_THREADS": "1", **more}
         self.process = subprocess.Popen(
-            [str(PROGRAM), "watch", line.near, "--rules", str(rules), "--alerts", str(self.alerts)],
+            [str(PROGRAM), "watch", line.near, "--rules", str(rules), "--alerts", str(self.alerts), *options],
             env={**os.environ, **variables}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         self.said: list[tuple[float, str]] = []
@@ -103,8 +103,10 @@ class Watched:
         self._listener.start()
 
     def _listen(self) -> None:
-        for line in self.process.stderr or ():
-            self.said.append((time.monotonic(), line.rstrip("\n")))
+        assert self.process.stderr is not None
+        with self.process.stderr as stderr:
+            for line in stderr:
+                self.said.append((time.monotonic(), line.rstrip("\n")))
 
     def waits_for(self, words: str, seconds: float) -> float:
         """When something was said."""
