@@ -28,7 +28,10 @@ class RulesMeters:
         )
         self.indicators = gauge("rules_indicators", "Names, networks and patterns of the rules in force.")
         self.signed = gauge(
-            "rules_pack_signed_timestamp_seconds", "When a pack in force was signed; 0: it is not.", "pack", "key"
+            "rules_pack_signed_timestamp_seconds", "When a signed pack in force was signed.", "pack", "key"
+        )
+        self.unsigned = gauge(
+            "rules_packs_unsigned", "Packs in force without a signature, where signatures are looked at."
         )
         self.begins = gauge("waiver_begin_timestamp_seconds", "The first moment of a waiver.", "waiver")
         self.ends = gauge("waiver_end_timestamp_seconds", "The first moment after a waiver.", "waiver")
@@ -44,14 +47,20 @@ class RulesMeters:
         self.info.labels(rules.digest).set(1)
         self.loaded.set_to_current_time()
         self.indicators.set(sum(rules.facts.indicators))
+        self.unsigned.set(rules.signatures.count(None))
         for number, signature in enumerate(rules.signatures[:MAX_PACKS], 1):
-            at = signature.signed.timestamp() if signature else 0
-            self.signed.labels(str(number), signature.key if signature else NONE).set(at)
+            if signature is not None:
+                self.signed.labels(str(number), signature.key).set(signature.signed.timestamp())
         shown = sorted(rules.court.waivers.all, key=lambda waiver: waiver.until, reverse=True)[:MAX_WAIVERS]
         for waiver in shown:
             self.begins.labels(waiver.id).set(_midnight(waiver.begins))
             self.ends.labels(waiver.id).set(_midnight(waiver.until + datetime.timedelta(days=1)))
-        self._waivers = frozenset(waiver.id for waiver in shown)
+        fresh = frozenset(waiver.id for waiver in shown)
+        for gone in self._waivers - fresh:
+            self.waived.remove(gone)
+        for waiver in shown:
+            self.waived.labels(waiver.id)
+        self._waivers = fresh
 
     def take(self, rules: RuleSet) -> None:
         """Rules that were read again took the place of those before."""

@@ -41,7 +41,7 @@ def test_the_rules_in_force_are_told_and_those_before_are_not(rules: RuleSet) ->
     assert value(registry, "rules_info", digest=rules.digest) == 1
     assert value(registry, "rules_indicators") == sum(rules.facts.indicators) > 200
     assert value(registry, "rules_pack_signed_timestamp_seconds", pack="1", key="00aa") == SIGNED.signed.timestamp()
-    assert value(registry, "rules_pack_signed_timestamp_seconds", pack="2", key="none") == 0
+    assert value(registry, "rules_packs_unsigned") == 1
     assert value(registry, "waiver_begin_timestamp_seconds", waiver="w") == 1_793_491_200
     assert value(registry, "waiver_end_timestamp_seconds", waiver="w") == 1_796_083_200
     fresh = with_waivers(rules, [])
@@ -67,9 +67,12 @@ def test_past_the_caps_nothing_more_is_shown_and_what_is_covered_counts_as_other
     registry = CollectorRegistry()
     meters = RulesMeters(registry)
     many = [msgspec.structs.replace(WAIVER, id=f"w{number}") for number in range(MAX_WAIVERS + 20)]
+    meters.show(with_waivers(rules, [WAIVER]))
     meters.show(with_waivers(rules, many, (SIGNED,) * (MAX_PACKS + 5)))
     lines = generate_latest(registry).decode().splitlines()
     assert sum(line.startswith("lenswatch_waiver_end") for line in lines) == MAX_WAIVERS
+    # Of a waiver that is gone nothing stays.
+    assert sum(line.startswith("lenswatch_waived_hits_total") for line in lines) == MAX_WAIVERS
     assert sum(line.startswith("lenswatch_rules_pack_signed") for line in lines) == MAX_PACKS
     meters.waive({each.id: 2 for each in many})
     assert value(registry, "waived_hits_total", waiver="other") == 40

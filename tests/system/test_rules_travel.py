@@ -89,7 +89,8 @@ def test_only_a_pack_that_was_signed_by_the_right_key_is_taken_and_never_an_olde
     trust = {
         "LENSWATCH_RULES_TRUSTED_KEYS": f'["{centre.folder}/ops.pub"]', "LENSWATCH_RULES_REQUIRE_SIGNED": "true",
     }  # fmt: skip
-    worker = centre.worker("one", **trust).wait_ready()
+    centre.variables = {**centre.variables, **trust}
+    worker = centre.worker("one").wait_ready()
     shipped, more = load_rules().digest, load_rules([own]).digest
 
     def refused(words: str, *options: object) -> None:
@@ -97,7 +98,7 @@ def test_only_a_pack_that_was_signed_by_the_right_key_is_taken_and_never_an_olde
         assert sent.code == 0, sent.err
         until(lambda: words in worker.said(), 20, f"{words}: {worker.said()}")
 
-    refused("the pack: is not signed, and [rules] require_signed is set", "--rules", own)
+    refused("the pack: is not signed, and [rules] require_signed asks for it", "--rules", own)
     refused("the pack: is signed by key ", "--rules", own, "--key", centre.folder / "other.key")
     assert runs(worker, shipped)
     sent = publish(centre, "--rules", own, "--key", centre.folder / "ops.key", "--version", 9)
