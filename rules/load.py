@@ -1,11 +1,13 @@
 """Folders of facts and detections → RuleSet. Everything that is wrong is said at once, with file and place."""
 
+import contextlib
 import datetime
 import hashlib
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from collector.errors import LenswatchError
 from rules.correlation import Correlation, link
 from rules.court import ANYBODY, Court, Organisation
 from rules.detection import Detection
@@ -154,8 +156,7 @@ def load_pack(
     files = unpack(content)
     signed = trust.check("the pack", files, signature) if trust else None
     layers = sorted({place.partition("/")[0] for place in files}, key=int)
-    with tempfile.TemporaryDirectory(prefix="lenswatch-rules-") as name:
-        base = Path(name)
+    with _scratch() as base:
         _write(base, files)
         try:
             rules = load_rules([base / layer for layer in layers], organisation, waivers, shipped=False)
@@ -177,8 +178,8 @@ def load_trusted(
     of the files that were checked. Raises SignatureError too."""
     if not trust:
         return load_rules(folders, organisation, waivers, known)
-    with tempfile.TemporaryDirectory(prefix="lenswatch-rules-") as name:
-        base, signatures = Path(name), []
+    with _scratch() as base:
+        signatures = []
         copies = [base / str(number) for number in range(len(folders))]
         for folder, copy in zip(folders, copies, strict=True):
             files, signature = read_folder(folder)
@@ -204,11 +205,26 @@ def _check_lists(facts: Facts, places: Sequence[Path]) -> None:
         raise RuleErrors([RuleError(path, "", reason) for path in outside])
 
 
+@contextlib.contextmanager
+def _scratch() -> Iterator[Path]:
+    """A folder of this process alone, for a while. Raises LenswatchError where there is no room for one."""
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="lenswatch-rules-")
+    except OSError as error:
+        raise LenswatchError(f"no folder for temporary files: {error.strerror or error}; name one in TMPDIR") from error
+    with folder as name:
+        yield Path(name)
+
+
 def _write(base: Path, files: Mapping[str, bytes]) -> None:
     for place, content in files.items():
         path = base / place
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        except OSError as error:
+            reason = f"cannot be written: {error.strerror or error}; name another folder in TMPDIR"
+            raise LenswatchError(f"{path}: {reason}") from error
 
 
 def _moved(error: RuleError, copy: Path, place: Path) -> RuleError:

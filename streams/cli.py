@@ -208,15 +208,15 @@ def run_watch(
     """Watch the named sources; write, keep and show what was found."""
     from streams.doctor import keep_last_run
 
-    renewal = renewal_for(settings, names, folders, known)
-    rules = rules_for(settings, folders, known)
-    rules.prepare()
-    for line in warnings(rules.court.waivers, on or datetime.datetime.now(datetime.UTC).date()):
-        say(line)
-    # Last, because it may give up the right to read what was needed until here.
-    opened = open_sources(names, settings.capture, IMPORTED_LATER)
-    folder = state_folder(settings.store)
     with contextlib.ExitStack() as stack:
+        renewal = renewal_for(stack, settings, names, folders, known)
+        rules = rules_for(settings, folders, known)
+        rules.prepare()
+        for line in warnings(rules.court.waivers, on or datetime.datetime.now(datetime.UTC).date()):
+            say(line)
+        # Last, because it may give up the right to read what was needed until here.
+        opened = open_sources(names, settings.capture, IMPORTED_LATER)
+        folder = state_folder(settings.store)
         store = stack.enter_context(contextlib.closing(AlertStore(folder, settings.store.max_alerts)))
         outputs: list[list[Output]] = [[], [StoreOutput(store)]]
         for place, name in ((0, observations_to), (1, alerts_to)):

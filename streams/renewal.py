@@ -56,7 +56,7 @@ class Renewal:
     """The watch's end of it: `step` is to be called between two blocks."""
 
     def __init__(self, plan: "Plan") -> None:
-        self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - for as long as the watch
+        self._file = open_nameless()
         self._connection, theirs = multiprocessing.Pipe()
         self._process: int | None = os.fork()
         if self._process == 0:
@@ -252,6 +252,13 @@ def _end(*_: object) -> None:
     raise SystemExit(FAILED)
 
 
+def open_nameless() -> IO[bytes]:
+    """A file that nobody else can open; in memory where that can be, so that no folder need be writable."""
+    if hasattr(os, "memfd_create"):
+        return open(os.memfd_create("lenswatch-rules"), "w+b", 0)  # noqa: PTH123, SIM115 - it has no name
+    return tempfile.TemporaryFile("w+b", 0)  # noqa: SIM115 - for as long as the watch
+
+
 def run_apart(work: Callable[[], int | None]) -> NoReturn:
     """Work, and end the process: nothing that the watch has open is flushed, or closed twice."""
     code = FAILED
@@ -272,10 +279,14 @@ def ends_within(process: int, seconds: float) -> bool:
 
 
 def renewal_for(
-    settings: Settings, names: Sequence[str], folders: Sequence[Path], known: datetime.date | None
+    stack: contextlib.ExitStack,
+    settings: Settings,
+    names: Sequence[str],
+    folders: Sequence[Path],
+    known: datetime.date | None,
 ) -> Renewal | None:
-    """The renewal of a watch of these sources; None where all of them end. To be asked before the rules are read, and
-    before anything is opened."""
+    """The renewal of a watch of these sources, until the stack is unwound; None where all of them end. To be asked
+    before the rules are read, and before anything is opened."""
     if not may_go_on(names, settings.capture):
         return None
     ours, capture = settings.rules, settings.capture
@@ -287,12 +298,11 @@ def renewal_for(
                 load_trusted((), trust=trust_in(ours)).prepare()
         step_down(capture)
 
-    return Renewal(
-        Plan(
-            lambda: rules_for(settings, folders, known), files_of(ours, folders), ours.poll_seconds, ours.may_shrink,
-            become_user,
-        )
+    plan = Plan(
+        lambda: rules_for(settings, folders, known), files_of(ours, folders), ours.poll_seconds, ours.may_shrink,
+        become_user,
     )  # fmt: skip
+    return stack.enter_context(contextlib.closing(Renewal(plan)))
 
 
 @contextlib.contextmanager
@@ -321,8 +331,5 @@ def renewing(
 
     renewal.begin(local.rules)
     local.renew = renew
-    try:
-        yield
-    finally:
-        local.renew = None
-        renewal.close()
+    yield
+    local.renew = None

@@ -3,6 +3,7 @@
 import datetime
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -238,6 +239,15 @@ def test_a_pack_is_taken_with_its_signature_or_not_at_all(shipped: RuleSet) -> N
     for other, words in ((None, "is not signed"), (sign({"0/facts/x": b""}, 9, AT, KEY), "was altered")):
         with pytest.raises(SignatureError, match=f"^the pack: {words}"):
             load_pack(pack(files), trust=TRUST, signature=other)
+
+
+def test_without_a_folder_for_copies_it_is_one_line_that_says_so(
+    signed: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    for load_them in (lambda: load_trusted([signed], trust=TRUST), lambda: load_pack(pack(collect_files()))):
+        with pytest.raises(LenswatchError, match="no folder for temporary files: .*; name one in TMPDIR"):
+            load_them()
 
 
 def test_indicators_are_counted_folder_by_folder(signed: Path) -> None:

@@ -233,7 +233,8 @@ def test_what_was_found_before_goes_on_under_the_new_rules_with_the_same_ids(off
 
 def test_a_watch_says_and_counts_what_becomes_of_its_rules(office: Office, rules: RuleSet) -> None:
     settings = Settings(rules=RulesSettings(folders=(office.folder,), poll_seconds=0.1))
-    renewal = renewal_for(settings, ["-"], (), None)
+    stack = contextlib.ExitStack()
+    renewal = renewal_for(stack, settings, ["-"], (), None)
     assert renewal is not None
     meters, said = WatchMeters(rules), list[object]()
     local = LocalWatch(settings, load_rules([office.folder]))
@@ -247,7 +248,7 @@ def test_a_watch_says_and_counts_what_becomes_of_its_rules(office: Office, rules
             local.rules = local.renew(block) or local.rules
             time.sleep(0.01)
 
-    with renewing(renewal, local, meters, said.append):
+    with stack, renewing(renewal, local, meters, said.append):
         office.write("no name", 1_000)
         until(f"the rules stay as they were: {office.names}: line 1: ")
         office.write("two", 1_000)
@@ -260,7 +261,7 @@ def test_a_watch_says_and_counts_what_becomes_of_its_rules(office: Office, rules
 
 
 def test_what_ends_has_no_renewal(rules: RuleSet) -> None:
-    assert renewal_for(Settings(), [str(OFFICE)], (), None) is None
+    assert renewal_for(contextlib.ExitStack(), Settings(), [str(OFFICE)], (), None) is None
     with renewing(None, LocalWatch(Settings(), rules), None, pytest.fail):
         pass
 

@@ -137,6 +137,7 @@ def test_only_the_collector_has_a_right_and_only_that_one() -> None:
     assert len(ours) == 4
     for name, service in ours.items():
         assert service["read_only"] is True and service["cap_drop"] == ["ALL"], name
+        assert service["tmpfs"] == ["/tmp"], name
         assert service.get("cap_add", []) == (["NET_RAW"] if name == "collector" else []), name
 
 
