@@ -246,7 +246,7 @@ def test_without_a_folder_for_copies_it_is_one_line_that_says_so(
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
     for load_them in (lambda: load_trusted([signed], trust=TRUST), lambda: load_pack(pack(collect_files()))):
-        with pytest.raises(LenswatchError, match="no folder for temporary files: .*; name one in TMPDIR"):
+        with pytest.raises(LenswatchError, match=r"no folder for temporary files: .*; name one in TMPDIR"):
             load_them()
 
 
