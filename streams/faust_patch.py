@@ -1,34 +1,28 @@
 """What faust-streaming 0.15.3 does wrong when it commits, put right. Applied to that version only.
 
-Four faults, each of which loses records without a word (the tests reproduce each on the unpatched code):
+Three faults, each of which loses records without a word (the tests reproduce each on the unpatched code):
 
 - `Consumer._new_offset` passes a record that is still being worked on, when later ones were done before it;
 - around a rebalance the consumer hands out records while the tables are only half read, records of before its seek, and
   takes what lies between those and the next for offsets that hold none: what is done is what `Reading` says instead;
-- `Consumer._commit_offsets` takes offsets for committed although the commit was refused;
-- a commit does not wait for what was sent before it: `ProducerBuffer.flush_atmost` gives up after 0.1 s without
-  progress, and a send that failed is logged and forgotten. (With progress it never ends, while more is sent.)
+- `Consumer._commit_offsets` takes offsets for committed although the commit was refused.
 """
 
-import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any, Final
 
 import faust
-from faust.exceptions import ProducerSendError
 from faust.transport.consumer import Consumer
-from faust.transport.producer import ProducerBuffer
 from faust.types import TP
-from faust.types.tuples import FutureMessage
 
 from collector.errors import LenswatchError
 from streams.reading import Place, Reading
 
 VERSION: Final = "0.15.3"
 NEW_OFFSET: Final = Consumer._new_offset
+PENDING: Final = Consumer._filter_tps_with_pending_acks
 COMMIT_OFFSETS: Final = Consumer._commit_offsets
 PERFORM_SEEK: Final = Consumer.perform_seek
-PUT: Final = ProducerBuffer.put
 
 
 def apply_patch() -> None:
@@ -39,9 +33,9 @@ def apply_patch() -> None:
             f"type 'pip install faust-streaming=={VERSION}'"
         )
     Consumer._new_offset = new_offset  # type: ignore[method-assign]
+    Consumer._filter_tps_with_pending_acks = pending  # type: ignore[method-assign]
     Consumer._commit_offsets = commit_offsets  # type: ignore[method-assign]
     Consumer.perform_seek = perform_seek  # type: ignore[method-assign]
-    ProducerBuffer.put = put  # type: ignore[method-assign]
 
 
 class _Unread(dict[TP, int | None]):
@@ -51,10 +45,19 @@ class _Unread(dict[TP, int | None]):
         return None
 
 
-def keep_place(consumer: Any, reading: Reading, is_whole: Callable[[], bool]) -> None:
+def keep_place(
+    consumer: Any, reading: Reading, is_whole: Callable[[], bool], settle: Callable[[], Awaitable[None]]
+) -> None:
     """Have a consumer commit what `reading` says is done, and begin to read where it stands. `is_whole` says whether
-    the tables are."""
-    consumer.reading, consumer.is_whole, consumer._read_offset = reading, is_whole, _Unread()
+    the tables are; `settle` sends and writes what was done, before it is committed."""
+    consumer.reading, consumer.is_whole, consumer.settle, consumer._read_offset = reading, is_whole, settle, _Unread()
+
+
+def pending(self: Any, topics: Any = None) -> Iterator[TP]:
+    """The partitions of which something may be committed: all that are read."""
+    for tp in [TP(*place) for place in self.reading.done]:
+        if topics is None or tp in topics or tp.topic in topics:
+            yield tp
 
 
 def new_offset(self: Any, tp: TP) -> int | None:
@@ -80,8 +83,9 @@ async def perform_seek(self: Any) -> None:
 
 async def commit_offsets(self: Any, offsets: Mapping[TP, int], start_new_transaction: bool = True) -> bool:
     """Commit, once all that was sent before is kept by the broker; on a refusal, know that nothing is committed."""
-    failure = await all_sent(self.app.producer.buffer)
-    if failure is not None:
+    try:
+        await self.settle()
+    except Exception as failure:
         await self.crash(failure)
         return False
     assigned = self.assignment()
@@ -96,32 +100,6 @@ async def commit_offsets(self: Any, offsets: Mapping[TP, int], start_new_transac
         self._acked_index[tp].difference_update(set(self._acked[tp]) - set(kept))
         self._acked[tp][:] = kept
     return True
-
-
-def put(self: Any, fut: FutureMessage) -> None:
-    """Take a message to send, and know of it until the broker has answered."""
-    on_the_way = self.__dict__.setdefault("on_the_way", set())
-    on_the_way.add(fut)
-
-    def arrived(done: FutureMessage) -> None:
-        on_the_way.discard(done)
-        if done.cancelled() or done.exception() is not None:
-            self.__dict__.setdefault("failed", done.exception() if not done.cancelled() else None)
-
-    fut.add_done_callback(arrived)
-    PUT(self, fut)
-
-
-async def all_sent(buffer: Any) -> Exception | None:
-    """Wait for the broker's answers to all that was taken so far; the error of what could not be sent, if any."""
-    on_the_way = set(buffer.__dict__.get("on_the_way", ()))
-    if on_the_way:
-        await asyncio.wait(on_the_way)
-        # The callbacks of what is done run at the loop's next turn.
-        await asyncio.sleep(0)
-    if "failed" in buffer.__dict__:
-        return ProducerSendError(f"a message could not be sent: {buffer.__dict__['failed']!r}")
-    return None
 
 
 def committed_offset(consumer: Any, tp: TP) -> int:

@@ -15,6 +15,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from collector.errors import LenswatchError
+from collector.running import rare_collection
 from rules.errors import first_line
 from rules.match import RuleSet
 from rules.succession import refusal, standing_of
@@ -48,7 +49,8 @@ def run_worker(settings: Settings, load: LoadRules, sinks: Sequence[Taker], file
     logging.getLogger("aiokafka").propagate = False
     rules = load()
     rules.prepare()
-    asyncio.run(Worker(settings, load, rules, sinks, files).run())
+    with rare_collection():
+        asyncio.run(Worker(settings, load, rules, sinks, files).run())
 
 
 class Worker:
@@ -111,9 +113,10 @@ class Worker:
     async def _live(self, centre: Centre, topic: RulesTopic) -> None:
         """Start, keep the gauges and ticks going, and end: in good order when asked to, at once when the app fails."""
         follow = topic.follow(self._take, self._refuse)
-        tasks = [asyncio.create_task(each) for each in (self._rounds(centre), self._lags(centre), follow)]
+        loops = [self._beats(centre), self._rounds(centre), self._lags(centre), follow]
         if self._files is not None and self.settings.rules.poll_seconds:
-            tasks.append(asyncio.create_task(self._look(self._files)))
+            loops.append(self._look(self._files))
+        tasks = [asyncio.create_task(each) for each in loops]
         ended = asyncio.create_task(self._ended.wait())
         started = asyncio.create_task(self._start(centre))
         stopped = asyncio.create_task(centre.app.wait_until_stopped())
@@ -138,10 +141,15 @@ class Worker:
         with reaching(self.settings.kafka):
             await centre.start()
 
-    async def _rounds(self, centre: Centre) -> None:
+    async def _beats(self, centre: Centre) -> None:
+        """Apart from the rounds, which may wait for a broker: that is no loop that stands still."""
         while True:
             await asyncio.sleep(ROUND_SECONDS)
             centre.progress.beat = time.monotonic()
+
+    async def _rounds(self, centre: Centre) -> None:
+        while True:
+            await asyncio.sleep(ROUND_SECONDS)
             centre.progress.ready(centre.is_ready, time.monotonic())
             if centre.app.crash_reason is not None:
                 down_by(DOWN_SECONDS, f"the stream has failed: {centre.app.crash_reason!r}")

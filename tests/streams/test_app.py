@@ -55,10 +55,10 @@ class Offline(Centre):
     async def read_again(self, place: Place) -> None:
         self.sought.append({place: self.reading.done[place]})
 
-    async def publish(self, topic: str, partition: int, rows: Any, headers: Any = None) -> None:
+    async def send(self, topic: str, partition: int, key: Any, value: Any, headers: Any = None) -> None:
         if self.error is not None:
             raise self.error
-        self.sent += [(topic, partition, value) for _, value in rows]
+        self.sent.append((topic, partition, value))
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_nothing_is_served_made_or_discovered_by_itself(tmp_path: Path) -> None:
     assert str(conf.processing_guarantee) == "ProcessingGuarantee.AT_LEAST_ONCE" and conf.stream_wait_empty
     assert conf.id == "night" and conf.consumer_group_instance_id == "w1" and conf.table_standby_replicas == 0
     assert [url.authority for url in conf.broker] == KAFKA.addresses
-    assert conf.broker_credentials is None and conf.producer_compression_type == "lz4"
+    assert conf.broker_credentials is None
 
 
 @pytest.mark.parametrize("mechanism", [None, "SCRAM-SHA-512", "OAUTHBEARER"])
@@ -231,6 +231,65 @@ def test_an_alert_that_the_broker_refuses_takes_the_process_down_before_the_devi
         assert len(centre.devices) == 0 and centre.reading.done[SEEN] == 0
 
     assert run(test) == [f"{SEEN.topic} [0] at 0: OSError: refused"]
+
+
+def test_what_was_told_is_kept_by_the_broker_before_a_change_is_written(
+    run: Any, observe: Callable[..., Observation]
+) -> None:
+    async def test(centre: Offline, sink: Kept) -> None:
+        broker = Answers()
+        centre._teller = broker  # type: ignore[assignment]
+        centre.send = types.MethodType(Centre.send, centre)  # type: ignore[method-assign]
+        value, headers = record(observe(CLOUD))
+        await centre._work(Handed(0, value=value, headers=headers), centre.take)
+        assert broker.topics() == ["lenswatch.alerts.v1"] and len(centre.devices.staged) == 2
+        settled = asyncio.create_task(centre.settle())
+        await asyncio.sleep(0.01)
+        assert broker.topics() == ["lenswatch.alerts.v1"] and not settled.done()
+        broker.answer()
+        await asyncio.sleep(0.01)
+        changelog = centre.devices.topic
+        assert broker.topics() == ["lenswatch.alerts.v1", changelog, changelog] and not settled.done()
+        broker.answer()
+        await settled
+        assert not centre.devices.staged and len(centre.devices) == 2
+
+    assert run(test) == []
+
+
+def test_a_record_that_the_broker_does_not_take_ends_the_worker_and_settles_nothing(run: Any) -> None:
+    async def test(centre: Offline, sink: Kept) -> None:
+        broker = Answers()
+        centre._teller = broker  # type: ignore[assignment]
+        await Centre.send(centre, "lenswatch.alerts.v1", 0, b"id", b"{}")
+        centre.devices.stage(0, {"d/x": b"1"})
+        settled = asyncio.create_task(centre.settle())
+        await asyncio.sleep(0)
+        broker.answer(OSError("gone"))
+        with pytest.raises(OSError, match="gone"):
+            await settled
+        assert broker.topics() == ["lenswatch.alerts.v1"]
+
+    assert run(test) == ["the broker did not take a record: OSError: gone"]
+
+
+class Answers:
+    """A producer whose broker answers when it is told to."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, asyncio.Future[None]]] = []
+
+    async def send(self, topic: str, *_: Any, **__: Any) -> "asyncio.Future[None]":
+        self.sent.append((topic, asyncio.get_running_loop().create_future()))
+        return self.sent[-1][1]
+
+    def topics(self) -> list[str]:
+        return [topic for topic, _ in self.sent]
+
+    def answer(self, error: Exception | None = None) -> None:
+        for _, future in self.sent:
+            if not future.done():
+                future.set_exception(error) if error is not None else future.set_result(None)
 
 
 def test_no_table_is_looked_at_before_it_is_whole(run: Any) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import copy
 import dataclasses
+import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from rules.errors import RuleError, RuleErrors
 from rules.match import RuleSet
 from streams.settings import RulesSettings, Settings
 from streams.sinks.jsonl import AlertLines
+from streams.watchdog import Progress
 from streams.worker import Worker, alert_sink, make_folder, rules_loader
 
 
@@ -141,3 +143,28 @@ def test_the_first_pack_of_the_topic_is_taken_whatever_was_and_the_next_ones_are
         assert worker._rules.digest == stands
     refused = [line for line in capsys.readouterr().err.splitlines() if "stay as they were" in line]
     assert len(refused) == 1 and "rules publish --may-shrink" in refused[0]
+
+
+def test_a_round_that_waits_for_the_broker_is_no_loop_that_stands_still(
+    rules: RuleSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.worker.ROUND_SECONDS", 0.01)
+
+    async def wait(_: float) -> None:
+        await asyncio.Event().wait()
+
+    async def run() -> None:
+        worker: Any = Worker(Settings(), lambda: rules, rules, [])
+        app = types.SimpleNamespace(crash_reason=None)
+        centre: Any = types.SimpleNamespace(
+            progress=Progress(0.0), app=app, stopping=False, is_ready=True, measure=lambda _: None, tick=wait
+        )
+        loops = [asyncio.create_task(each) for each in (worker._beats(centre), worker._rounds(centre))]
+        await asyncio.sleep(0.2)
+        first = centre.progress.beat
+        await asyncio.sleep(0.2)
+        assert 0 < first < centre.progress.beat
+        for loop in loops:
+            loop.cancel()
+
+    asyncio.run(run())
