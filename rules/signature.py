@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 FORM: Final = "lenswatch pack signature 1"
 FOLDER_SIGNATURE: Final = "pack.sig"
 SUFFIX: Final = ".sig"
+SIGN: Final = "`lenswatch rules sign`, or `publish --key`"
 MAX_VERSION: Final = (1 << 63) - 1
 MAX_SIGNATURE_BYTES: Final = 1_024
 KEY_DIGITS: Final = 16
@@ -73,9 +74,7 @@ class Trust:
         if signature is None:
             if not self.required:
                 return None
-            raise SignatureError(
-                f"{place}: is not signed, and [rules] require_signed asks for it: lenswatch rules sign"
-            )
+            raise SignatureError(f"{place}: is not signed, and [rules] require_signed asks for it: {SIGN}")
         said, statement, proof = read_signature(place, signature)
         key = self.keys.get(said.key)
         if key is None:

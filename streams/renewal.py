@@ -19,6 +19,7 @@ import signal
 import struct
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -36,7 +37,7 @@ from streams.local import LocalWatch
 from streams.rule_files import SETTLE_SECONDS, RuleFiles, files_of
 from streams.ruleset import rules_for, trust_in
 from streams.settings import Settings
-from streams.waivers import warnings
+from streams.waivers import warnings as warnings_of
 
 if TYPE_CHECKING:
     from streams.watch_metrics import WatchMeters
@@ -45,7 +46,7 @@ STEP_SECONDS: Final = 0.03
 IDLE_STEP_SECONDS: Final = 0.2
 CHILD_POLL_SECONDS: Final = 0.05
 END_SECONDS: Final = 5.0
-NICE: Final = 0
+NICE: Final = 5
 LENGTH: Final = struct.Struct("<I")
 ASK, STANDING = "ask", "standing"
 READY, REFUSED = "ready", "refused"
@@ -58,13 +59,13 @@ class Renewal:
     def __init__(self, plan: "Plan") -> None:
         self._file = open_nameless()
         self._connection, theirs = multiprocessing.Pipe()
-        self._process: int | None = os.fork()
+        self._process: int | None = fork()
         if self._process == 0:
             self._connection.close()
             run_apart(lambda: Builder(plan, theirs, self._file.fileno()).run())
         theirs.close()
         self._assembly: Assembly | None = None
-        self._at = self._size = 0
+        self._at = 0
         self._rules: RuleSet | None = None
         self._before: Any = None
 
@@ -126,7 +127,7 @@ class Renewal:
         if kind == REFUSED:
             refused(what)
         elif self._rules is not None:
-            self._at, self._size = 0, what
+            self._at = 0
             self._assembly = Assembly(self._rules)
 
     def _message(self) -> bytes:
@@ -192,7 +193,7 @@ class Builder:
     def _build(self) -> None:
         """Have a child build, and tell how it went. Raises EOFError when the watch has ended meanwhile."""
         os.ftruncate(self._number, 0)
-        child = os.fork()
+        child = fork()
         if child == 0:
             run_apart(self._make)
         try:
@@ -204,7 +205,7 @@ class Builder:
         code, size = os.waitstatus_to_exitcode(status), os.fstat(self._number).st_size
         if code == DONE:
             self._waits = True
-            self._connection.send((READY, size))
+            self._connection.send((READY, ""))
         elif code == SAID:
             self._connection.send((REFUSED, os.pread(self._number, size, 0).decode("utf-8", "replace")))
         else:
@@ -257,6 +258,13 @@ def open_nameless() -> IO[bytes]:
     if hasattr(os, "memfd_create"):
         return open(os.memfd_create("lenswatch-rules"), "w+b", 0)  # noqa: PTH123, SIM115 - it has no name
     return tempfile.TemporaryFile("w+b", 0)  # noqa: SIM115 - for as long as the watch
+
+
+def fork() -> int:
+    """As os.fork. Python 3.12 warns where there are other threads; those of the numerical library know of forks."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()
 
 
 def run_apart(work: Callable[[], int | None]) -> NoReturn:
@@ -323,7 +331,7 @@ def renewing(
         rules = renewal.step(len(block.time_ns) == 0, refused)
         if rules is not None:
             say(f"rules {rules.digest[:12]} are in force")
-            for line in warnings(rules.court.waivers, datetime.datetime.now(datetime.UTC).date()):
+            for line in warnings_of(rules.court.waivers, datetime.datetime.now(datetime.UTC).date()):
                 say(line)
             if meters is not None:
                 meters.rules.take(rules)

@@ -210,6 +210,11 @@ def test_a_folder_that_was_altered_or_lost_its_signature_is_refused_by_its_place
     assert load_trusted([signed], trust=Trust(TRUST.keys)).signatures == (None,)
 
 
+def test_a_folder_that_is_not_there_is_called_that_and_not_unsigned(tmp_path: Path) -> None:
+    with pytest.raises(RuleErrors, match=f"^{tmp_path}/none: holds no rules"):
+        load_trusted([tmp_path / "none"], trust=TRUST)
+
+
 def test_errors_in_a_signed_folder_name_it_and_not_the_copy_that_was_read(signed: Path) -> None:
     (signed / "facts" / "endpoints" / "hikvision.toml").write_text("x = 1\n", "utf-8")
     (signed / "pack.sig").write_bytes(sign(read_folder(signed)[0], 3, AT, KEY))
