@@ -51,7 +51,10 @@ class RulesMeters:
         for number, signature in enumerate(rules.signatures[:MAX_PACKS], 1):
             if signature is not None:
                 self.signed.labels(str(number), signature.key).set(signature.signed.timestamp())
-        shown = sorted(rules.court.waivers.all, key=lambda waiver: waiver.until, reverse=True)[:MAX_WAIVERS]
+        today = datetime.datetime.now(datetime.UTC).date()
+        # Those that end next matter most, those that have ended least.
+        every = sorted(rules.court.waivers.all, key=lambda waiver: (waiver.until < today, waiver.until))
+        shown = every[:MAX_WAIVERS]
         for waiver in shown:
             self.begins.labels(waiver.id).set(_midnight(waiver.begins))
             self.ends.labels(waiver.id).set(_midnight(waiver.until + datetime.timedelta(days=1)))

@@ -63,6 +63,18 @@ def test_what_was_taken_and_refused_is_counted_from_nought(rules: RuleSet) -> No
         assert value(registry, "rules_reloads_total", result=result) == 1
 
 
+def test_of_many_waivers_those_that_end_next_are_shown(rules: RuleSet) -> None:
+    registry = CollectorRegistry()
+    today = datetime.datetime.now(datetime.UTC).date()
+    days = {"ended": -1, "next": 0, **{f"w{number}": number + 1 for number in range(MAX_WAIVERS)}}
+    waivers = [
+        msgspec.structs.replace(WAIVER, id=id, until=today + datetime.timedelta(days=left)) for id, left in days.items()
+    ]
+    RulesMeters(registry).show(with_waivers(rules, waivers))
+    shown = {id for id in days if value(registry, "waiver_end_timestamp_seconds", waiver=id) is not None}
+    assert days.keys() - shown == {"ended", f"w{MAX_WAIVERS - 1}"}
+
+
 def test_past_the_caps_nothing_more_is_shown_and_what_is_covered_counts_as_other(rules: RuleSet) -> None:
     registry = CollectorRegistry()
     meters = RulesMeters(registry)
