@@ -146,7 +146,8 @@ def watch(
 ) -> None:
     """Read captures, or listen to an interface; find the cameras' calls and say what they mean.
 
-    The alerts are shown, and kept for `lenswatch alerts`; what was read is summed up on standard error.
+    The alerts are shown, and kept for `lenswatch alerts`; what was read is summed up on standard error. SIGHUP, or a
+    file of the rules that changed, has the rules read again where the watching does not end by itself.
     """
     if fail_on is not None and fail_on not in LEVELS:
         raise typer.BadParameter(f"{fail_on!r} is no level; one of {', '.join(LEVELS)}", param_hint="--fail-on")
