@@ -209,7 +209,9 @@ class Worker:
         """Read the rules again when a file of theirs has changed, as long as they are read from files."""
         while True:
             await asyncio.sleep(SETTLE_SECONDS if files.is_settling else self.settings.rules.poll_seconds)
-            if not self._from_topic and await asyncio.to_thread(files.changed):
+            # What changes while they are being read is looked at after that, or it would be missed.
+            reading = self._reloading is not None and not self._reloading.done()
+            if not reading and not self._from_topic and await asyncio.to_thread(files.changed):
                 self.reload()
 
     async def _reload(self) -> None:

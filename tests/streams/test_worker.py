@@ -3,6 +3,7 @@
 import asyncio
 import copy
 import dataclasses
+import threading
 import types
 from collections.abc import Callable
 from pathlib import Path
@@ -113,6 +114,33 @@ def test_a_file_that_changed_has_the_rules_read_again(rules: RuleSet, changes: i
 
     asyncio.run(inside())
     assert len(loads) == changes
+
+
+def test_a_file_that_changes_while_they_are_read_has_them_read_once_more(rules: RuleSet) -> None:
+    loads: list[int] = []
+    over = threading.Event()
+
+    def load() -> RuleSet:
+        loads.append(1)
+        over.wait(10)
+        return rules
+
+    async def inside() -> None:
+        worker: Any = Worker(Settings(rules=RulesSettings(poll_seconds=0.01)), load, rules, [])
+        worker.centre = Running(rules)
+        looking = asyncio.create_task(worker._look(Files(True, True)))
+        await asyncio.sleep(0.3)
+        assert len(loads) == 1
+        over.set()
+        for _ in range(200):
+            await asyncio.sleep(0.02)
+            if len(loads) == 2:
+                break
+        looking.cancel()
+        await worker._reloading
+
+    asyncio.run(inside())
+    assert len(loads) == 2
 
 
 def with_indicators(rules: RuleSet, count: int) -> RuleSet:
