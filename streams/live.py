@@ -14,6 +14,7 @@ from streams.screen import alert_lines, console, screen_width
 IMPORTED_LATER = (
     "aiohttp",
     "email.parser",
+    "maxminddb",
     "rich.console",
     "rich.progress",
     "rich.table",
