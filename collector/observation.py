@@ -10,6 +10,10 @@ import datetime
 import msgspec
 
 DATASET_PREFIX = "lenswatch."
+CAMERA_KINDS = ("camera", "recorder", "doorbell", "intercom", "access_control", "encoder")
+"""The `lenswatch.device.type` of a camera and its kin."""
+DEVICE_DATASET = DATASET_PREFIX + "device"
+"""What is known of a device itself: `event.action` is identified when something of it is new, seen when it is there."""
 
 
 class Fields(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
@@ -201,12 +205,27 @@ class Device(Fields):
 
 
 class DeviceIdentity(Fields):
-    """`lenswatch.device.*`: `type` (camera, recorder, other, unknown), `confidence` (0 to 1), `evidence` for it."""
+    """`lenswatch.device.*`: `type` (camera, recorder, doorbell, intercom, access_control, encoder, other, unknown),
+    `confidence` in it (0 to 1), the `evidence` for it and `against` it, and `contradictions` in words.
+
+    `maker` is likely with `maker_confidence`; `brand` is the name it is sold under where that is another's, `oem` the
+    likely maker behind the brand; `name` what it calls itself. `addresses` and `hardware` (MACs) it was met at stand in
+    observations of the dataset lenswatch.device only.
+    """
 
     type: str
     confidence: float
     evidence: list[str] | None = None
+    against: list[str] | None = None
+    contradictions: list[str] | None = None
     firmware: str | None = None
+    name: str | None = None
+    maker: str | None = None
+    maker_confidence: float | None = None
+    brand: str | None = None
+    oem: str | None = None
+    addresses: list[str] | None = None
+    hardware: list[str] | None = None
 
 
 class TlsOffer(Fields):
@@ -244,6 +263,21 @@ class Announced(Fields):
     parameters: str | None = None
 
 
+class Declared(Fields):
+    """`lenswatch.declared.*`: what the organisation's own list says of a device: an `address`, a `network` of such
+    devices (CIDR), or a `mac`; the rest in the list's words."""
+
+    address: str | None = None
+    network: str | None = None
+    mac: str | None = None
+    name: str | None = None
+    site: str | None = None
+    maker: str | None = None
+    model: str | None = None
+    owner: str | None = None
+    use_class: str | None = None
+
+
 class Broken(Fields):
     """`lenswatch.broken.*`: bytes that broke the protocol they had claimed to be."""
 
@@ -268,6 +302,7 @@ class Lenswatch(Fields):
     announced: Announced | None = None
     broken: Broken | None = None
     flow: FlowState | None = None
+    declared: Declared | None = None
     site: str | None = None
 
 

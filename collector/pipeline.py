@@ -32,6 +32,7 @@ from collector.views import FlowValues, FlowView, OwnNetworks
 ASKED_DATASETS = ("dns", "llmnr")
 MAX_REASON_CHARACTERS = 200
 READ_AT_ONCE = 1 << 9
+LOOK_ROUND_NS = 3_600 * NS
 
 Reader = StreamReader | DatagramReader
 
@@ -55,7 +56,7 @@ class Pipeline:
         self._numbers = {name: number for number, name in enumerate(dict.fromkeys(each.name for each in dissectors), 1)}
         self._own = OwnNetworks(settings.networks)
         self._viewed: tuple[int, FlowView] | None = None
-        self._last_ns = 0
+        self._last_ns = self._hour = 0
         self.report = Reporter(
             settings, self.inventory, self.names, self._own, tuple(self._numbers), concerns, self.flows.ingresses
         )
@@ -72,6 +73,8 @@ class Pipeline:
             self.ledger.drop("capture", reason, count)
         for part in block.spans(SWEEP_SECONDS * NS):
             batch = decode(part, self.ledger)
+            if len(batch):
+                self._look_round(int(batch.time_ns[0]), found)
             rows = self.flows.fold(batch)
             if len(batch):
                 self._finish_ended(found)
@@ -86,6 +89,17 @@ class Pipeline:
             self._say_opened(found)
         self._count(found)
         return found
+
+    def _look_round(self, now_ns: int, found: list[Observation]) -> None:
+        """Once an hour of packet time, say which cameras are there: one that holds a single flow says nothing else."""
+        hour = now_ns // LOOK_ROUND_NS
+        if hour != self._hour:
+            flows, since_ns = self.flows, self._hour * LOOK_ROUND_NS
+            columns = flows.columns
+            rows = np.flatnonzero(~columns["ended"][: flows.count] & (columns["last_ns"][: flows.count] >= since_ns))
+            if self._hour and len(rows):
+                self._report.still_there(columns, rows, found)
+            self._hour = hour
 
     def _say_opened(self, found: list[Observation], at_once: bool = False) -> None:
         opened = self.flows.opened(self._last_ns, at_once)
@@ -218,6 +232,9 @@ class Pipeline:
         if turned and not reader.turned:
             reader.turned, self._viewed = True, None
         observation = self._report.fact(self._view(row, reader, values), reader, fact, at_ns, place)
+        if self._report.news:
+            found += self._report.news
+            self._report.news = []
         if observation is not None:
             found.append(observation)
 

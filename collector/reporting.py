@@ -12,8 +12,8 @@ from collector.dissectors.dissector import Fact
 from collector.encrypted_dns import recognise_encrypted_dns
 from collector.flows import Column, Ended
 from collector.identify.banners import SELF_DATASETS
-from collector.identify.evidence import BROWSER
 from collector.identify.inventory import Inventory
+from collector.identify.known import KnownDevice
 from collector.ingress import Ingresses
 from collector.naming import NameMemory
 from collector.observation import (
@@ -30,6 +30,7 @@ from collector.observation import (
 from collector.packets import Ints, Mask
 from collector.reading import DatagramReader, StreamReader
 from collector.settings import CollectorSettings
+from collector.telling import IDENTIFIED, SEEN, concerns_us, tell_of
 from collector.views import FlowView, OwnNetworks, time_of
 
 NS = 10**9
@@ -38,6 +39,7 @@ Place = tuple[int | str, int]
 Concerns = Callable[[str, str | None, str, Callable[[], str], Url | None, str | None], bool]
 """Dataset, name called or asked for, direction, the other side's address, URL, user agent → is it worth observing?"""
 MAX_RESOLVERS = 10_000
+SEEN_COLUMNS = ("key", "macs", "addresses", "version", "layer2", "last_ns", "ingress")
 FLOW_DATASET = DATASET_PREFIX + "flow"
 CONTACT_DATASETS = frozenset(
     ("tls", "quic", "http", "rtsp", "ntp", "stun", "dahua_p2p", "ezviz", "dvrip", "dhip", "reolink")
@@ -50,7 +52,8 @@ ENCRYPTED_DNS = "encrypted_dns"
 class Reporter:
     """Makes observations, and lets the inventory and the name memory learn from what was read.
 
-    `unasked` counts by dataset what was read and made no observation, because it concerned nobody.
+    `unasked` counts by dataset what was read and made no observation, because it concerned nobody; `news` holds what is
+    newly known of devices, until somebody takes it out.
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class Reporter:
         self._discovery = np.zeros(65_536, bool)
         self._discovery[[port for _, port in inventory.discovery_ports]] = True
         self.unasked: Counter[str] = Counter()
+        self.news: list[Observation] = []
         self._inventory, self._names, self._own = inventory, names, own
         self._protocols = ("", *protocols)
         self._ingresses, self._observers = ingresses, dict[int, Observer]()
@@ -90,8 +94,10 @@ class Reporter:
                 addresses = [packed(address) for address in fact.dns.resolved_ip]
                 self._names.learn(view.ends[0], addresses, name, at_ns, "dns_answer")
             self._weigh_question(view, name)
-        if fact.announced is not None:
+        if self._inventory.banners.may_tell(fact):
             self._weigh_words(view, fact)
+        if self._inventory.news:
+            self._tell_news(view.values[-1], at_ns, self.news)
         hidden = recognise_encrypted_dns(fact, view.values[5][1 - view.values[0]], view.ends[1])
         if self._concerns is not None:
             agent = fact.user_agent.original if fact.user_agent is not None else None
@@ -122,12 +128,27 @@ class Reporter:
         return observation
 
     def _weigh(self, view: FlowView, name: tuple[str, str] | None, fact: Fact | None = None) -> None:
-        if view.direction == "inbound":
-            return
-        if name is not None and self._inventory.knows_call(name[0]):
-            self._inventory.note_call(view.device, name[0])
-        if fact is not None and fact.user_agent is not None and BROWSER.match(fact.user_agent.original):
-            self._inventory.note_user_agent(view.device, fact.user_agent.original)
+        if view.direction != "inbound":
+            if name is not None and self._inventory.knows_call(name[0]):
+                self._inventory.note_call(view.device, name[0])
+            if fact is not None and fact.user_agent is not None:
+                self._inventory.note_user_agent(view.device, fact.user_agent.original)
+            if fact is not None and fact.tls is not None and self._inventory.banners.knows_hellos:
+                self._weigh_hello(view, fact)
+        if fact is not None and fact.url is not None and not fact.backward:
+            server = view.server_device()
+            if server is not None:
+                for sign in self._inventory.banners.of_path(fact.dataset, fact.url):
+                    server.add(sign)
+
+    def _weigh_hello(self, view: FlowView, fact: Fact) -> None:
+        if fact.finish is not None:
+            fact.finish()
+            fact.finish = None
+        hello = fact.tls.client if fact.tls is not None else None
+        if hello is not None:
+            for sign in self._inventory.banners.of_hello(hello.ja3, hello.ja4):
+                view.device.add(sign)
 
     def _weigh_words(self, view: FlowView, fact: Fact) -> None:
         """What a device of ours says of itself: who made it, and what it is."""
@@ -135,12 +156,19 @@ class Reporter:
             sender = view.server_device()
         else:
             sender = view.device if view.direction in ("outbound", "internal") or fact.dataset == "dhcp" else None
-        if sender is None or fact.announced is None:
+        said = fact.announced
+        if said is not None and fact.dataset == "dhcp":
+            # What a server answers is about the client that it answers to.
+            leased = said.ip if fact.action in ("ACK", "REQUEST") else None
+            sender = self._inventory.lease(said.mac, leased) if said.mac else None
+        elif sender is not None and said is not None and said.mac is not None and fact.dataset in SELF_DATASETS:
+            sender = self._inventory.join(said.mac, said.ip, view.end_of(fact.backward))
+        if sender is None:
             return
-        for text, weight, maker in self._inventory.banners.evidence(fact):
-            sender.add(text, weight, maker)
-        if fact.dataset in SELF_DATASETS:
-            sender.tell(fact.announced)
+        for sign in self._inventory.banners.signs(fact):
+            sender.add(sign)
+        if said is not None and fact.dataset in SELF_DATASETS:
+            sender.tell(said, named=fact.dataset == "dhcp")
 
     def _weigh_question(self, view: FlowView, name: str) -> None:
         """Who asks for a maker's device names is likely such a device, unless it asks for others: a resolver."""
@@ -155,6 +183,28 @@ class Reporter:
         if view.direction != "inbound" and self._inventory.knows_call(name) and not view.device.resolver:
             self._inventory.note_call(view.device, name, asked=True)
 
+    def _tell_news(self, ingress: int, at_ns: int, found: list[Observation]) -> None:
+        known = list(self._inventory.news.values())
+        self._inventory.news.clear()
+        found += [self._device(each, IDENTIFIED, ingress, at_ns) for each in known if concerns_us(each)]
+
+    def _device(self, known: KnownDevice, action: str, ingress: int, at_ns: int) -> Observation:
+        return tell_of(known, action, at_ns, self._sensor, self._site, self._observer(ingress))
+
+    def still_there(self, columns: dict[str, Column], rows: Ints, found: list[Observation]) -> None:
+        """Devices of ours that have sent or been sent something on these flows: they are there, whatever they do."""
+        part = {name: columns[name][rows] for name in SEEN_COLUMNS}
+        own, inverse, devices = self._own_ends(part)
+        last_ns = np.zeros(len(devices), np.int64)
+        np.maximum.at(last_ns, inverse, part["last_ns"][own >> 1])
+        ingress = np.zeros(len(devices), np.int64)
+        ingress[inverse] = part["ingress"][own >> 1]
+        there: dict[str, tuple[KnownDevice, int, int]] = {}
+        for known, at_ns, number in zip(devices, last_ns.tolist(), ingress.tolist(), strict=True):
+            if concerns_us(known) and at_ns > there.get(known.device.id, (known, 0, 0))[1]:
+                there[known.device.id] = known, at_ns, number
+        found += [self._device(known, SEEN, number, at_ns) for known, at_ns, number in there.values()]
+
     def opened(self, columns: dict[str, Column], rows: Ints, found: list[Observation]) -> None:
         """Flows that both sides have spoken on: evidence of who they are, and observations of cameras' flows."""
         for row, values in zip(rows.tolist(), self._own.values(columns, rows), strict=True):
@@ -162,6 +212,8 @@ class Reporter:
             name = self._names.name_of(*view.ends, int(columns["last_ns"][row]))
             self._weigh(view, name)
             self._weigh_server(view)
+            if self._inventory.news:
+                self._tell_news(values[-1], int(columns["last_ns"][row]), found)
             if view.device.is_camera and self._is_asked_for(view, name):
                 found.append(self._flow(view, columns, row, name, "opened"))
 
@@ -174,6 +226,8 @@ class Reporter:
             began = values[0]
             if columns["packets"][row, 1 - began]:
                 self._weigh_server(view)
+            if self._inventory.news:
+                self._tell_news(values[-1], int(columns["last_ns"][row]), found)
             if view.device.is_camera:
                 name = self._names.name_of(*view.ends, int(columns["last_ns"][row]))
                 answered = bool(columns["packets"][row, 0] and columns["packets"][row, 1])
@@ -197,8 +251,9 @@ class Reporter:
             if server is not None:
                 self._inventory.note_port(server, *port)
 
-    def _may_be_cameras(self, columns: dict[str, Column]) -> Mask:
-        """Which flows have an end of ours that is a camera, or a discovery port: asked once an end, not once a flow."""
+    def _own_ends(self, columns: dict[str, Column]) -> tuple[Ints, Ints, list[KnownDevice]]:
+        """The ends of ours of some flows (2 × row + side), of each the number of its device, and these devices: asked
+        for once an end, not once a flow."""
         count = len(columns["key"])
         macs = np.zeros((count, 2, 8), np.uint8)
         macs[:, :, :6] = columns["macs"]
@@ -208,15 +263,21 @@ class Reporter:
         ends ^= addresses[:, :, 0] * np.uint64(0x9E3779B97F4A7C15) ^ addresses[:, :, 1]
         own = self._own.are_own(columns["addresses"], columns["version"])
         ours = np.flatnonzero(own.reshape(-1))
-        distinct, first, inverse = np.unique(ends.reshape(-1)[ours], return_index=True, return_inverse=True)
-        answers = np.zeros(len(distinct), bool)
-        for number, place in enumerate(ours[first].tolist()):
+        _, first, inverse = np.unique(ends.reshape(-1)[ours], return_index=True, return_inverse=True)
+        devices = []
+        for place in ours[first].tolist():
             row, side = divmod(place, 2)
             size = 4 if columns["version"][row] == 4 else 16
             address = columns["addresses"][row, side, :size].tobytes()
             text = socket.inet_ntop(socket.AF_INET if size == 4 else socket.AF_INET6, address)
             mac = columns["macs"][row, side].tobytes() if columns["layer2"][row] else b""
-            answers[number] = self._inventory.device_at(mac, text).is_camera
+            devices.append(self._inventory.device_at(mac, text))
+        return ours, inverse, devices
+
+    def _may_be_cameras(self, columns: dict[str, Column]) -> Mask:
+        """Which flows have an end of ours that is a camera, or a discovery port."""
+        ours, inverse, devices = self._own_ends(columns)
+        answers = np.array([known.is_camera for known in devices], bool)
         ports = self._discovery[columns["ports"]]
         flows: Mask = np.logical_or(ports[:, 0], ports[:, 1])
         flows[ours[answers[inverse]] >> 1] = True

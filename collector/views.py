@@ -10,7 +10,8 @@ import socket
 import numpy as np
 
 from collector.flows import Column
-from collector.identify.inventory import Inventory, KnownDevice
+from collector.identify.inventory import Inventory
+from collector.identify.known import End, KnownDevice
 from collector.observation import Endpoint, Network, Vlan
 from collector.packets import TCP, Ints, Mask
 
@@ -133,6 +134,10 @@ class FlowView:
             mac = self.server_mac if theirs else self._mac(began)
             self._device = self._inventory.device_at(mac, self.texts[theirs])
         return self._device
+
+    def end_of(self, server: bool) -> End:
+        """MAC address and address of the side that was called, or of the one that called."""
+        return (self.server_mac, self.server) if server else (self._mac(self.values[0]), self.client)
 
     @property
     def server_mac(self) -> bytes:

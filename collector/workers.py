@@ -34,7 +34,7 @@ from collector.reporting import Concerns, Place
 from collector.settings import CaptureSettings, CollectorSettings
 from collector.views import FlowValues, FlowView
 
-FACT, BROKEN, OPENED, ENDED = range(4)
+FACT, BROKEN, OPENED, ENDED, THERE = range(5)
 STOP, WAIT_SECONDS = b"stop", 0.2
 
 Event = tuple[int, int, int, int, tuple[Any, ...]]
@@ -46,6 +46,7 @@ class Recorder:
 
     def __init__(self, ingresses: Ingresses) -> None:
         self.unasked: Counter[str] = Counter()
+        self.news: list[Observation] = []
         self.events: list[tuple[int | None, int, tuple[Any, ...]]] = []
         self._ingresses = ingresses
 
@@ -68,6 +69,11 @@ class Recorder:
     def ended(self, group: Ended, found: list[Observation]) -> None:
         """See Reporter.ended."""
         self.events.append((None, ENDED, (group.columns, self._keys(group.columns), group.reason)))
+
+    def still_there(self, columns: dict[str, Column], rows: Ints, found: list[Observation]) -> None:
+        """See Reporter.still_there."""
+        part = {name: column[rows] for name, column in columns.items()}
+        self.events.append((None, THERE, (part, self._keys(part))))
 
     def _keys(self, columns: dict[str, Column]) -> dict[int, Any]:
         return {number: self._ingresses.key(number) for number in np.unique(columns["ingress"]).tolist()}
@@ -261,6 +267,8 @@ class Crew:
             view = FlowView(values, self.inventory)
             if kind == FACT:
                 observation = report.fact(view, self._reader(values), said, at_ns, place)
+                found += report.news
+                report.news = []
             else:
                 observation = report.broken(view, self._reader(values), said, at_ns, place)
             if observation is not None:
@@ -269,7 +277,9 @@ class Crew:
         columns, keys = what[0], what[1]
         for number, key in keys.items():
             columns["ingress"][columns["ingress"] == number] = numbers.number(key)
-        if kind == OPENED:
+        if kind == THERE:
+            report.still_there(columns, np.arange(len(columns["key"])), found)
+        elif kind == OPENED:
             report.opened(columns, np.arange(len(columns["key"])), found)
         else:
             report.ended(Ended(columns, {}, what[2]), found)

@@ -219,6 +219,11 @@ class RuleSet:
             answer.lookalike = self._lookalikes.resembles(name)
         return self._with_company(answer, match.entity if match else None, on)
 
+    def company(self, entity: str, on: datetime.date | None = None) -> Lookup:
+        """What is known of a company, by its id; nothing where there is none of this id. `on`: as in `lookup`."""
+        known = entity if entity in self.facts.entities else None
+        return self._with_company(Lookup(asked=entity, kind="company", normalised=entity), known, on)
+
     def _with_company(self, answer: Lookup, entity: str | None, on: datetime.date | None) -> Lookup:
         if entity is not None:
             answer.entity = self.facts.entities.get(entity)

@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from typing import Final
 
-from collector.observation import Endpoint, Observation
+from collector.observation import CAMERA_KINDS, Endpoint, Observation
 from rules.listing import in_words
 from rules.sighting import Sighting
 
+NO_ADDRESS: Final = "0.0.0.0"  # noqa: S104
 ROLE_WORDS: Final = {
     "website": "website",
     "cloud": "cloud service",
@@ -37,11 +38,14 @@ def their_side(observation: Observation) -> Endpoint:
 def _device(seen: Sighting) -> str:
     observation = seen.observation
     identity = observation.lenswatch.device if observation.lenswatch else None
-    kind = identity.type if identity and identity.type in ("camera", "recorder") else "device"
+    kind = identity.type.replace("_", " ") if identity and identity.type in CAMERA_KINDS else "device"
     device = observation.device
     known = [device.manufacturer, device.model.name if device.model else None] if device else []
     what = " ".join(text for text in known if text)
-    return f"{kind.capitalize()} {our_side(observation).ip}{f' ({what})' if what else ''}"
+    here = our_side(observation)
+    # A device of which only the MAC is known has no address.
+    where = here.mac if here.mac is not None and here.ip == NO_ADDRESS else here.ip
+    return f"{kind.capitalize()} {where}{f' ({what})' if what else ''}"
 
 
 def _called(seen: Sighting) -> str:
@@ -80,6 +84,21 @@ def _broken(seen: Sighting, attribute: str) -> str:
     return str(getattr(broken, attribute)) if broken else "unknown"
 
 
+def _declared(seen: Sighting) -> str:
+    """What the organisation's list calls the device, and as whose."""
+    declared = seen.observation.lenswatch.declared if seen.observation.lenswatch else None
+    if declared is None:
+        return "nothing"
+    name = declared.name or declared.address or declared.mac or declared.network or "a device"
+    made = " ".join(filter(None, (declared.maker, declared.model)))
+    return f"{name} ({made})" if made else name
+
+
+def _maker(seen: Sighting) -> str:
+    identity = seen.observation.lenswatch.device if seen.observation.lenswatch else None
+    return (identity.brand or identity.maker if identity else None) or "unknown"
+
+
 WORDS: Final[dict[str, Callable[[Sighting], str]]] = {
     "device": _device,
     "called": _called,
@@ -94,6 +113,8 @@ WORDS: Final[dict[str, Callable[[Sighting], str]]] = {
     "method": lambda seen: seen.lookalike.method.replace("_", " ") if seen.lookalike else "",
     "protocol": lambda seen: _broken(seen, "protocol").upper(),
     "reason": lambda seen: _broken(seen, "reason"),
+    "declared": _declared,
+    "maker": _maker,
 }
 
 

@@ -28,11 +28,15 @@ from rules.cli import read_day
 from rules.facts_cli import app as facts_app
 from streams.acks import Ack, add_ack, read_acks
 from streams.alert_filter import AlertFilter, read_level, read_since
+from streams.declared_file import DeclaredList, read_declared
+from streams.device_store import DeviceStore
+from streams.devices_cli import devices_app
 from streams.geo_cli import app as geo_app
 from streams.kafka_cli import Servers, kafka_settings, read_kept_alerts, topics_app, worker
 from streams.live import IMPORTED_LATER, Ticker, with_notices
 from streams.local import LocalWatch, Output, Run
 from streams.pack_cli import mount as mount_pack_commands
+from streams.processors.declared import Register
 from streams.publish_cli import publish
 from streams.renewal import renewal_for, renewing
 from streams.ruleset import rules_for
@@ -40,6 +44,7 @@ from streams.screen import fill, in_order, print_alerts, printable, screen_width
 from streams.settings import Settings, load_settings, state_folder
 from streams.sinks_cli import sinks_app
 from streams.store import AlertStore
+from streams.storybook import Storybook, restore
 from streams.verdict import KnownAt, verdict
 from streams.waivers import list_waivers, warnings
 from streams.whatif import whatif
@@ -59,6 +64,7 @@ app.command()(collect)
 app.add_typer(rules_app, name="rules")
 app.add_typer(facts_app, name="facts")
 app.add_typer(alerts_app, name="alerts")
+app.add_typer(devices_app, name="devices")
 app.add_typer(geo_app, name="geo")
 rules_app.command()(publish)
 mount_pack_commands(rules_app)
@@ -143,6 +149,7 @@ def watch(
     workers: Workers = None,
     user: User = None,
     follow: Follow = None,
+    inventory: DeclaredList = None,
 ) -> None:
     """Read captures, or listen to an interface; find the cameras' calls and say what they mean.
 
@@ -158,7 +165,8 @@ def watch(
     settings = load_settings(config)
     capture = with_options(settings.capture, capture_filter, workers, user, follow)
     settings = msgspec.structs.replace(settings, capture=capture)
-    run = run_watch(settings, sources, alerts, observations, on, folders, known)
+    register = None if inventory is None else Register(read_declared(inventory))
+    run = run_watch(settings, sources, alerts, observations, on, folders, known, register)
     finish(run, fail_on)
 
 
@@ -205,6 +213,7 @@ def run_watch(
     on: datetime.date | None,
     folders: Sequence[Path],
     known: datetime.date | None = None,
+    register: Register | None = None,
 ) -> Run:
     """Watch the named sources; write, keep and show what was found."""
     from streams.doctor import keep_last_run
@@ -229,7 +238,10 @@ def run_watch(
         stack.enter_context(rare_collection())
         interrupts = stack.enter_context(Interrupts())
         progress = stack.enter_context(progress_bar(opened))
-        local = LocalWatch(settings, rules, on, outputs[0], crew_of(opened))
+        devices = DeviceStore(folder, settings.store.max_devices)
+        book = stack.enter_context(contextlib.closing(Storybook(devices)))
+        local = LocalWatch(settings, rules, on, outputs[0], crew_of(opened), book, register)
+        restore(local.pipeline.inventory, devices, register)
         if meters is not None:
             meters.watches(local)
         stack.enter_context(renewing(renewal, local, meters, say))

@@ -19,9 +19,12 @@ from rules.alert import Alert
 from rules.match import RuleSet
 from streams.geo import GeoFiles
 from streams.processors.correlate import Correlate
+from streams.processors.declared import DATASET as DECLARED_DATASET
+from streams.processors.declared import Register
 from streams.processors.detect import Memory, enriched, judge
 from streams.processors.fold import Fold
 from streams.settings import Settings
+from streams.storybook import with_stories
 
 if TYPE_CHECKING:
     from collector.workers import Crew
@@ -39,7 +42,8 @@ class Output(Protocol):
 class Run:
     """What one run came to. `alerts` holds the last revision of each finding; `matched` = `told` + `folded`
     + `waived` (by the waiver's id), or the ledger is open. `geo`: addresses of which something is not known, and files
-    taken or refused; `uncounted`: what correlations let go, by reason."""
+    taken or refused; `uncounted`: what correlations let go, by reason; `declared`: how many devices were declared, how
+    many of them seen, and the differences told."""
 
     ledger: Ledger
     problems: list[str] = dataclasses.field(default_factory=list)
@@ -54,6 +58,7 @@ class Run:
     interrupted: bool = False
     geo: Counter[str] = dataclasses.field(default_factory=Counter)
     uncounted: Counter[str] = dataclasses.field(default_factory=Counter)
+    declared: Counter[str] = dataclasses.field(default_factory=Counter)
 
     def by_level(self) -> Counter[str]:
         """Findings by level."""
@@ -82,17 +87,23 @@ class LocalWatch:
         on: datetime.date | None = None,
         observations: Sequence[Output] = (),
         crew: "Crew | None" = None,
+        stories: Output | None = None,
+        register: Register | None = None,
     ) -> None:
-        self.rules, self.on, self.observations = rules, on, observations
+        self.rules, self.on, self.observations, self.stories = rules, on, observations, stories
         self.renew: Callable[[Block], RuleSet | None] | None = None
         # Where nobody takes every observation, only those that a detection may ask about need be made.
-        concerns = None if observations else self._concerns
+        asked = self._concerns if stories is None else with_stories(self._concerns)
+        concerns = None if observations else asked
         self.pipeline: Pipeline | Crew
         if crew is None:
             self.pipeline = Pipeline(settings.collector, read_fingerprints(), concerns)
         else:
             crew.prepare(settings.collector, read_fingerprints(), concerns)
             self.pipeline = crew
+        self.register = register
+        if register is not None:
+            self.pipeline.inventory.expect(register.addresses, register.hardware)
         self.memory = Memory(Fold(), Correlate())
         self.geo = GeoFiles(settings.geo.asn, settings.geo.country)
         self.run = Run(self.pipeline.ledger, geo=self.geo.counts, uncounted=self.memory.correlate.counts)
@@ -125,6 +136,10 @@ class LocalWatch:
         self._tell(self.memory.fold.finish(), alerts)
         self.run.folded = self.memory.fold.folded
         self.run.devices = len(self.pipeline.inventory)
+        if self.register is not None:
+            self.run.declared = self.register.counts | Counter(
+                declared=len(self.register.rows), seen=self.register.seen
+            )
         self.run.seconds = time.perf_counter() - began
         return self.run
 
@@ -151,12 +166,16 @@ class LocalWatch:
         if problem is not None:
             self.run.problems.append(problem)
         found = enriched(found, self.geo.look_up)
+        if self.register is not None:
+            differences = self.register.compare(found)
+            self.run.ledger.observations[DECLARED_DATASET] += len(differences)
+            found = found + differences
         judged = judge(found, self.rules, lambda _: self.memory, self.on)
         self.run.matched += judged.matched
         self.run.told += judged.told
         self.run.waived += judged.waived
         self.run.observations += len(found)
-        for output in self.observations:
+        for output in self.observations if self.stories is None else (self.stories, *self.observations):
             output.write(found)
         self._tell(judged.news, alerts)
 

@@ -6,7 +6,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, make_wsgi_app
 
 from collector.errors import LenswatchError
-from collector.observation import Observation
+from collector.observation import CAMERA_KINDS, Observation
 from collector.page import Page
 from rules.alert import Alert
 from rules.match import RuleSet
@@ -22,7 +22,6 @@ FINDING_LABELS: Final = ("rule", "severity", "company", "role", "site", "sensor"
 VERDICT_LABELS: Final = ("programme", "profile", "outcome")
 EGRESS_LABELS: Final = ("company", "country", "site")
 FLOW: Final = "lenswatch.flow"
-CAMERAS: Final = ("camera", "recorder")
 MAX_FINDING_SERIES: Final = 2_000
 
 
@@ -148,7 +147,7 @@ class FindingMeters:
         sent, detail = observation.source.bytes, observation.lenswatch
         if not sent or observation.event.dataset != FLOW or observation.network.direction != "outbound":
             return
-        if detail is None or detail.device is None or detail.device.type not in CAMERAS:
+        if detail is None or detail.device is None or detail.device.type not in CAMERA_KINDS:
             return
         contact = rules.contact(observation)
         geo = observation.destination.geo

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
+from collector.observation import CAMERA_KINDS
 from rules.alert import LISTED_STATUSES, Alert, Verdict
 from rules.verdict import OUTCOMES
 from streams.local import Run
@@ -74,7 +75,7 @@ def own_address(alert: Alert) -> str:
 def device_words(alert: Alert) -> str:
     """What the device is, and its address."""
     kind = alert.lenswatch.device_type
-    return f"{kind if kind in ('camera', 'recorder') else 'device'} {own_address(alert)}"
+    return f"{plain(kind) if kind in CAMERA_KINDS else 'device'} {own_address(alert)}"
 
 
 def maker_words(alert: Alert) -> str:
@@ -281,6 +282,12 @@ def summary_lines(run: Run) -> list[str]:
         told = ", ".join(f"{count:,} {reason.replace('_', ' ')}" for reason, count in sorted(counted.items()) if count)
         if told:
             lines.append(f"{words:<13} {told}")
+    if run.declared:
+        counted = run.declared
+        differences = sorted(counted.keys() - {"declared", "seen"})
+        others = ", ".join(f"{counted[what]:,} {what}" for what in differences)
+        told = f"{counted['declared']:,} declared, {counted['seen']:,} seen"
+        lines.append(f"inventory     {told}{f' ({others})' if others else ''}")
     levels = run.by_level()
     told = ", ".join(f"{levels[level]:,} {level}" for level in COLOURS if levels[level])
     lines.append(f"alerts        {len(run.alerts):,}{f' ({told})' if told else ''}")

@@ -53,15 +53,16 @@ class GeoSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
 
 class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`[store]`: where state is kept (default: the user's state folder), how many alerts at most, and how many may wait
-    for each sink."""
+    """`[store]`: where state is kept (default: the user's state folder), how many alerts and stories of devices at
+    most, and how many alerts may wait for each sink."""
 
     folder: Path | None = None
     max_alerts: int = 100_000
     max_waiting: int = 100_000
+    max_devices: int = 100_000
 
     def __post_init__(self) -> None:
-        for name in ("max_alerts", "max_waiting"):
+        for name in ("max_alerts", "max_waiting", "max_devices"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is less than 1")
 

@@ -29,7 +29,10 @@ BannerKind = Literal[
     "http_server", "http_header", "http_path", "http_body", "http_user_agent", "favicon", "rtsp_server", "rtsp_realm",
     "rtsp_public", "rtsp_path", "onvif_scope", "ssdp_type", "ssdp_server", "mdns_service", "tls_certificate", "telnet",
     "sip_user_agent", "dhcp_hostname", "tcp_payload", "udp_payload", "ethernet", "resolver", "default_address",
+    "http_realm", "ssdp_location", "mdns_name", "manufacturer", "dhcp_class", "wsd_type", "tls_ja3", "tls_ja4",
 ]  # fmt: skip
+DeviceKind = Literal["camera", "recorder", "doorbell", "intercom", "access_control", "encoder", "other"]
+Dataset = Literal["sadp", "dhip", "dvrip", "tvt", "tuya", "reolink"]
 
 
 class FingerprintError(LenswatchError):
@@ -97,7 +100,8 @@ class Port(FingerprintFields, frozen=True):
 
 class Banner(FingerprintFields, frozen=True):
     """`[[banners]]`: what a device says of itself. `matchable`: `pattern` is a regex to search for in the field that
-    `kind` names (payloads are read as Latin-1); else it is a description, and `note` may say why.
+    `kind` names (payloads are read as Latin-1); else it is a description, and `note` may say why. `device`: the kind of
+    device that says it; "other" speaks against a camera. `cases` are texts that match, `silent` texts that do not.
     """
 
     kind: BannerKind
@@ -106,19 +110,66 @@ class Banner(FingerprintFields, frozen=True):
     relevance: Relevance
     confidence: Confidence
     sources: tuple[str, ...]
+    device: DeviceKind | None = None
+    cases: tuple[str, ...] = ()
+    silent: tuple[str, ...] = ()
+    note: str | None = None
+
+
+class Speech(FingerprintFields, frozen=True):
+    """`[[protocols]]`: a protocol of the maker's own, by our dataset. Who answers in it has the maker inside."""
+
+    dataset: Dataset
+    relevance: Relevance
+    confidence: Confidence
+    sources: tuple[str, ...]
+    note: str | None = None
+
+
+class ModelName(FingerprintFields, frozen=True):
+    """`[[models]]`: what a model's name, or the word for its type, says of the kind of device. `pattern` is a regex to
+    search for; `cases` are names that match, `silent` names that do not."""
+
+    pattern: str
+    device: DeviceKind
+    confidence: Confidence
+    sources: tuple[str, ...]
+    cases: tuple[str, ...]
+    silent: tuple[str, ...] = ()
+    note: str | None = None
+
+
+class Brand(FingerprintFields, frozen=True):
+    """`[[brands]]`: a name under which others sell this maker's devices; `pattern` is a regex for the maker that a
+    device says it is of. It counts beside a sign for the maker, never alone."""
+
+    name: str
+    pattern: str
+    confidence: Confidence
+    sources: tuple[str, ...]
+    cases: tuple[str, ...]
+    silent: tuple[str, ...] = ()
     note: str | None = None
 
 
 class Fingerprint(FingerprintFields, frozen=True):
-    """`fingerprints/<maker>.toml`: all that is known of one maker's devices."""
+    """`fingerprints/<maker>.toml`: all that is known of one maker's devices. `oem`: the maker whose devices this brand
+    sells. The file of the maker "any" holds what points to a kind of device, and to no maker."""
 
     maker: str
     name: str
+    oem: str | None = None
     prefixes: tuple[Prefix, ...] = ()
     calls: tuple[Call, ...] = ()
     ports: tuple[Port, ...] = ()
     banners: tuple[Banner, ...] = ()
+    protocols: tuple[Speech, ...] = ()
+    models: tuple[ModelName, ...] = ()
+    brands: tuple[Brand, ...] = ()
     note: str | None = None
+
+
+Fact = Prefix | Call | Port | Banner | Speech | ModelName | Brand
 
 
 def read_fingerprints(folder: Path = SHIPPED) -> tuple[Fingerprint, ...]:
@@ -131,7 +182,10 @@ def read_fingerprints(folder: Path = SHIPPED) -> tuple[Fingerprint, ...]:
     sources = _convert(folder / SOURCES, SourceTable).sources
     fingerprints = tuple(_convert(path, Fingerprint) for path in paths)
     owners: dict[str, Path] = {}
+    makers = {fingerprint.maker for fingerprint in fingerprints}
     for path, fingerprint in zip(paths, fingerprints, strict=True):
+        if fingerprint.oem is not None and fingerprint.oem not in makers:
+            raise FingerprintError(f"{path}: oem: no maker {fingerprint.oem!r} has a file here; add it")
         if fingerprint.maker != path.stem:
             raise FingerprintError(f"{path}: maker: is {fingerprint.maker!r}; make it and the file's name the same")
         _check_prefixes(path, fingerprint, owners)
@@ -167,11 +221,14 @@ def _check_prefixes(path: Path, fingerprint: Fingerprint, owners: dict[str, Path
 
 
 def _check_facts(path: Path, fingerprint: Fingerprint, sources: dict[str, FingerprintSource]) -> None:
-    groups: dict[str, Sequence[Prefix | Call | Port | Banner]] = {
+    groups: dict[str, Sequence[Fact]] = {
         "prefixes": fingerprint.prefixes,
         "calls": fingerprint.calls,
         "ports": fingerprint.ports,
         "banners": fingerprint.banners,
+        "protocols": fingerprint.protocols,
+        "models": fingerprint.models,
+        "brands": fingerprint.brands,
     }
     for group, facts in groups.items():
         for index, fact in enumerate(facts):
@@ -180,7 +237,7 @@ def _check_facts(path: Path, fingerprint: Fingerprint, sources: dict[str, Finger
                 raise FingerprintError(f"{path}: {group}[{index}].{key}: {reason}")
 
 
-def _fault(fact: Prefix | Call | Port | Banner, sources: dict[str, FingerprintSource]) -> tuple[str, str]:
+def _fault(fact: Fact, sources: dict[str, FingerprintSource]) -> tuple[str, str]:
     unknown = [source for source in fact.sources if source not in sources]
     if unknown or not fact.sources:
         return "sources", f"no source {unknown[0]!r}; add it to {SOURCES}" if unknown else "is empty; name a source"
@@ -188,9 +245,21 @@ def _fault(fact: Prefix | Call | Port | Banner, sources: dict[str, FingerprintSo
         return "name", f"{fact.name!r} is no host name; write lower case, A-labels, two labels or more, no last dot"
     if isinstance(fact, Port) and not 0 < fact.port < 65536:
         return "port", f"{fact.port} is no port; write 1 to 65535"
-    if isinstance(fact, Banner) and fact.matchable:
-        try:
-            re.compile(fact.pattern)
-        except re.error as error:
-            return "pattern", f"is no regular expression: {error}; single quotes keep its backslashes"
+    if isinstance(fact, ModelName | Brand) or (isinstance(fact, Banner) and fact.matchable):
+        return _pattern_fault(fact.pattern, fact.cases, fact.silent)
+    return "", ""
+
+
+def _pattern_fault(pattern: str, cases: Sequence[str], silent: Sequence[str]) -> tuple[str, str]:
+    """What is wrong with a pattern: that it is none, or that its own cases say otherwise."""
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        return "pattern", f"is no regular expression: {error}; single quotes keep its backslashes"
+    for text in cases:
+        if compiled.search(text) is None:
+            return "cases", f"{text!r} does not match {pattern!r}; mend the pattern or the case"
+    for text in silent:
+        if compiled.search(text) is not None:
+            return "silent", f"{text!r} matches {pattern!r}; mend the pattern or the case"
     return "", ""

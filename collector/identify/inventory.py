@@ -1,124 +1,64 @@
 """Which device said it: a bounded inventory of what was seen on our side, by MAC address or by site and address.
 
 Where layer 2 is seen the MAC names a device, unless it carries many addresses, as a router's does; then, and elsewhere,
-the address does. The identity is minimal: maker by MAC prefix, by names that only that maker's devices call, by
-discovery ports; evidence against by the user agent of a desktop browser.
+the address does. DHCP and what devices announce join an address to the MAC behind it, and an address that moves on is
+joined anew. The first sign of a device mints its id, and the id stays.
 """
 
-import dataclasses
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 
 from collector.identify.banners import Banners
 from collector.identify.evidence import (
     ASKED_SHARE,
-    BROWSER,
-    BROWSER_WEIGHT,
+    CALL_SURE,
     CALL_WEIGHTS,
-    MIN_CONFIDENCE,
+    CALLED,
     PORT_WEIGHT,
+    PREFIX,
+    PREFIX_SURE,
     PREFIX_WEIGHTS,
-    combine,
+    Opinions,
+    Sign,
 )
 from collector.identify.fingerprint import Fingerprint
-from collector.observation import Announced, Device, DeviceIdentity, Model
+from collector.identify.known import ASKED, End, KnownDevice
 
 MAX_DEVICES = 100_000
 MAX_ADDRESSES_OF_A_MAC = 8
-"""A MAC address that stands before more addresses than this is a router's, not a device's."""
-MAX_EVIDENCE = 16
-PREFIX, CALLED, ASKED = "MAC prefix", "calls", "looks up"
-
-
-@dataclasses.dataclass(slots=True)
-class KnownDevice:
-    """A device: its ECS field sets and the evidence behind them, text → (weight, maker or None when it speaks against).
-
-    `resolver`: the device answers DNS. `model`, `serial_number` and `firmware` are what it last said of itself.
-    """
-
-    device: Device
-    identity: DeviceIdentity
-    evidence: dict[str, tuple[float, str | None]]
-    resolver: bool = False
-    model: str | None = None
-    serial_number: str | None = None
-    firmware: str | None = None
-
-    @property
-    def is_camera(self) -> bool:
-        """Whether the device is taken for a camera or recorder."""
-        return self.identity.type in ("camera", "recorder")
-
-    def add(self, text: str, weight: float, maker: str | None) -> None:
-        """Weigh a new piece of evidence; the same piece counts once."""
-        if text in self.evidence or len(self.evidence) >= MAX_EVIDENCE:
-            return
-        self.evidence[text] = (weight, maker)
-        self._judge()
-
-    def tell(self, said: Announced) -> None:
-        """The device said what it is; what it does not say again still holds."""
-        told = (said.model or self.model, said.serial_number or self.serial_number, said.firmware or self.firmware)
-        if told != (self.model, self.serial_number, self.firmware):
-            self.model, self.serial_number, self.firmware = told
-            self._judge()
-
-    def serve_names(self) -> None:
-        """The device answers DNS: what it asks for, it asks for others."""
-        if self.resolver:
-            return
-        self.resolver = True
-        asked = [text for text in self.evidence if text.startswith(ASKED)]
-        for text in asked:
-            del self.evidence[text]
-        if asked:
-            self._judge()
-
-    def _judge(self) -> None:
-        by_maker: dict[str, list[float]] = {}
-        against = []
-        for weight, maker in self.evidence.values():
-            if maker is None:
-                against.append(weight)
-            else:
-                by_maker.setdefault(maker, []).append(weight)
-        other = combine(against)
-        # Who made the radio made the box, whatever brand's service it calls.
-        made = {maker for text, (_, maker) in self.evidence.items() if text.startswith(PREFIX)}
-        maker, likely = max(
-            ((maker, combine(weights)) for maker, weights in by_maker.items()),
-            key=lambda pair: (pair[0] in made and pair[1] >= MIN_CONFIDENCE, pair[1]),
-            default=(None, 0.0),
-        )
-        camera = likely * (1.0 - other)
-        kind = "camera" if camera >= MIN_CONFIDENCE else "other" if other >= MIN_CONFIDENCE else "unknown"
-        # New structs: observations that were already made keep what was known when they were made.
-        self.identity = DeviceIdentity(
-            type=kind,
-            confidence=round(camera if kind != "other" else other * (1.0 - likely), 3),
-            evidence=list(self.evidence),
-            firmware=self.firmware,
-        )
-        self.device = Device(
-            id=self.device.id,
-            manufacturer=maker if camera >= MIN_CONFIDENCE else None,
-            model=Model(name=self.model) if self.model else None,
-            serial_number=self.serial_number,
-        )
+"""A MAC address that stands before more IPv4 addresses than this is a router's, not a device's."""
+MAX_IPV6_OF_A_MAC = 32
+"""The same for IPv6, where a device makes itself a new address every day (RFC 8981)."""
+MAX_HARDWARE = 4
+MAX_ENDS_OF_A_DEVICE = 4
+"""On average: so many more places where devices are met than devices are remembered."""
+MAX_ROUTERS = 1_024
+MAX_KNOWN_CALLS = 4_096
+LOOKED_AT_FOR_EVICTION = 64
+NOWHERE = ("0.0.0.0", "::")  # noqa: S104
+BURNT_IN = 3
+"""The bytes of a MAC address that are its maker's: two interfaces of one device share them."""
 
 
 class Inventory:
-    """Every device of one site. `evicted` counts what the bound let go."""
+    """Every device of one site. `evicted` counts what the bound let go; `news` holds the devices of which something
+    new is known, until somebody takes them out."""
 
     def __init__(self, site: str, fingerprints: Sequence[Fingerprint], max_devices: int = MAX_DEVICES) -> None:
         self.site, self.max_devices = site, max_devices
         self.evicted = 0
         self.devices: dict[str, KnownDevice] = {}
-        self._by_end: dict[tuple[bytes, str], KnownDevice] = {}
-        self._addresses: dict[bytes, set[str]] = {}
-        self._prefixes: dict[int, dict[bytes, tuple[str, str, str]]] = {}
-        self._calls: dict[str, tuple[str, bool, str]] = {}
-        self._ports: dict[tuple[str, int], tuple[str, str]] = {}
+        self.news: dict[str, KnownDevice] = {}
+        self._by_end: dict[End, KnownDevice] = {}
+        self._by_hardware: dict[bytes, KnownDevice] = {}
+        self._leases: dict[str, bytes] = {}
+        self._routers: dict[bytes, None] = {b"": None}
+        self._prefixes: dict[int, dict[bytes, Sign]] = {}
+        self._calls: dict[str, tuple[bool, Sign, Sign]] = {}
+        self._known_calls: dict[str, tuple[Sign, Sign] | None] = {}
+        self._ports: dict[tuple[str, int], Sign] = {}
+        self._opinions = Opinions({each.maker: each.oem for each in fingerprints if each.oem is not None})
+        self._expected: frozenset[str] = frozenset()
         for fingerprint in fingerprints:
             self._learn(fingerprint)
         self._call_ends = tuple(
@@ -128,20 +68,35 @@ class Inventory:
         self.banners = Banners(fingerprints)
 
     def _learn(self, fingerprint: Fingerprint) -> None:
+        maker = fingerprint.maker
         for prefix in fingerprint.prefixes:
             for text in prefix.macs:
                 digits, _, bits = text.partition("/")
                 nibbles = int(bits or 24) // 4
                 key = digits.replace(":", "").lower().ljust(nibbles, "0")[:nibbles].encode()
-                self._prefixes.setdefault(nibbles, {})[key] = (fingerprint.maker, fingerprint.name, prefix.relevance)
+                shown = digits if nibbles % 2 == 0 else digits.ljust((nibbles + 1) // 2 * 3 - 1, "0")
+                weight = PREFIX_WEIGHTS[prefix.relevance]
+                sign = Sign(f"{PREFIX} {shown} of {fingerprint.name}", PREFIX, weight, maker, PREFIX_SURE)
+                self._prefixes.setdefault(nibbles, {})[key] = sign
         for call in fingerprint.calls:
-            self._calls[call.name] = (fingerprint.maker, call.match == "suffix", call.relevance)
+            weight, sure = CALL_WEIGHTS[call.relevance], CALL_SURE[call.relevance]
+            words = f"{call.name}, as devices of {fingerprint.name} do"
+            self._calls[call.name] = (
+                call.match == "suffix",
+                Sign(f"calls {words}", CALLED, weight, maker, sure),
+                Sign(f"{ASKED} {words}", CALLED, weight * ASKED_SHARE, maker, sure * ASKED_SHARE),
+            )
         for port in fingerprint.ports:
             if port.relevance == "high" and port.side != "calls":
-                self._ports[port.transport, port.port] = (fingerprint.maker, port.protocol)
+                text = f"speaks {port.protocol} on {port.transport} port {port.port}"
+                self._ports[port.transport, port.port] = Sign(text, "ports", PORT_WEIGHT, maker, PORT_WEIGHT)
 
     def __len__(self) -> int:
         return len(self.devices)
+
+    def expect(self, addresses: Iterable[str], hardware: Iterable[str]) -> None:
+        """Devices that are to be told of whatever they are, by address or MAC (text)."""
+        self._expected = frozenset((*addresses, *hardware))
 
     def device_at(self, mac: bytes, address: str) -> KnownDevice:
         """The device at a MAC address (six bytes, or none where layer 2 is not seen) and an IP address."""
@@ -151,67 +106,237 @@ class Inventory:
         return known
 
     def _meet(self, mac: bytes, address: str) -> KnownDevice:
-        name = address
-        if mac and not mac[0] & 1:
-            behind = self._addresses.setdefault(mac, set())
-            if len(behind) <= MAX_ADDRESSES_OF_A_MAC:
-                behind.add(address)
-            if len(behind) <= MAX_ADDRESSES_OF_A_MAC:
-                name = mac.hex(":")
-        identifier = f"{self.site}/{name}"
-        known = self.devices.get(identifier)
+        if not mac or mac[0] & 1:
+            mac_of = b""
+        else:
+            mac_of = mac
+            if mac not in self._routers and self._stands_before_many(mac, address):
+                self._take_for_router(mac)
+        known = None
+        if mac_of in self._routers:
+            leased = self._leases.get(address)
+            known = self._by_hardware.get(leased) if leased is not None else None
+            name = address
+        else:
+            known = self._by_hardware.get(mac_of)
+            name = mac_of.hex(":")
         if known is None:
-            known = KnownDevice(Device(id=identifier), DeviceIdentity(type="unknown", confidence=0.0), {})
-            self.devices[identifier] = known
+            identifier = f"{self.site}/{name}"
+            known = self.devices.get(identifier) or self._mint(identifier)
             if name is not address:
-                self._weigh_prefix(known, mac)
-        if len(self._by_end) >= self.max_devices:
-            self._forget_oldest()
-        self._by_end[mac, address] = known
+                self._own(known, mac_of)
+        self._put((mac, address), known)
         return known
 
-    def _forget_oldest(self) -> None:
-        mac, address = next(iter(self._by_end))
-        gone = self._by_end.pop((mac, address))
-        self.devices.pop(gone.device.id, None)
-        self._addresses.pop(mac, None)
+    def _mint(self, identifier: str) -> KnownDevice:
+        while len(self.devices) >= self.max_devices:
+            self._forget_one(None)
+        known = self.devices[identifier] = KnownDevice(identifier, self.news, self._opinions)
+        return known
+
+    def _own(self, known: KnownDevice, mac: bytes) -> None:
+        """The device has this MAC address."""
+        text = mac.hex(":")
+        if text not in known.hardware and len(known.hardware) < MAX_HARDWARE:
+            known.hardware = (*known.hardware, text)
+            self._by_hardware[mac] = known
+            self._weigh_prefix(known, mac)
+
+    def _put(self, end: End, known: KnownDevice) -> None:
+        before = self._by_end.pop(end, None)
+        if before is known:
+            self._by_end[end] = known
+            return
+        if before is not None:
+            before.ends.remove(end)
+        while len(self._by_end) >= MAX_ENDS_OF_A_DEVICE * self.max_devices:
+            self._forget_one(known)
+        self._by_end[end] = known
+        known.ends.append(end)
+        if self._expected and not self._expected.isdisjoint((end[1], *known.hardware)):
+            known.told = True
+        if known.signs or known.told:
+            self.news[known.device.id] = known
+
+    def _forget_one(self, kept: KnownDevice | None) -> None:
+        """Of those that were met first, one that is no camera where there is one."""
+        first = itertools.islice(self.devices.values(), LOOKED_AT_FOR_EVICTION)
+        some = [known for known in first if known is not kept]
         self.evicted += 1
+        if not some:
+            if kept is not None and kept.ends:
+                self._by_end.pop(kept.ends.pop(0), None)
+            return
+        gone = next((known for known in some if not known.is_camera), some[0])
+        for end in gone.ends:
+            self._by_end.pop(end, None)
+        gone.ends = []
+        self.devices.pop(gone.device.id, None)
+        self.news.pop(gone.device.id, None)
+        for text in gone.hardware:
+            mac = bytes.fromhex(text.replace(":", ""))
+            if self._by_hardware.get(mac) is gone:
+                del self._by_hardware[mac]
+                self._routers.pop(mac, None)
+
+    def _stands_before_many(self, mac: bytes, address: str) -> bool:
+        """Whether a MAC would have too many addresses with this one."""
+        known = self._by_hardware.get(mac)
+        if known is None or len(known.ends) < MAX_ADDRESSES_OF_A_MAC or address in NOWHERE:
+            return False
+        behind = {where for below, where in known.ends if below == mac and where not in NOWHERE} | {address}
+        six = sum(":" in each for each in behind)
+        return six > MAX_IPV6_OF_A_MAC or len(behind) - six > MAX_ADDRESSES_OF_A_MAC
+
+    def _take_for_router(self, mac: bytes) -> None:
+        """From now on each address behind this MAC is met as a device of its own."""
+        if len(self._routers) > MAX_ROUTERS:
+            del self._routers[next(each for each in self._routers if each)]
+        self._routers[mac] = None
+        router = self._by_hardware[mac]
+        router.route()
+        for end in router.ends:
+            self._by_end.pop(end, None)
+        router.ends = []
+
+    def lease(self, hardware: str, address: str | None) -> KnownDevice | None:
+        """DHCP: the device with this MAC (text) has, or asks for an address (None). Answers the device; None where the
+        MAC is none."""
+        mac = read_mac(hardware)
+        if mac is None:
+            return None
+        if address is not None:
+            self._move(mac, address)
+        return self._of_hardware(mac)
+
+    def join(self, hardware: str, address: str | None, seen_at: End) -> KnownDevice:
+        """Who speaks at an end says that it has this MAC (text), and perhaps this address. Answers who it is."""
+        mac, (below, where) = read_mac(hardware), seen_at
+        if mac is None or below == mac:
+            return self.device_at(below, where)
+        at_hand = below not in self._routers and not below[0] & 1
+        if at_hand and below[:BURNT_IN] == mac[:BURNT_IN]:
+            known = self.device_at(below, where)
+            self._own(known, mac)
+            return known
+        if address is not None and address != where:
+            # Handed on by an address translator, or a repeater of discovery: the end is not its own.
+            return self._of_hardware(mac)
+        if not at_hand:
+            self._move(mac, where)
+        known = self._of_hardware(mac)
+        self._put(seen_at, known)
+        return known
+
+    def restore(self, identifier: str, hardware: Sequence[str], addresses: Sequence[str]) -> None:
+        """A device that was known before this run: under which id, with which MACs, at which addresses. What it is, it
+        says again, or shows."""
+        macs = [mac for mac in map(read_mac, hardware) if mac is not None]
+        if not macs or identifier in self.devices:
+            return
+        known = self._mint(identifier)
+        for mac in macs:
+            self._own(known, mac)
+        for address in addresses:
+            self._leases.setdefault(address, macs[0])
+        self.news.pop(identifier, None)
+
+    def _of_hardware(self, mac: bytes) -> KnownDevice:
+        known = self._by_hardware.get(mac)
+        if known is None:
+            identifier = f"{self.site}/{mac.hex(':')}"
+            known = self.devices.get(identifier) or self._mint(identifier)
+            self._own(known, mac)
+        return known
+
+    def _move(self, mac: bytes, address: str) -> None:
+        """The address is this MAC's from now on, wherever the MAC itself is not seen."""
+        if self._leases.get(address) == mac:
+            return
+        if len(self._leases) >= self.max_devices:
+            del self._leases[next(iter(self._leases))]
+        self._leases[address] = mac
+        for below in self._routers:
+            there, holder = self._by_end.get((below, address)), self._by_hardware.get(mac)
+            if there is None or there is holder:
+                continue
+            if there.hardware:
+                self._by_end.pop((below, address))
+                there.ends.remove((below, address))
+            elif holder is not None and holder.ends:
+                there.give_to(holder)
+                self._put((below, address), holder)
+            else:
+                # The id under which it was met first stays its id.
+                if holder is not None:
+                    holder.give_to(there)
+                    del self.devices[holder.device.id]
+                self._own(there, mac)
+                self._by_hardware[mac] = there
 
     def _weigh_prefix(self, known: KnownDevice, mac: bytes) -> None:
         digits = mac.hex().encode()
         for nibbles in sorted(self._prefixes, reverse=True):
             found = self._prefixes[nibbles].get(digits[:nibbles])
             if found is not None:
-                maker, _, relevance = found
-                known.add(f"{PREFIX} {mac[: (nibbles + 1) // 2].hex(':')} of {maker}", PREFIX_WEIGHTS[relevance], maker)
+                known.add(found)
                 return
 
     def knows_call(self, name: str) -> bool:
-        """Whether a name may be one that devices call; asked before who called it."""
-        return name.lower().endswith(self._call_ends)
+        """Whether a name is one that devices call; asked before who called it."""
+        return self._call_of(name) is not None
 
     def note_call(self, known: KnownDevice, name: str, asked: bool = False) -> None:
-        """The device called this name, or only asked DNS for it."""
-        name = name.lower()
+        """The device called this name, or only asked DNS for it; of who called, the question is told no more."""
+        found = self._call_of(name)
+        if found is None:
+            return
+        called, looked_up = found
+        if called.text not in known.signs:
+            if not asked:
+                known.signs.pop(looked_up.text, None)
+            known.add(looked_up if asked else called)
+
+    def _call_of(self, name: str) -> tuple[Sign, Sign] | None:
+        """The signs of who calls a name, and of who asks for it; remembered, for devices call the same few."""
+        try:
+            return self._known_calls[name]
+        except KeyError:
+            if len(self._known_calls) >= MAX_KNOWN_CALLS:
+                self._known_calls.clear()
+            lower = name.lower()
+            found = self._known_calls[name] = self._find_call(lower) if lower.endswith(self._call_ends) else None
+            return found
+
+    def _find_call(self, name: str) -> tuple[Sign, Sign] | None:
         at = 0
         while True:
             found = self._calls.get(name[at:])
-            if found is not None and (at == 0 or found[1]):
-                weight = CALL_WEIGHTS[found[2]] * (ASKED_SHARE if asked else 1.0)
-                text = f"{ASKED if asked else CALLED} {name[at:]}, as devices of {found[0]} do"
-                known.add(text, weight, found[0])
-                return
+            if found is not None and (at == 0 or found[0]):
+                return found[1:]
             at = name.find(".", at) + 1
             if not at:
-                return
+                return None
 
     def note_port(self, known: KnownDevice, transport: str, port: int) -> None:
         """The device spoke on this discovery port of some maker."""
         found = self._ports.get((transport, port))
         if found is not None:
-            known.add(f"speaks {found[1]} on {transport} port {port}", PORT_WEIGHT, found[0])
+            known.add(found)
 
     def note_user_agent(self, known: KnownDevice, agent: str) -> None:
         """The device sent this HTTP user agent."""
-        if BROWSER.match(agent):
-            known.add("a browser's user agent", BROWSER_WEIGHT, None)
+        for sign in self.banners.of_agent(agent):
+            known.add(sign)
+
+
+def read_mac(text: str) -> bytes | None:
+    """A MAC address as text → its six bytes; None for what is none, for a group's and for one of all zeros."""
+    digits = text.replace(":", "").replace("-", "").replace(".", "")
+    if len(digits) != 12:
+        return None
+    try:
+        mac = bytes.fromhex(digits)
+    except ValueError:
+        return None
+    return None if mac[0] & 1 or not any(mac) else mac

@@ -9,7 +9,7 @@ from collector.capture.pcap_file import CaptureFile
 from collector.errors import CaptureError
 from collector.identify.fingerprint import Call, Fingerprint, Port, Prefix
 from collector.ledger import Ledger
-from collector.observation import Observation
+from collector.observation import DEVICE_DATASET, Observation
 from collector.packets import Block
 from collector.pipeline import Pipeline
 from collector.settings import CollectorSettings
@@ -90,10 +90,14 @@ def fingerprints() -> tuple[Fingerprint, ...]:
 
 @pytest.fixture
 def watch(fingerprints: tuple[Fingerprint, ...]) -> Watch:
-    """The observations of packets (cut into blocks of `size`, if given), through a fresh pipeline to its end."""
+    """The observations of packets (cut into blocks of `size`, if given), through a fresh pipeline to its end; what is
+    told of the devices themselves is left out unless asked for (`devices`)."""
 
     def through(
-        packets: Sequence[Packet], size: int | None = None, settings: CollectorSettings | None = None
+        packets: Sequence[Packet],
+        size: int | None = None,
+        settings: CollectorSettings | None = None,
+        devices: bool = False,
     ) -> list[Observation]:
         pipeline = Pipeline(settings or CollectorSettings(), fingerprints)
         found = []
@@ -101,6 +105,6 @@ def watch(fingerprints: tuple[Fingerprint, ...]) -> Watch:
             found += pipeline.process(block_of(packets[at : at + (size or len(packets))]))
         found += pipeline.finish()
         assert pipeline.ledger.open_sums() == []
-        return found
+        return [each for each in found if devices or each.event.dataset != DEVICE_DATASET]
 
     return through

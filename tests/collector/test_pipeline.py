@@ -7,7 +7,7 @@ import pytest
 
 from collector.capture.pcap_file import CaptureFile
 from collector.identify.fingerprint import Fingerprint, read_fingerprints
-from collector.observation import Observation
+from collector.observation import DEVICE_DATASET, Observation
 from collector.packets import SYN, Block
 from collector.pcapng import MAX_TIME_NS
 from collector.pipeline import Pipeline
@@ -424,17 +424,24 @@ CUTS = ([10_000], [1], [7], [100, 3, 1, 50])
 
 
 def test_the_office_gives_the_same_observations_however_it_is_cut() -> None:
-    """But for the early notice that a flow opened: who a device is may be known when we look, or learned later."""
+    """But for the early notice that a flow opened, and what it teaches of a device: when we look is chance. In the end
+    the same is known of each device."""
     fingerprints = read_fingerprints()
     packets = [packet for block in CaptureFile(str(OFFICE)).blocks() for packet in packets_of(block)]
     expected: set[tuple[str, str]] = set()
+    known: dict[str, object] = {}
     for sizes in CUTS:
         pipeline = Pipeline(CollectorSettings(), fingerprints)
         found = [each for block in cut(packets, sizes) for each in pipeline.process(block)] + pipeline.finish()
         assert len({each.event.id for each in found}) == len(found) > 100, "an id came twice"
-        ids = {(each.event.dataset, each.event.id) for each in found if state_of(each) != "opened"}
+        chance = [each for each in found if state_of(each) == "opened" or each.event.dataset == DEVICE_DATASET]
+        ids = {(each.event.dataset, each.event.id) for each in found if each not in chance}
         expected = expected or ids
         assert ids == expected
+        told = {each.device.id: each for each in found if each.event.dataset == DEVICE_DATASET and each.device}
+        last = {id: (each.device, each.lenswatch.device) for id, each in told.items() if each.lenswatch}
+        known = known or last
+        assert last == known and len(known) >= 3
 
 
 def test_a_camera_that_is_known_gives_the_same_observations_however_its_capture_is_cut(watch: Watch) -> None:

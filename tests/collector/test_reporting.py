@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from collector.identify.fingerprint import Fingerprint
-from collector.observation import Observation, Url
+from collector.identify.fingerprint import Banner, Fingerprint
+from collector.observation import DEVICE_DATASET, Observation, Url
 from collector.pipeline import Pipeline
 from collector.reporting import is_address
 from collector.settings import CollectorSettings
@@ -26,16 +26,18 @@ from tests.collector.frames import (
     udp_frame,
 )
 
+SERVER_AT_HOME = "10.20.0.9"
 Run = Callable[..., tuple[Pipeline, list[Observation]]]
 
 
 @pytest.fixture
 def run(fingerprints: tuple[Fingerprint, ...]) -> Run:
-    """Packets through a pipeline to its end: the pipeline, and what it observed."""
+    """Packets through a pipeline to its end: the pipeline, and what it observed but for the devices themselves."""
 
     def through(packets: list[Packet], concerns: object = None) -> tuple[Pipeline, list[Observation]]:
         pipeline = Pipeline(CollectorSettings(), fingerprints, concerns)  # type: ignore[arg-type]
-        return pipeline, pipeline.process(block_of(packets)) + pipeline.finish()
+        found = pipeline.process(block_of(packets)) + pipeline.finish()
+        return pipeline, [each for each in found if each.event.dataset != DEVICE_DATASET]
 
     return through
 
@@ -162,3 +164,23 @@ def test_an_address_is_told_from_a_name(name: str) -> None:
 @pytest.mark.parametrize("name", ["", "a.example", "192.0.2", "camera1", "1.2.3.4.5", "a:b", "[", "]", "256.1.1.1"])
 def test_what_is_no_address_is_a_name(name: str) -> None:
     assert is_address(name) is False
+
+
+def test_a_hello_and_a_path_that_are_known_are_signs_of_the_device() -> None:
+    """Who says hello is the client; whom somebody asks for a path is the server."""
+    told = {"relevance": "high", "confidence": "low", "sources": ("a",), "matchable": True}
+    acme = Fingerprint(
+        maker="acme",
+        name="Acme",
+        banners=(
+            Banner(kind="tls_ja4", pattern="^t1", device="camera", **told),  # type: ignore[arg-type]
+            Banner(kind="http_path", pattern="^/acme", **told),  # type: ignore[arg-type]
+        ),
+    )
+    web = Talk((SERVER_AT_HOME, 41_000, CAMERA, 80), BEGIN_NS + NS)
+    web.send(0, b"GET /acme/login HTTP/1.1\r\nHost: cam\r\n\r\n")
+    for packets, evidence in ((hello().packets, "tls ja4"), (web.packets, "is asked for /acme/login")):
+        pipeline = Pipeline(CollectorSettings(), (acme,))
+        pipeline.process(block_of(packets))
+        signs = [sign for known in pipeline.inventory.devices.values() for sign in known.signs]
+        assert len(signs) == 1 and evidence in signs[0], signs

@@ -31,6 +31,7 @@ WIRING = (
     "streams.renewal",
     "streams.cli",
     "streams.sinks_cli",
+    "streams.devices_cli",
     "streams.demo",
     "streams.settings",
     "streams.doctor",

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from collector.identify.fingerprint import SHIPPED as FINGERPRINTS
-from collector.identify.fingerprint import Fingerprint, FingerprintSource, SourceTable, read_fingerprints
+from collector.identify.fingerprint import Fact, Fingerprint, FingerprintSource, SourceTable, read_fingerprints
 from rules.fact import EndpointName, FirmwareFact
 from rules.factbook import SHIPPED, Facts, read_facts
 
@@ -121,13 +121,19 @@ def test_every_fact_has_a_source_and_every_source_a_fact(facts: Facts) -> None:
     assert {source for part in parts_of(facts) for source in sources_of(part)} == facts.sources.keys()
 
 
-def test_every_fingerprint_source_is_used(fingerprints: tuple[Fingerprint, ...]) -> None:
-    used = {
-        source
+def seen_on_devices(fingerprints: tuple[Fingerprint, ...]) -> list[Fact]:
+    """Every fact of the fingerprints."""
+    return [
+        fact
         for maker in fingerprints
-        for fact in (*maker.prefixes, *maker.calls, *maker.ports, *maker.banners)
-        for source in fact.sources
-    }
+        for fact in (
+            *maker.prefixes, *maker.calls, *maker.ports, *maker.banners, *maker.protocols, *maker.models, *maker.brands,
+        )
+    ]  # fmt: skip
+
+
+def test_every_fingerprint_source_is_used(fingerprints: tuple[Fingerprint, ...]) -> None:
+    used = {source for fact in seen_on_devices(fingerprints) for source in fact.sources}
     assert used == fingerprint_sources().keys()
 
 
@@ -139,8 +145,7 @@ def test_files_of_unknown_repositories_alone_make_no_fact_of_high_confidence(
     facts: Facts, fingerprints: tuple[Fingerprint, ...]
 ) -> None:
     kinds = {id: source.kind for id, source in (facts.sources | fingerprint_sources()).items()}
-    devices = [fact for maker in fingerprints for fact in (*maker.prefixes, *maker.calls, *maker.ports, *maker.banners)]
-    for part in (*parts_of(facts), *devices):
+    for part in (*parts_of(facts), *seen_on_devices(fingerprints)):
         if getattr(part, "confidence", None) == "high":
             assert {kinds[source] for source in sources_of(part)} - {"public_file", "background"}, part
 

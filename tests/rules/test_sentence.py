@@ -41,6 +41,8 @@ def test_every_word_can_be_said_of_a_bare_observation(observe: Observe) -> None:
         ({"device.manufacturer": "Acme"}, "Camera 10.0.0.11 (Acme)"),
         ({"device.manufacturer": "Acme", "device.model": {"name": "X1"}}, "Camera 10.0.0.11 (Acme X1)"),
         ({"device.model": {"name": "X1"}}, "Camera 10.0.0.11 (X1)"),
+        ({"lenswatch.device.type": "access_control"}, "Access control 10.0.0.11"),
+        ({"source": {"ip": "0.0.0.0", "mac": "44:19:b6:00:00:01"}}, "Camera 44:19:b6:00:00:01"),
         ({"network.direction": "inbound", "destination.ip": "10.0.0.9", "source.ip": "192.0.2.1"}, "Camera 10.0.0.9"),
     ],
 )

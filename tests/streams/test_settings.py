@@ -26,7 +26,7 @@ GIVEN = {
         "user": "nobody", "follow": True,
     },
     "geo": {"asn": "/var/geo/asn.mmdb", "country": "/var/geo/country.mmdb"},
-    "store": {"folder": "/var/lib/lenswatch", "max_alerts": 15, "max_waiting": 16},
+    "store": {"folder": "/var/lib/lenswatch", "max_alerts": 15, "max_waiting": 16, "max_devices": 17},
     "kafka": {
         "servers": "k1:9093,k2:9093", "partitions": 24, "observations_topic": "o", "heartbeats_topic": "h",
         "security_protocol": "SASL_SSL", "cafile": "/etc/ca.pem", "certfile": "/etc/c.pem", "keyfile": "/etc/k.pem",

@@ -3,9 +3,10 @@
 import pytest
 
 from collector.dissectors.dissector import Fact
-from collector.identify.banners import MAX_KNOWN_TEXTS, Banners, said_by
-from collector.identify.fingerprint import read_fingerprints
-from collector.observation import Announced
+from collector.identify.banners import BROWSES, MAX_KNOWN_TEXTS, Banners, said_by
+from collector.identify.evidence import BANNER_WEIGHTS, PATH_SHARE
+from collector.identify.fingerprint import Banner, Fingerprint, read_fingerprints
+from collector.observation import Announced, Url
 
 
 @pytest.fixture(scope="module")
@@ -22,19 +23,23 @@ def banners() -> Banners:
     ],
 )
 def test_a_makers_words_are_evidence_for_the_maker(banners: Banners, dataset: str, said: Announced, maker: str) -> None:
-    found = list(banners.evidence(Fact(dataset, announced=said)))
-    assert found and {each[2] for each in found} == {maker} and all(0 < each[1] < 1 for each in found)
-    assert found == list(banners.evidence(Fact(dataset, announced=said)))
+    found = list(banners.signs(Fact(dataset, announced=said)))
+    assert found and {each.maker for each in found} == {maker} and all(0 < each.weight < 1 for each in found)
+    assert found == list(banners.signs(Fact(dataset, announced=said)))
 
 
 def test_the_words_of_another_field_are_none(banners: Banners) -> None:
-    assert list(banners.evidence(Fact("dhip", announced=Announced(realm="Login to 5E5E0001PAZ0001")))) == []
-    assert list(banners.evidence(Fact("http", announced=Announced(software="nginx")))) == []
+    signs = banners.signs(Fact("dhip", announced=Announced(realm="Login to 5E5E0001PAZ0001")))
+    assert [sign.sort for sign in signs] == ["protocol"]
+    assert list(banners.signs(Fact("http", announced=Announced(software="nginx")))) == []
     assert list(said_by(Fact("http"))) == []
 
 
 def test_every_kind_of_word_is_asked_for() -> None:
-    said = Announced(name="n", software="s", realm="r", type="t", services=["v"], scopes=["o"])
+    said = Announced(
+        name="n", software="s", realm="r", type="t", services=["v"], scopes=["o"], location="l", manufacturer="m",
+        model="d",
+    )  # fmt: skip
     kinds = {
         kind
         for dataset in ("http", "rtsp", "ssdp", "wsd", "mdns", "dhcp")
@@ -42,11 +47,52 @@ def test_every_kind_of_word_is_asked_for() -> None:
     }
     assert kinds == {
         "http_server", "rtsp_server", "rtsp_realm", "ssdp_server", "ssdp_type", "onvif_scope", "mdns_service",
-        "dhcp_hostname",
+        "dhcp_hostname", "dhcp_class", "http_realm", "mdns_name", "ssdp_location", "wsd_type", "manufacturer", "brand",
+        "model",
     }  # fmt: skip
 
 
 def test_what_is_remembered_is_bounded(banners: Banners) -> None:
     for number in range(MAX_KNOWN_TEXTS + 10):
-        assert list(banners.evidence(Fact("http", announced=Announced(software=f"s{number}")))) == []
+        assert list(banners.signs(Fact("http", announced=Announced(software=f"s{number}")))) == []
     assert len(banners._known) <= MAX_KNOWN_TEXTS
+
+
+def test_who_answers_in_a_makers_own_protocol_has_it_inside_and_who_asks_has_not(banners: Banners) -> None:
+    answer = Fact("sadp", announced=Announced(model="DS-2CD2143G2-I", type="DS-2CD2143G2-I"))
+    signs = list(banners.signs(answer))
+    assert [(sign.sort, sign.maker, sign.kind) for sign in signs] == [
+        ("protocol", "hikvision", None), ("model", "hikvision", "camera"),
+    ]  # fmt: skip
+    asked = Fact("sadp", action="inquiry")
+    assert not banners.may_tell(asked) and list(banners.signs(asked)) == []
+    assert banners.may_tell(Fact("reolink", backward=True)) and list(banners.signs(Fact("reolink", backward=True)))
+
+
+def test_a_brand_and_a_model_are_read_out_of_what_is_said(banners: Banners) -> None:
+    signs = list(banners.signs(Fact("dhip", announced=Announced(manufacturer="Intelbras", model="MHDX 1004"))))
+    assert {sign.brand for sign in signs} == {None, "Intelbras"} and "recorder" in {sign.kind for sign in signs}
+    (sign,) = banners.signs(Fact("dhcp", announced=Announced(name="DCS-935L")))
+    assert (sign.model, sign.kind, sign.maker) == ("DCS-935L", "camera", "dlink")
+
+
+def test_a_path_that_somebody_asks_for_says_half_of_what_the_device_says(banners: Banners) -> None:
+    (sign,) = banners.of_path("rtsp", Url(original="", path="/Streaming/Channels/101"))
+    assert sign.maker == "hikvision" and sign.weight == BANNER_WEIGHTS["high"] * PATH_SHARE
+    assert sign.text == "is asked for /Streaming/Channels/101, as devices of Hikvision do"
+    assert list(banners.of_path("rtsp", Url(original="", path="/live"))) == []
+    assert list(banners.of_path("dns", Url(original="", path="/Streaming/Channels/101"))) == []
+
+
+def test_a_user_agent_is_a_browsers_or_a_devices(banners: Banners) -> None:
+    assert list(banners.of_agent("Mozilla/5.0 (Windows NT 10.0)")) == [BROWSES]
+    assert [sign.maker for sign in banners.of_agent("XAPP")] == ["xiongmai"]
+
+
+def test_a_hello_is_known_by_its_fingerprint() -> None:
+    fact = Banner(
+        kind="tls_ja4", pattern="^t12d1209", matchable=True, relevance="medium", confidence="low", sources=("a",)
+    )
+    banners = Banners((Fingerprint(maker="acme", name="Acme", banners=(fact,)),))
+    assert [sign.maker for sign in banners.of_hello(None, "t12d1209h1_0_0")] == ["acme"]
+    assert list(banners.of_hello("t12d1209", "t13d")) == []

@@ -248,3 +248,48 @@ def test_every_matched_pattern_answers_within_10_ms_on_a_hostile_packet(shipped:
 
 def test_the_shipped_folder_is_beside_the_code() -> None:
     assert (SHIPPED / "sources.toml").is_file()
+
+
+def test_every_banner_that_is_asked_for_has_a_case_that_matches_and_one_that_is_silent(
+    shipped: dict[str, Fingerprint],
+) -> None:
+    never_asked = {"http_header", "http_body", "favicon", "rtsp_public", "tls_certificate", "telnet", "sip_user_agent",
+                   "tcp_payload", "udp_payload", "ethernet", "resolver", "default_address"}  # fmt: skip
+    bare = [
+        f"{maker}: {banner.pattern}"
+        for maker, fingerprint in shipped.items()
+        for banner in fingerprint.banners
+        if banner.matchable and banner.kind not in never_asked and not (banner.cases and banner.silent)
+    ]
+    assert bare == []
+    named = [each for fingerprint in shipped.values() for each in (*fingerprint.models, *fingerprint.brands)]
+    assert named and all(each.cases and each.silent for each in named)
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("cases = ['Acmes']", r"banners\[0\].cases: 'Acmes' does not match"),
+        ("silent = ['Acme/1']", r"banners\[0\].silent: 'Acme/1' matches"),
+        ("device = 'toaster'", r"banners\[0\].device: .*toaster"),
+    ],
+)
+def test_a_fingerprint_that_its_own_cases_contradict_is_refused(folder: Path, line: str, reason: str) -> None:
+    (folder / "acme.toml").write_text(ACME + line + "\n")
+    with pytest.raises(FingerprintError, match=reason):
+        read_fingerprints(folder)
+
+
+def test_the_maker_behind_a_brand_has_a_file_of_its_own(folder: Path) -> None:
+    (folder / "acme.toml").write_text(ACME.replace('name = "Acme"', 'name = "Acme"\noem = "zeta"'))
+    with pytest.raises(FingerprintError, match="oem: no maker 'zeta' has a file here"):
+        read_fingerprints(folder)
+
+
+def test_models_brands_and_protocols_of_the_makers_are_read(shipped: dict[str, Fingerprint]) -> None:
+    assert {"dahua", "hikvision", "xiongmai", "tvt", "tuya", "reolink"} == {
+        maker for maker, fingerprint in shipped.items() if fingerprint.protocols
+    }
+    assert {maker: each.oem for maker, each in shipped.items() if each.oem} == {
+        "amcrest": "dahua", "imou": "dahua", "lorex": "dahua", "ezviz": "hikvision",
+    }  # fmt: skip

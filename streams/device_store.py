@@ -1,0 +1,92 @@
+"""The devices' stories, in SQLite beside the alerts: those that were seen longest ago are let go when there are too
+many. A story that is forgotten is gone from the file, and from what SQLite keeps of deleted rows."""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from collector.errors import LenswatchError
+from streams.database import open_database
+from streams.processors.stories import Story
+
+FILE_NAME = "devices.sqlite"
+MEND = "move the file away, or name another folder at [store] folder"
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS devices (id TEXT PRIMARY KEY, last_seen TEXT NOT NULL, document BLOB NOT NULL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS devices_by_time ON devices (last_seen);
+"""
+UPSERT = """
+INSERT INTO devices VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET last_seen = excluded.last_seen,
+    document = excluded.document
+"""
+
+
+class DeviceStore:
+    """One SQLite file, shared by several processes. Every method raises LenswatchError that names it, when it is none,
+    is broken, or cannot be written."""
+
+    def __init__(self, folder: Path, max_devices: int) -> None:
+        self.path = folder / FILE_NAME
+        self.max_devices = max_devices
+        with self._named():
+            self._database = open_database(self.path, SCHEMA)
+            self._database.execute("PRAGMA secure_delete = ON")
+
+    @staticmethod
+    def is_in(folder: Path) -> bool:
+        """Whether a store was made in this folder."""
+        return (folder / FILE_NAME).exists()
+
+    @contextlib.contextmanager
+    def _named(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, sqlite3.Error) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise LenswatchError(f"{self.path}: the device store cannot be used: {reason}; {MEND}") from error
+        except msgspec.DecodeError as error:
+            raise LenswatchError(f"{self.path}: a device in the store cannot be read: {error}; {MEND}") from error
+
+    def put(self, stories: Iterable[Story]) -> None:
+        """Keep stories, each in place of the one of the same device; past `max_devices` the longest unseen go."""
+        rows = [(story.id, story.last_seen.isoformat(), msgspec.json.encode(story)) for story in stories]
+        if not rows:
+            return
+        with self._named(), self._database:
+            self._database.execute("BEGIN IMMEDIATE")
+            self._database.executemany(UPSERT, rows)
+            excess = len(self) - self.max_devices
+            if excess > 0:
+                self._database.execute(
+                    "DELETE FROM devices WHERE id IN (SELECT id FROM devices ORDER BY last_seen, id LIMIT ?)", (excess,)
+                )
+
+    def __len__(self) -> int:
+        with self._named():
+            return int(self._database.execute("SELECT count(*) FROM devices").fetchone()[0])
+
+    def get(self, identifier: str) -> Story | None:
+        """The story of one device."""
+        with self._named():
+            row = self._database.execute("SELECT document FROM devices WHERE id = ?", (identifier,)).fetchone()
+            return None if row is None else msgspec.json.decode(row[0], type=Story)
+
+    def all(self) -> list[Story]:
+        """Every story, the one seen last at the end."""
+        with self._named():
+            rows = self._database.execute("SELECT document FROM devices ORDER BY last_seen, id").fetchall()
+            return [msgspec.json.decode(row[0], type=Story) for row in rows]
+
+    def forget(self, identifier: str) -> bool:
+        """Remove a device's story; False when there is none."""
+        with self._named():
+            gone = self._database.execute("DELETE FROM devices WHERE id = ?", (identifier,)).rowcount > 0
+            self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            return gone
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()

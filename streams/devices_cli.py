@@ -1,0 +1,149 @@
+"""`lenswatch devices`: the inventory as a table; `show ID` tells one device's story, `forget ID` removes it."""
+
+import contextlib
+import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from collector.errors import LenswatchError
+from collector.identify.fingerprint import read_fingerprints
+from rules.alert import Alert
+from streams.device_store import DeviceStore
+from streams.devices_screen import SORTS, Profile, print_devices, profile_of, story_rows
+from streams.processors.declared import newest
+from streams.processors.stories import Story
+from streams.ruleset import rules_for
+from streams.screen import printable, story_text
+from streams.settings import Settings, load_settings, state_folder
+from streams.store import AlertStore
+
+devices_app = typer.Typer(rich_markup_mode=None, help="The devices so far: list them, tell one's story, forget one.")
+
+Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="The settings file (TOML).")]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of words.")]
+DeviceId = Annotated[str, typer.Argument(metavar="ID", help="A device's id, its address or MAC, or a part of them.")]
+Maker = Annotated[str | None, typer.Option(metavar="TEXT", help="Of this maker or brand: part of the name.")]
+Programme = Annotated[
+    str | None, typer.Option(metavar="ID", help="Made by, or calling, a company that this programme lists.")
+]
+Site = Annotated[str | None, typer.Option(metavar="SITE", help="Of this site.")]
+Kind = Annotated[str | None, typer.Option(metavar="KIND", help="Of this kind: camera, recorder, doorbell, ….")]
+Sort = Annotated[str, typer.Option(metavar="KEY", help=f"By {', '.join(SORTS)}.")]
+
+
+def open_stories(settings: Settings) -> list[Story]:
+    """Every story that is kept. Raises LenswatchError."""
+    folder = state_folder(settings.store)
+    if not DeviceStore.is_in(folder):
+        return []
+    with contextlib.closing(DeviceStore(folder, settings.store.max_devices)) as store:
+        return store.all()
+
+
+def find_story(settings: Settings, text: str) -> Story:
+    """The one story whose id, address or MAC this is, or is a part of. Raises LenswatchError."""
+    stories, asked = open_stories(settings), text.casefold()
+    exact = [each for each in stories if asked in (each.id.casefold(), *newest(each.addresses), *each.hardware)]
+    found = exact or [
+        each for each in stories if any(asked in word.casefold() for word in (each.id, *each.addresses, *each.hardware))
+    ]
+    if not found:
+        raise LenswatchError(f"{printable(text)}: no device of this id is kept; `lenswatch devices` lists them")
+    if len(found) > 1:
+        some = ", ".join(each.id for each in found[:5])
+        raise LenswatchError(f"{printable(text)}: {len(found)} devices fit ({printable(some)}); give more of the id")
+    return found[0]
+
+
+def maker_names() -> dict[str, str]:
+    """The makers' names by their ids, of those that no company's facts name too."""
+    return {fingerprint.maker: fingerprint.name for fingerprint in read_fingerprints()}
+
+
+def fits(profile: Profile, maker: str | None, programme: str | None, site: str | None, kind: str | None) -> bool:
+    """Whether a device is one that is asked for."""
+    story = profile.story
+    if maker is not None:
+        names = [story.maker, story.identity.brand, story.identity.oem]
+        names += [each.entity.name for each in profile.made_by if each.entity is not None]
+        names.append(profile.names.get(story.maker or ""))
+        if not any(name and maker.casefold() in name.casefold() for name in names):
+            return False
+    if programme is not None and programme.casefold() not in (each.casefold() for each in profile.programmes):
+        return False
+    if site is not None and story.site != site:
+        return False
+    return kind is None or story.identity.type == kind
+
+
+@devices_app.callback(invoke_without_command=True)
+def list_devices(
+    context: typer.Context,
+    config: Config = None,
+    as_json: AsJson = False,
+    maker: Maker = None,
+    programme: Programme = None,
+    site: Site = None,
+    kind: Kind = None,
+    sort: Sort = "last-seen",
+) -> None:
+    """The cameras and their kin so far. `lenswatch devices show ID` tells one's story."""
+    if context.invoked_subcommand is not None:
+        context.obj = config
+        return
+    if sort not in SORTS:
+        raise typer.BadParameter(f"{sort!r} is no key; one of {', '.join(SORTS)}", param_hint="--sort")
+    settings = load_settings(config)
+    rules, today = rules_for(settings), datetime.datetime.now(datetime.UTC).date()
+    names = maker_names()
+    profiles = [profile_of(story, rules, today, names) for story in open_stories(settings)]
+    asked = [each for each in profiles if fits(each, maker, programme, site, kind)]
+    asked.sort(key=lambda each: each.story.id)
+    asked.sort(key=SORTS[sort])
+    if as_json:
+        for each in asked:
+            typer.echo(msgspec.json.encode(as_document(each)))
+    elif not asked:
+        typer.echo("no such devices" if profiles else "no devices are kept yet; `lenswatch watch SOURCE…` finds them")
+    else:
+        print_devices(asked)
+
+
+def as_document(profile: Profile) -> dict[str, Any]:
+    """A story as JSON, with the programmes and companies of it."""
+    document: dict[str, Any] = msgspec.to_builtins(profile.story)
+    return document | {"programmes": profile.programmes, "companies": profile.companies}
+
+
+@devices_app.command("show")
+def show_device(context: typer.Context, device_id: DeviceId, config: Config = None, as_json: AsJson = False) -> None:
+    """One device's story on a page: what it is and why, whom it calls, its firmware, its alerts."""
+    settings = load_settings(config or context.obj)
+    story = find_story(settings, device_id)
+    profile = profile_of(story, rules_for(settings), datetime.datetime.now(datetime.UTC).date(), maker_names())
+    if as_json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(as_document(profile)), indent=2))
+    else:
+        typer.echo(story_text(story_rows(profile, alerts_of(settings, story.id))))
+
+
+def alerts_of(settings: Settings, device: str) -> list[Alert]:
+    """The kept alerts of a device."""
+    folder = state_folder(settings.store)
+    if not AlertStore.is_in(folder):
+        return []
+    with contextlib.closing(AlertStore(folder, settings.store.max_alerts)) as store:
+        return [alert for alert in store.all() if alert.device is not None and alert.device.id == device]
+
+
+@devices_app.command("forget")
+def forget_device(context: typer.Context, device_id: DeviceId, config: Config = None) -> None:
+    """Remove a device's story. Its alerts stay: `lenswatch alerts` lists them."""
+    settings = load_settings(config or context.obj)
+    story = find_story(settings, device_id)
+    with contextlib.closing(DeviceStore(state_folder(settings.store), settings.store.max_devices)) as store:
+        store.forget(story.id)
+    typer.echo(f"{printable(story.id)} is forgotten; a watch that is running now may tell of it again")

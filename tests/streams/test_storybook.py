@@ -1,0 +1,88 @@
+"""Stories are told while watching, kept every few seconds and at the end, and outlive a restart."""
+
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from collector.identify.inventory import Inventory
+from collector.observation import DEVICE_DATASET, Observation
+from streams import storybook
+from streams.device_store import DeviceStore
+from streams.storybook import KEEP_SECONDS, Storybook, restore, with_stories
+
+Observe = Callable[..., Observation]
+IDENTITY = {"type": "camera", "confidence": 0.9, "addresses": ["10.0.0.11"], "hardware": ["3c:ef:8c:00:53:11"]}
+DEVICE = {"event.dataset": DEVICE_DATASET, "lenswatch.device": IDENTITY}
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_what_changed_is_kept_after_a_while_and_at_the_end(tmp_path: Path, observe: Observe) -> None:
+    clock, store = Clock(), DeviceStore(tmp_path, 10)
+    book = Storybook(store, clock)
+    book.write([observe(DEVICE), "an alert"])
+    assert len(store) == 0
+    clock.now = KEEP_SECONDS
+    book.write([observe(DEVICE | {"device.id": "site/b"})])
+    assert len(store) == 2
+    book.write([observe(DEVICE | {"device.id": "site/c"})])
+    book.close()
+    with contextlib.closing(DeviceStore(tmp_path, 10)) as again:
+        assert [each.id for each in again.all()] == ["site/3c:ef:8c:00:53:11", "site/b", "site/c"]
+
+
+def test_a_later_run_goes_on_with_the_story(tmp_path: Path, observe: Observe) -> None:
+    for firmware, day in (("1.0", 2), ("1.1", 3)):
+        book = Storybook(DeviceStore(tmp_path, 10))
+        said = {"lenswatch.device": IDENTITY | {"firmware": firmware}, "@timestamp": f"2026-11-0{day}T08:00:00Z"}
+        book.write([observe(DEVICE | said)])
+        book.close()
+    with contextlib.closing(DeviceStore(tmp_path, 10)) as store:
+        (story,) = store.all()
+    assert [each.firmware for each in story.firmware] == ["1.0", "1.1"] and story.first_seen.day == 2
+
+
+def test_more_stories_than_are_held_open_are_all_kept(
+    tmp_path: Path, observe: Observe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storybook, "MAX_OPEN", 3)
+    store = DeviceStore(tmp_path, 100)
+    book = Storybook(store, Clock())
+    for number in (*range(10), 0):
+        book.write([observe(DEVICE | {"device.id": f"site/{number}"})])
+        assert len(book._open) <= 3
+    book.keep()
+    assert len(store) == 10
+    book.close()
+
+
+def test_a_device_keeps_its_id_over_a_restart(tmp_path: Path, observe: Observe) -> None:
+    book = Storybook(DeviceStore(tmp_path, 10))
+    book.write([observe(DEVICE | {"device.id": "site/10.0.0.11"})])
+    book.close()
+    inventory = Inventory("site", ())
+    with contextlib.closing(DeviceStore(tmp_path, 10)) as store:
+        restore(inventory, store)
+    assert not inventory.news, "nobody was seen yet"
+    assert inventory.device_at(bytes.fromhex("3cef8c005311"), "10.0.0.99").device.id == "site/10.0.0.11"
+    assert inventory.device_at(b"", "10.0.0.11").device.id == "site/10.0.0.11"
+
+
+def test_flows_of_cameras_to_outside_are_worth_observing_and_the_rest_as_before() -> None:
+    asked: list[tuple[object, ...]] = []
+
+    def concerns(*what: object) -> bool:
+        asked.append(what)
+        return False
+
+    asks = with_stories(concerns)
+    assert asks("lenswatch.flow", None, "outbound", str, None, None) and not asked
+    assert not asks("lenswatch.flow", None, "internal", str, None, None)
+    assert not asks("lenswatch.dns", "a.example", "outbound", str, None, None) and len(asked) == 2
