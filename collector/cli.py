@@ -16,7 +16,17 @@ from collector.canary import DATASET, Canaries
 from collector.capture.source import Source
 from collector.errors import CaptureError, LenswatchError
 from collector.kafka_settings import KafkaSettings
-from collector.opening import CaptureFilter, Follow, User, Workers, crew_of, open_sources, with_options
+from collector.opening import (
+    CaptureFilter,
+    Engine,
+    Follow,
+    User,
+    Workers,
+    crew_of,
+    open_sources,
+    pipeline_for,
+    with_options,
+)
 from collector.running import Interrupts, rare_collection
 from collector.settings import CaptureSettings, CollectorSettings, default_state_folder, read_settings
 from collector.spool import SpoolSettings, count_waiting
@@ -70,6 +80,7 @@ def collect(
     workers: Workers = None,
     user: User = None,
     follow: Follow = None,
+    engine: Engine = None,
 ) -> None:
     """Read packets and publish what they say to Kafka, for `lenswatch worker` elsewhere.
 
@@ -85,7 +96,8 @@ def collect(
         raise typer.BadParameter(
             "where is Kafka? name --kafka HOST:PORT, or [kafka] servers; --dump does without", param_hint="--kafka"
         )
-    capture = with_options(settings.capture, capture_filter, workers, user, follow)
+    capture = with_options(settings.capture, capture_filter, workers, user, follow, engine)
+    settings = msgspec.structs.replace(settings, capture=capture)
     opened = open_sources(sources, capture, IMPORTED_LATER)
     if check:
         run_check(settings, opened, dump)
@@ -104,13 +116,8 @@ def say(words: str) -> None:
 def new_pipeline(settings: EdgeSettings, sources: Sequence[Source]) -> "Pipeline | Crew":
     """The pipeline, which is slow to load; with several workers, theirs."""
     from collector.identify.fingerprint import read_fingerprints
-    from collector.pipeline import Pipeline
 
-    crew = crew_of(sources)
-    if crew is not None:
-        crew.prepare(settings.collector, read_fingerprints(), None)
-        return crew
-    return Pipeline(settings.collector, read_fingerprints())
+    return pipeline_for(settings.capture, settings.collector, read_fingerprints(), crew=crew_of(sources))
 
 
 def read_all(

@@ -9,10 +9,15 @@ import typer
 
 from collector.capture.source import Source, is_endless, open_source
 from collector.errors import SettingsError
-from collector.settings import CaptureSettings
+from collector.settings import CaptureSettings, CollectorSettings
 
 if TYPE_CHECKING:
+    from collector.identify.fingerprint import Fingerprint
+    from collector.pipeline import Pipeline
+    from collector.reporting import Concerns
     from collector.workers import Crew
+
+OWN = "own"
 
 CaptureFilter = Annotated[
     str | None,
@@ -29,12 +34,18 @@ Follow = Annotated[
     bool | None, typer.Option("--follow", help="Wait at a file's end for more, and for the next file of its name.")
 ]
 
+Engine = Annotated[
+    str | None,
+    typer.Option("--engine", metavar="E", help="Who dissects: own, or pyshark (Wireshark's; slow, for the lab)."),
+]
+
 
 def with_options(
-    settings: CaptureSettings, capture_filter: str | None, workers: int | None, user: str | None, follow: bool | None
-) -> CaptureSettings:
+    settings: CaptureSettings, capture_filter: str | None, workers: int | None, user: str | None, follow: bool | None,
+    engine: str | None = None,
+) -> CaptureSettings:  # fmt: skip
     """The settings with what the command line says over them. Raises SettingsError."""
-    given = {"filter": capture_filter, "workers": workers, "user": user, "follow": follow}
+    given = {"filter": capture_filter, "workers": workers, "user": user, "follow": follow, "engine": engine}
     said = {name: value for name, value in given.items() if value is not None}
     try:
         capture = msgspec.structs.replace(settings, **said)
@@ -50,6 +61,11 @@ def open_sources(names: Sequence[str], settings: CaptureSettings, imported_later
     `imported_later` are modules that will be asked for when that user may no longer read them: Python, or its virtual
     environment, may lie in root's home.
     """
+    if settings.engine != OWN:
+        from collector.wireshark.tshark import find_tshark
+
+        find_tshark()
+        imported_later = [*imported_later, "collector.wireshark.engine"]
     opened = [open_one(name, settings) for name in names]
     endless = [source.name for source in opened[:-1] if is_endless(source)]
     if endless:
@@ -80,3 +96,23 @@ def crew_of(sources: Sequence[Source]) -> "Crew | None":
     if crews and len(sources) > 1:
         raise SettingsError(f"{crews[0].name}: with several workers an interface is watched by itself")
     return crews[0] if crews else None
+
+
+def pipeline_for(
+    capture: CaptureSettings,
+    settings: CollectorSettings,
+    fingerprints: "tuple[Fingerprint, ...]",
+    concerns: "Concerns | None" = None,
+    crew: "Crew | None" = None,
+) -> "Pipeline | Crew":
+    """What turns blocks into observations: the workers where there are several, else one pipeline of this engine."""
+    if crew is not None:
+        crew.prepare(settings, fingerprints, concerns)
+        return crew
+    if capture.engine != OWN:
+        from collector.wireshark.engine import WiresharkPipeline
+
+        return WiresharkPipeline(settings, fingerprints, concerns)
+    from collector.pipeline import Pipeline
+
+    return Pipeline(settings, fingerprints, concerns)

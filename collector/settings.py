@@ -11,6 +11,7 @@ import msgspec
 
 from collector.errors import SettingsError
 
+ENGINES = ("own", "pyshark")
 MAX_WORKERS, MIN_BLOCK_BYTES, MAX_RING_BYTES = 64, 1 << 17, 4 << 30
 ENVIRONMENT_PREFIX = "LENSWATCH_"
 OWN_NETWORKS = (
@@ -50,7 +51,8 @@ class CollectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
 
 class CaptureSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`[capture]`: how interfaces and endless files are read. `filter` is pcap's (pcap-filter(7)); `user` is whom a
-    root process becomes once its sockets are open; `block_bytes` is a power of two."""
+    root process becomes once its sockets are open; `block_bytes` is a power of two. `engine`: who dissects, we ("own")
+    or Wireshark ("pyshark": slow)."""
 
     filter: str = ""
     workers: int = 1
@@ -59,6 +61,7 @@ class CaptureSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     promiscuous: bool = True
     user: str = ""
     follow: bool = False
+    engine: str = "own"
 
     def __post_init__(self) -> None:
         if not 1 <= self.workers <= MAX_WORKERS:
@@ -67,6 +70,10 @@ class CaptureSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
             raise ValueError(f"block_bytes is no power of two of at least {MIN_BLOCK_BYTES}")
         if not 2 * self.block_bytes <= self.ring_bytes <= MAX_RING_BYTES:
             raise ValueError(f"ring_bytes is not between two blocks and {MAX_RING_BYTES}")
+        if self.engine not in ENGINES:
+            raise ValueError(f"engine is {self.engine!r}, which is none of {', '.join(ENGINES)}")
+        if self.engine != "own" and self.workers > 1:
+            raise ValueError(f"engine {self.engine} reads in one process: workers must be 1")
 
 
 def default_state_folder(environment: Mapping[str, str]) -> Path:

@@ -17,7 +17,7 @@ import typer
 from collector.capture.source import Source
 from collector.cli import collect
 from collector.errors import LenswatchError, SettingsError
-from collector.opening import CaptureFilter, Follow, User, Workers, crew_of, open_sources, with_options
+from collector.opening import CaptureFilter, Engine, Follow, User, Workers, crew_of, open_sources, with_options
 from collector.packets import Block
 from collector.publish.jsonl import JsonLines
 from collector.running import Interrupts, rare_collection
@@ -140,6 +140,7 @@ def watch(
     workers: Workers = None,
     user: User = None,
     follow: Follow = None,
+    engine: Engine = None,
 ) -> None:
     """Read captures, or listen to an interface; find the cameras' calls and say what they mean.
 
@@ -152,7 +153,7 @@ def watch(
     on = None if as_of is None else read_day(as_of)
     known = None if known_at is None else read_day(known_at, "--known-at")
     settings = load_settings(config)
-    capture = with_options(settings.capture, capture_filter, workers, user, follow)
+    capture = with_options(settings.capture, capture_filter, workers, user, follow, engine)
     settings = msgspec.structs.replace(settings, capture=capture)
     run = run_watch(settings, sources, alerts, observations, on, folders, known)
     finish(run, fail_on)

@@ -13,8 +13,8 @@ from collector.errors import CaptureError
 from collector.identify.fingerprint import read_fingerprints
 from collector.ledger import Ledger
 from collector.observation import Observation
+from collector.opening import pipeline_for
 from collector.packets import Block
-from collector.pipeline import Pipeline
 from rules.alert import Alert
 from rules.match import RuleSet
 from streams.geo import GeoFiles
@@ -85,12 +85,7 @@ class LocalWatch:
         self.rules, self.on, self.observations = rules, on, observations
         # Where nobody takes every observation, only those that a detection may ask about need be made.
         concerns = None if observations else rules.concerns
-        self.pipeline: Pipeline | Crew
-        if crew is None:
-            self.pipeline = Pipeline(settings.collector, read_fingerprints(), concerns)
-        else:
-            crew.prepare(settings.collector, read_fingerprints(), concerns)
-            self.pipeline = crew
+        self.pipeline = pipeline_for(settings.capture, settings.collector, read_fingerprints(), concerns, crew)
         self.memory = Memory(Fold(), Correlate())
         self.geo = GeoFiles(settings.geo.asn, settings.geo.country)
         self.run = Run(self.pipeline.ledger, geo=self.geo.counts, uncounted=self.memory.correlate.counts)
