@@ -178,7 +178,7 @@ class WiresharkPipeline(Pipeline):
     ) -> None:  # fmt: skip
         """The facts of one packet, and whether it broke its protocol."""
         facts: list[tuple[str, Fact]] = []
-        problem, last = None, None
+        problem, last, before = None, None, ""
         for layer in layers_of(answer):
             reader = READERS.get(layer.name)
             if reader is not None:
@@ -187,8 +187,9 @@ class WiresharkPipeline(Pipeline):
                     facts.extend((layer.name, fact) for fact in reader(layer, direction))
                 except Malformed as error:
                     problem = str(error)
-            elif layer.name == MALFORMED:
+            elif layer.name == MALFORMED and before in READERS:
                 problem = "malformed, as Wireshark says"
+            before = layer.name
         for ordinal, (protocol, fact) in enumerate(facts):
             told = flow.told[direction, protocol] = flow.told.get((direction, protocol), 0) + 1
             if told <= MAX_OF_A_SIDE.get(protocol, told):

@@ -39,8 +39,8 @@ _NOWHERE = "0.0.0.0"
 
 
 def read_hello(layer: Layer, direction: int, dataset: str = "tls", transport: str = "t") -> Iterator[Fact]:
-    """A ClientHello, in a layer of TLS or of QUIC."""
-    if _CLIENT_HELLO not in layer.numbers("tls.handshake.type"):
+    """A ClientHello, in a layer of TLS or of QUIC; one in the form of SSL 2 has no cipher suites, and we read none."""
+    if _CLIENT_HELLO not in layer.numbers("tls.handshake.type") or not layer.fields("tls.handshake.ciphersuite"):
         return
     version = layer.number("tls.handshake.version")
     kinds, sizes = layer.fields("tls.handshake.extension.type"), layer.numbers("tls.handshake.extension.len")

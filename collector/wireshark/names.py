@@ -1,5 +1,6 @@
 """Wireshark's fields of a DNS message → names and records, in the words of `dissectors/dns.py`."""
 
+import contextlib
 from typing import Any
 
 from collector.dissectors.dns import HEADER_BYTES, MAX_ANSWERS, TYPES, read_data, read_ipv6, read_name
@@ -15,10 +16,15 @@ _TYPE_TO_DATA = 10
 
 
 def name_of(field: Any) -> str:
-    """A name: from its bytes, so that what cannot be printed is as we write it; where they are pointers, as shown."""
+    """A name: from its bytes, so that what cannot be printed is as we write it; where they are pointers, as shown.
+
+    Malformed where Wireshark says in angle brackets why it shows none.
+    """
     try:
         return read_name(bytes(HEADER_BYTES) + bytes_of(field), HEADER_BYTES, {})[0]
     except Malformed:
+        if field.show != ROOT and (field.show or "<").startswith("<"):
+            raise Malformed(f"a name of a DNS message cannot be read: {field.show}") from None
         return "." if field.show == ROOT else str(field.show)
 
 
@@ -36,10 +42,7 @@ def records_of(layer: Layer, count: int, addresses: list[str]) -> list[DnsAnswer
         at, data = int(node.pos), bytes_of(node)
         if at not in nodes or len(data) < len(nodes[at]):
             nodes[at] = data
-    owners = {int(each.pos): name_of(each) for each in layer.fields("dns.resp.name")}
-    parts = (layer.fields(f"dns.srv.{word}") for word in ("service", "proto", "name"))
-    for triple in zip(*parts, strict=False):
-        owners[int(triple[0].pos)] = ".".join(str(each.show) for each in triple)
+    owners = _owners(layer)
     places = sorted(owners)
     found = []
     for kind, owner_at in zip(layer.fields("dns.resp.type")[: min(count, MAX_ANSWERS)], places, strict=False):
@@ -48,10 +51,32 @@ def records_of(layer: Layer, count: int, addresses: list[str]) -> list[DnsAnswer
         if start > len(whole):
             break
         number = number_of(kind.show) or 0
-        text = _data(layer, number, int(kind.pos) + _TYPE_TO_DATA, whole[start:], addresses)
+        try:
+            text = _data(layer, number, int(kind.pos) + _TYPE_TO_DATA, whole[start:], addresses)
+        except Malformed:
+            text = whole[start:].hex()
         ttl = int.from_bytes(whole[begin + 4 : begin + 8], "big")
         found.append(DnsAnswer(name=owners[owner_at], type=type_of(kind), data=text, ttl=ttl))
     return found
+
+
+def _owners(layer: Layer) -> dict[int, str]:
+    """Whose the records are, by the place of the name; up to the first that cannot be read."""
+    owners: dict[int, str] = {}
+    with contextlib.suppress(Malformed):
+        for each in layer.fields("dns.resp.name"):
+            owners[int(each.pos)] = name_of(each)
+    # Wireshark takes the name of an SRV record apart (RFC 2782), and each part has the bytes of the whole.
+    parts: dict[int, list[Any]] = {}
+    for word in ("service", "proto", "name"):
+        for each in layer.fields(f"dns.srv.{word}"):
+            parts.setdefault(int(each.pos), []).append(each)
+    for at, fields in parts.items():
+        try:
+            owners[at] = read_name(bytes(HEADER_BYTES) + bytes_of(fields[0]), HEADER_BYTES, {})[0]
+        except Malformed:
+            owners[at] = ".".join(str(each.show) for each in fields)
+    return owners
 
 
 def _data(layer: Layer, number: int, at: int, data: bytes, addresses: list[str]) -> str:

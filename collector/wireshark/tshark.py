@@ -29,8 +29,6 @@ MAX_ANSWER_BYTES = 64 << 20
 MAX_ERROR_BYTES = 1 << 20
 READ_BYTES = 1 << 16
 END_SECONDS = 5.0
-PREFERENCES = ("http.desegment_body:FALSE", "rtsp.desegment_body:FALSE", "http.dechunk_body:FALSE")
-"""A head is told when it is whole, as we do it; a body may be a film."""
 
 _SECTION = Struct("<IIIHHqI").pack(0x0A0D0D0A, 28, 0x1A2B3C4D, 1, 0, -1, 28)
 _INTERFACE = Struct("<IIHHIHHB3xHHI")
@@ -78,7 +76,7 @@ class Tshark:
 
     def __init__(self, preferences: Sequence[str] = (), memory_bytes: int = 0) -> None:
         command = [find_tshark(), "-n", "-l", "-Q", "-r", "-", "-T", "pdml"]
-        for preference in (*PREFERENCES, *preferences):
+        for preference in preferences:
             command += ["-o", preference]
         self.answers: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115
