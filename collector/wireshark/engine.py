@@ -7,8 +7,10 @@ on, so that a flow is watched for as long as ever, but what they say of Wireshar
 differs is said in docs/71-engines.md.
 """
 
+import itertools
 import queue
-from collections import OrderedDict
+from collections import Counter, OrderedDict
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -24,8 +26,8 @@ from collector.reading import SEQUENCE_SPACE
 from collector.reporting import Concerns
 from collector.settings import CollectorSettings
 from collector.views import FlowValues
-from collector.wireshark.facts import READERS
-from collector.wireshark.layers import layers_of, protocols_of
+from collector.wireshark.facts import HEADED, READERS
+from collector.wireshark.layers import Layer, layers_of, protocols_of
 from collector.wireshark.tshark import PacketWriter, Tshark
 
 ENGINE = "pyshark"
@@ -36,6 +38,8 @@ PREFERENCES = ("tcp.reassemble_out_of_order:TRUE",)
 """As we do it. Its price: tshark waits for ever for a segment that the capture lost."""
 MAX_OF_A_SIDE = {"stun": 48}
 """Messages of a side of a flow that are told; we read no more of them either."""
+MAX_PLACES = 1 << 16
+"""Packets whose time is remembered for messages that are whole only with a later one."""
 NONE = np.zeros(0, np.int64)
 NOTHING = Block(np.zeros(0, np.uint8), NONE, NONE, NONE, NONE, 1)
 
@@ -70,11 +74,15 @@ class WiresharkPipeline(Pipeline):
         self.tshark: Tshark | None = None
         self._known: OrderedDict[tuple[int, int], KnownFlow] = OrderedDict()
         self._block, self._answers = NOTHING, dict[int, bytes]()
+        self._frames = 0
+        self._places: dict[int, tuple[int, int]] = {}
 
     def process(self, block: Block) -> list[Observation]:
         """See Pipeline.process."""
         self._block, self._answers = block, self._dissect(block)
         found = super().process(block)
+        if self._answers or block.link_type in LINK_TYPES:
+            self._frames += len(block.start)
         # What Wireshark put together of fragments ends in a packet that is nobody's flow to us.
         self.ledger.drop(ENGINE, "no_flow", len(self._answers))
         return found
@@ -134,6 +142,7 @@ class WiresharkPipeline(Pipeline):
         numbers = np.searchsorted(self._block.start, batch.payload[packets], "right") - 1
         sequences = (batch.sequence + ((batch.flags & SYN) != 0)) % SEQUENCE_SPACE
         before = 0
+        self._remember(numbers + self._frames + 1, batch.time_ns[packets], sequences[packets])
         answered = [each for each in zip(packets.tolist(), numbers.tolist(), strict=True) if each[1] in self._answers]
         for packet, number in [*answered, (len(batch), None)]:
             until = int(np.searchsorted(own, packet, "right"))
@@ -149,6 +158,23 @@ class WiresharkPipeline(Pipeline):
                 answer, direction = self._answers.pop(number), int(sides[packet]) ^ flow.began
                 self._tell_packet(row, flow, values, direction, answer, at_ns, place, found)
                 self._viewed = None
+
+    def _remember(self, frames: Ints, times: Ints, sequences: Ints) -> None:
+        """When packets came and where they stand in their streams, by Wireshark's numbers of them."""
+        places = zip(times.tolist(), sequences.tolist(), strict=True)
+        self._places.update(zip(frames.tolist(), places, strict=True))
+        for frame in list(itertools.islice(self._places, max(len(self._places) - MAX_PLACES, 0))):
+            del self._places[frame]
+
+    def _place(self, layer: Layer, layers: Sequence[Layer], at_ns: int, sequence: int) -> tuple[int, int]:
+        """When a message was told: with the segment that completes its head, of those that Wireshark put together."""
+        segments = [field for each in layers for field in each.fields("tcp.segment")]
+        if segments and layer.name in HEADED:
+            end = layer.head()[1]
+            for field in segments:
+                if int(field.pos) + int(field.size) >= end:
+                    return self._places.get(int(field.show), (at_ns, sequence))
+        return at_ns, sequence
 
     def _tell(self, row: int, reader: Any, *told: Any) -> None:
         """See Pipeline._tell; of Wireshark's protocols only what Wireshark read."""
@@ -177,24 +203,29 @@ class WiresharkPipeline(Pipeline):
         found: list[Observation],
     ) -> None:  # fmt: skip
         """The facts of one packet, and whether it broke its protocol."""
-        facts: list[tuple[str, Fact]] = []
+        facts: list[tuple[Layer, Fact]] = []
         problem, last, before = None, None, ""
-        for layer in layers_of(answer):
+        layers = layers_of(answer)
+        for layer in layers:
             reader = READERS.get(layer.name)
             if reader is not None:
                 last = layer.name
                 try:
-                    facts.extend((layer.name, fact) for fact in reader(layer, direction))
+                    facts.extend((layer, fact) for fact in reader(layer, direction))
                 except Malformed as error:
                     problem = str(error)
             elif layer.name == MALFORMED and before in READERS:
                 problem = "malformed, as Wireshark says"
             before = layer.name
-        for ordinal, (protocol, fact) in enumerate(facts):
+        ordinals: Counter[int] = Counter()
+        for layer, fact in facts:
+            protocol, (then_ns, place) = layer.name, self._place(layer, layers, at_ns, sequence)
+            ordinal = ordinals[place]
+            ordinals[place] += 1
             told = flow.told[direction, protocol] = flow.told.get((direction, protocol), 0) + 1
             if told <= MAX_OF_A_SIDE.get(protocol, told):
                 flow.protocol = flow.protocol or protocol
-                self._tell(row, flow, values, direction, fact, at_ns, (sequence, ordinal), found)
+                self._tell(row, flow, values, direction, fact, then_ns, (place, ordinal), found)
         if problem is not None and not flow.broke:
             flow.broke, flow.protocol, flow.broken = True, flow.protocol or last, problem
             self._break(row, flow, values, at_ns, (sequence, 0), found)

@@ -85,7 +85,7 @@ def read_http(layer: Layer, direction: int) -> Iterator[Fact]:
     version = layer.text("http.request.version" if method is not None else "http.response.version") or ""
     if not version.startswith("HTTP/1.") or (method is None and code is None):
         return
-    head = layer.lines().decode("latin-1")
+    head = layer.head()[0].decode("latin-1")
     lower = head.lower()
     if method is not None:
         word, target = method.decode("latin-1"), (layer.raw("http.request.uri") or b"").decode("latin-1")
@@ -123,7 +123,7 @@ def _body(head: str, lower: str) -> HttpBody | None:
 def read_rtsp(layer: Layer, direction: int) -> Iterator[Fact]:
     """A request or a response."""
     backward, method, code = direction == FROM_SERVER, layer.text("rtsp.method"), layer.number("rtsp.status")
-    head = layer.lines().decode("latin-1")
+    head = layer.head()[0].decode("latin-1")
     lower = head.lower()
     line = head.partition("\n")[0].strip()
     if method is not None:
@@ -141,7 +141,7 @@ def read_rtsp(layer: Layer, direction: int) -> Iterator[Fact]:
 
 def read_ssdp_lines(layer: Layer, direction: int) -> Iterator[Fact]:
     """A message; to Wireshark most of its fields are unknown lines of HTTP, which we read."""
-    yield from read_ssdp(layer.lines() + b"\r\n", direction)
+    yield from read_ssdp(layer.head()[0] + b"\r\n", direction)
 
 
 def read_dhcp(layer: Layer, direction: int) -> Iterator[Fact]:
@@ -251,3 +251,5 @@ READERS: dict[str, Reader] = {
     "rtsp": read_rtsp, "ssdp": read_ssdp_lines, "dhcp": read_dhcp, "ntp": read_ntp, "stun": read_stun,
 }  # fmt: skip
 """By Wireshark's name of a protocol, which is ours too."""
+HEADED = frozenset(("http", "rtsp"))
+"""Those whose message is told when its head is there, although Wireshark waits for its body."""

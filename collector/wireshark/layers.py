@@ -52,20 +52,21 @@ class Layer:
         found = self.fields(name)
         return bytes_of(found[0]) if found else None
 
-    def lines(self) -> bytes:
-        """The head of a text protocol: its lines, up to the empty one."""
+    def head(self) -> tuple[bytes, int]:
+        """The head of a text protocol, its lines without the empty one, and where that one ends."""
         found: dict[int, bytes] = {}
         for name in self._layer._all_fields:
             for field in self.fields(name):
                 data = bytes_of(field)
                 if data.endswith(b"\n") and field.pos is not None:
                     found.setdefault(int(field.pos), data)
-        head = b""
+        head, end = b"", 0
         for at in sorted(found):
+            end = at + len(found[at])
             if found[at] in (b"\r\n", b"\n"):
                 break
             head += found[at]
-        return head
+        return head, end
 
 
 def number_of(text: str | None) -> int | None:

@@ -33,7 +33,7 @@ def test_protocols_are_told_without_a_parser() -> None:
 def test_the_lines_of_a_head_come_in_the_order_of_their_bytes_each_once() -> None:
     [layer] = layers_of(PDML)
     assert layer.name == "http"
-    assert layer.lines() == b"GET / HTTP/1.1\r\nA: 1\r\nB: 2\r\n"
+    assert layer.head() == (b"GET / HTTP/1.1\r\nA: 1\r\nB: 2\r\n", 84)
 
 
 def test_a_field_is_had_as_text_number_or_bytes() -> None:
