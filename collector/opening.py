@@ -1,7 +1,7 @@
 """From what is named on a command line to sources that are open, and root given up where that is asked for."""
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, cast
 
 import msgspec
@@ -9,15 +9,15 @@ import typer
 
 from collector.capture.source import Source, is_endless, open_source
 from collector.errors import SettingsError
-from collector.settings import CaptureSettings, CollectorSettings
+from collector.settings import CaptureSettings, CollectorSettings, DeepSettings
 
 if TYPE_CHECKING:
     from collector.identify.fingerprint import Fingerprint
     from collector.pipeline import Pipeline
-    from collector.reporting import Concerns
+    from collector.reporting import Concerns, Strangers
     from collector.workers import Crew
 
-OWN = "own"
+OWN, NOT_DEEP = "own", DeepSettings()
 
 CaptureFilter = Annotated[
     str | None,
@@ -39,6 +39,11 @@ Engine = Annotated[
     typer.Option("--engine", metavar="E", help="Who dissects: own, or pyshark (Wireshark's; slow, for the lab)."),
 ]
 
+Deep = Annotated[
+    bool | None,
+    typer.Option("--deep", help="Let Wireshark read a sample of what we do not dissect; see [deep] in the settings."),
+]
+
 
 def with_options(
     settings: CaptureSettings, capture_filter: str | None, workers: int | None, user: str | None, follow: bool | None,
@@ -55,17 +60,23 @@ def with_options(
     return capture
 
 
-def open_sources(names: Sequence[str], settings: CaptureSettings, imported_later: Sequence[str] = ()) -> list[Source]:
+def with_deep(settings: DeepSettings, enabled: bool | None) -> DeepSettings:
+    """The settings with what the command line says over them."""
+    return settings if enabled is None else msgspec.structs.replace(settings, enabled=enabled)
+
+
+def open_sources(
+    names: Sequence[str],
+    settings: CaptureSettings,
+    imported_later: Sequence[str] = (),
+    deep: DeepSettings = NOT_DEEP,
+) -> list[Source]:
     """The sources, open; root is given up after that where the settings name somebody. Raises LenswatchError.
 
     `imported_later` are modules that will be asked for when that user may no longer read them: Python, or its virtual
     environment, may lie in root's home.
     """
-    if settings.engine != OWN:
-        from collector.wireshark.tshark import find_tshark
-
-        find_tshark()
-        imported_later = [*imported_later, "collector.wireshark.engine"]
+    imported_later = [*imported_later, *wireshark_modules(settings, deep)]
     opened = [open_one(name, settings) for name in names]
     endless = [source.name for source in opened[:-1] if is_endless(source)]
     if endless:
@@ -104,9 +115,12 @@ def pipeline_for(
     fingerprints: "tuple[Fingerprint, ...]",
     concerns: "Concerns | None" = None,
     crew: "Crew | None" = None,
+    deep: DeepSettings = NOT_DEEP,
 ) -> "Pipeline | Crew":
     """What turns blocks into observations: the workers where there are several, else one pipeline of this engine."""
+    strangers = strangers_for(deep, capture)
     if crew is not None:
+        crew.strangers = strangers
         crew.prepare(settings, fingerprints, concerns)
         return crew
     if capture.engine != OWN:
@@ -115,4 +129,31 @@ def pipeline_for(
         return WiresharkPipeline(settings, fingerprints, concerns)
     from collector.pipeline import Pipeline
 
-    return Pipeline(settings, fingerprints, concerns)
+    pipeline = Pipeline(settings, fingerprints, concerns)
+    pipeline.strangers = strangers() if strangers is not None else None
+    return pipeline
+
+
+def strangers_for(deep: DeepSettings, capture: CaptureSettings) -> "Callable[[], Strangers] | None":
+    """What makes who reads what we do not dissect, for each process; None where nobody shall."""
+    if not deep.enabled:
+        return None
+    # Imported where it is asked for: XML and Wireshark are slow to load.
+    from collector.deep import DeepReader
+
+    share = msgspec.structs.replace(deep, cpu_share=deep.cpu_share / capture.workers)
+    return lambda: DeepReader(share)
+
+
+def wireshark_modules(capture: CaptureSettings, deep: DeepSettings) -> list[str]:
+    """The modules that will be asked for where Wireshark shall read. Raises LenswatchError where it cannot."""
+    if capture.engine == OWN and not deep.enabled:
+        return []
+    from collector.wireshark.tshark import find_tshark
+
+    find_tshark()
+    if capture.engine == OWN:
+        return ["collector.deep"]
+    if deep.enabled:
+        raise SettingsError(f"deep is of no use with engine {capture.engine}, which reads everything already")
+    return ["collector.wireshark.engine"]

@@ -13,7 +13,7 @@ import os
 import pickle
 import signal
 from collections import Counter, OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -30,7 +30,7 @@ from collector.ledger import Ledger
 from collector.observation import Broken, Observation
 from collector.packets import Block, Ints
 from collector.pipeline import Pipeline
-from collector.reporting import Concerns, Place
+from collector.reporting import Concerns, FlowName, Place, Strangers
 from collector.settings import CaptureSettings, CollectorSettings
 from collector.views import FlowValues, FlowView
 
@@ -73,13 +73,14 @@ class Recorder:
         return {number: self._ingresses.key(number) for number in np.unique(columns["ingress"]).tolist()}
 
 
-def work(ring: Ring, settings: CollectorSettings, connection: Connection) -> None:
+def work(ring: Ring, settings: CollectorSettings, connection: Connection, strangers: Strangers | None = None) -> None:
     """A worker's life: what it reads goes to the parent after every block, and at the end what was left."""
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, signal.SIG_IGN)
     pipeline = Pipeline(settings, ())
     recorder = Recorder(pipeline.flows.ingresses)
     pipeline.report_to(recorder)
+    pipeline.strangers = strangers
     problem: str | None = None
 
     def send(at_ns: int, notice: str | None, done: bool) -> None:
@@ -107,15 +108,6 @@ def work(ring: Ring, settings: CollectorSettings, connection: Connection) -> Non
         pass
 
 
-class FlowName:
-    """What the parent knows of a reader: the name of its flow's peer, and where that stood."""
-
-    __slots__ = ("name",)
-
-    def __init__(self) -> None:
-        self.name: tuple[str, str] | None = None
-
-
 class Crew:
     """Workers on one interface: a `Source` to read from, and in place of the Pipeline to whoever takes what was read.
 
@@ -139,6 +131,7 @@ class Crew:
         self._numbers = 0
         self._stopped = False
         self.last_ns = 0
+        self.strangers: Callable[[], Strangers] | None = None
 
     def prepare(
         self, settings: CollectorSettings, fingerprints: tuple[Fingerprint, ...], concerns: Concerns | None
@@ -201,7 +194,7 @@ class Crew:
                 for other in self._rings:
                     if other is not ring:
                         other.close()
-                work(ring, self.settings, theirs)
+                work(ring, self.settings, theirs, self.strangers() if self.strangers is not None else None)
 
             process = context.Process(target=run, daemon=True)
             process.start()

@@ -17,7 +17,18 @@ import typer
 from collector.capture.source import Source
 from collector.cli import collect
 from collector.errors import LenswatchError, SettingsError
-from collector.opening import CaptureFilter, Engine, Follow, User, Workers, crew_of, open_sources, with_options
+from collector.opening import (
+    CaptureFilter,
+    Deep,
+    Engine,
+    Follow,
+    User,
+    Workers,
+    crew_of,
+    open_sources,
+    with_deep,
+    with_options,
+)
 from collector.packets import Block
 from collector.publish.jsonl import JsonLines
 from collector.running import Interrupts, rare_collection
@@ -141,6 +152,7 @@ def watch(
     user: User = None,
     follow: Follow = None,
     engine: Engine = None,
+    deep: Deep = None,
 ) -> None:
     """Read captures, or listen to an interface; find the cameras' calls and say what they mean.
 
@@ -154,7 +166,7 @@ def watch(
     known = None if known_at is None else read_day(known_at, "--known-at")
     settings = load_settings(config)
     capture = with_options(settings.capture, capture_filter, workers, user, follow, engine)
-    settings = msgspec.structs.replace(settings, capture=capture)
+    settings = msgspec.structs.replace(settings, capture=capture, deep=with_deep(settings.deep, deep))
     run = run_watch(settings, sources, alerts, observations, on, folders, known)
     finish(run, fail_on)
 
@@ -211,7 +223,7 @@ def run_watch(
     for line in warnings(rules.court.waivers, on or datetime.datetime.now(datetime.UTC).date()):
         say(line)
     # Last, because it may give up the right to read what was needed until here.
-    opened = open_sources(names, settings.capture, IMPORTED_LATER)
+    opened = open_sources(names, settings.capture, IMPORTED_LATER, settings.deep)
     folder = state_folder(settings.store)
     with contextlib.ExitStack() as stack:
         store = stack.enter_context(contextlib.closing(AlertStore(folder, settings.store.max_alerts)))

@@ -85,7 +85,9 @@ class LocalWatch:
         self.rules, self.on, self.observations = rules, on, observations
         # Where nobody takes every observation, only those that a detection may ask about need be made.
         concerns = None if observations else rules.concerns
-        self.pipeline = pipeline_for(settings.capture, settings.collector, read_fingerprints(), concerns, crew)
+        self.pipeline = pipeline_for(
+            settings.capture, settings.collector, read_fingerprints(), concerns, crew, settings.deep
+        )
         self.memory = Memory(Fold(), Correlate())
         self.geo = GeoFiles(settings.geo.asn, settings.geo.country)
         self.run = Run(self.pipeline.ledger, geo=self.geo.counts, uncounted=self.memory.correlate.counts)

@@ -12,8 +12,10 @@ from collector.identify.fingerprint import Fingerprint
 
 MAX_KNOWN_TEXTS = 4_096
 """Texts whose makers are remembered: devices say the same again and again."""
-SELF_DATASETS = frozenset(("ssdp", "wsd", "sadp", "dhip", "dvrip", "tvt", "tuya", "mdns", "dhcp", "http"))
+SELF_DATASETS = frozenset(("ssdp", "wsd", "sadp", "dhip", "dvrip", "tvt", "tuya", "mdns", "dhcp", "http", "device"))
 """Those in which the sender speaks of itself."""
+DEEP_KINDS = {"sip": "sip_user_agent", "telnet": "telnet"}
+"""Of what Wireshark reads, by protocol: the kind of banner that its text is."""
 
 Evidence = tuple[str, float, str]
 """What was said and how, its weight, the maker."""
@@ -54,6 +56,8 @@ def said_by(fact: Fact) -> Iterator[tuple[str, str]]:
         return
     if fact.dataset in ("http", "rtsp", "ssdp") and said.software:
         yield f"{fact.dataset}_server", said.software
+    if fact.dataset == "device" and said.software:
+        yield DEEP_KINDS.get(fact.action or "", ""), said.software
     if fact.dataset == "rtsp" and said.realm:
         yield "rtsp_realm", said.realm
     elif fact.dataset == "wsd":
