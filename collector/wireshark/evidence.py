@@ -56,12 +56,12 @@ def _read_snmp(layer: Layer) -> Announced:
     return said
 
 
+def _read_dhcpv6(layer: Layer) -> Announced:
+    return Announced(name=clean((layer.text("dhcpv6.client_domain") or "").rstrip(".")))
+
+
 def _read_telnet(layer: Layer) -> Announced:
     return Announced(software=clean(" ".join(each.show or "" for each in layer.fields("telnet.data"))))
-
-
-def _read_browser(layer: Layer) -> Announced:
-    return Announced(name=_text(layer, "browser.server"), software=_text(layer, "browser.comment"))
 
 
 TELLING: dict[str, Telling] = {
@@ -75,12 +75,9 @@ TELLING: dict[str, Telling] = {
     "mqtt": _said(identifier="mqtt.clientid", name="mqtt.username"),
     "gvcp": _said(
         manufacturer="gvcp.bootstrap.manufacturername", model="gvcp.bootstrap.modelname",
-        name="gvcp.bootstrap.userdefinedname",
+        serial_number="gvcp.bootstrap.serialnumber", firmware="gvcp.bootstrap.deviceversion",
     ),
-    "browser": _read_browser,
-    "dhcpv6": _said(name="dhcpv6.client_domain"),
-    "bacapp": _said(name="bacapp.object_name"),
-    "enip": _said(model="enip.lir.name"),
+    "dhcpv6": _read_dhcpv6,
     "radius": _said(name="radius.NAS_Identifier"),
     "syslog": _said(name="syslog.hostname"),
     "tftp": _said(location="tftp.source_file"),
