@@ -77,10 +77,7 @@ def open_sources(
     environment, may lie in root's home.
     """
     imported_later = [*imported_later, *wireshark_modules(settings, deep)]
-    opened = [open_one(name, settings) for name in names]
-    endless = [source.name for source in opened[:-1] if is_endless(source)]
-    if endless:
-        raise SettingsError(f"{endless[0]} does not end, so nothing behind it would be read: name it last")
+    opened = together(open_all(names, settings))
     if settings.user:
         for name in imported_later:
             importlib.import_module(name)
@@ -90,22 +87,38 @@ def open_sources(
     return opened
 
 
-def open_one(name: str, settings: CaptureSettings) -> Source:
-    """One source; an interface that several workers share is theirs. Raises LenswatchError."""
+def open_all(names: Sequence[str], settings: CaptureSettings) -> list[Source]:
+    """Each source; interfaces that several workers share are theirs, as one. Raises LenswatchError."""
     if settings.workers > 1:
         from collector.capture.ring import Ring
         from collector.workers import Crew
 
-        if Ring.opens(name):
-            return Crew(name, settings)
-    return open_source(name, settings)
+        interfaces = [name for name in names if Ring.opens(name)]
+        if interfaces:
+            others: list[Source] = [open_source(name, settings) for name in names if name not in interfaces]
+            return [*others, Crew(interfaces, settings)]
+    return [open_source(name, settings) for name in names]
+
+
+def together(sources: list[Source]) -> list[Source]:
+    """The sources, of which those at the end that do not end are read at once. Raises SettingsError where one stands
+    before one that ends."""
+    ends = max((number for number, source in enumerate(sources, 1) if not is_endless(source)), default=0)
+    endless = [source.name for source in sources[:ends] if is_endless(source)]
+    if endless:
+        raise SettingsError(f"{endless[0]} does not end, so nothing behind it would be read: name it last")
+    if len(sources) - ends < 2:
+        return sources
+    from collector.gathered import Gathered
+
+    return [*sources[:ends], Gathered(sources[ends:])]
 
 
 def crew_of(sources: Sequence[Source]) -> "Crew | None":
     """The workers, where there are several. Raises SettingsError where they are not alone."""
     crews = [cast("Crew", source) for source in sources if hasattr(source, "prepare")]
     if crews and len(sources) > 1:
-        raise SettingsError(f"{crews[0].name}: with several workers an interface is watched by itself")
+        raise SettingsError(f"{crews[0].name}: with several workers, interfaces are watched by themselves")
     return crews[0] if crews else None
 
 

@@ -141,7 +141,7 @@ class Pipeline:
     def _read_packets(
         self, batch: PacketBatch, rows: Ints, packets: Ints, sides: Ints, found: list[Observation]
     ) -> None:
-        columns, readers = self.flows.columns, self.flows.readers
+        columns, readers, strangers = self.flows.columns, self.flows.readers, self.strangers
         reading = columns["reading"]
         distinct, places = np.unique(rows, return_inverse=True)
         values_of = self._own.values(columns, distinct)
@@ -169,8 +169,8 @@ class Pipeline:
             else:
                 self._read_segment(row, reader, values, direction, sequence, bytes(data[start:stop]), syn, at_ns, found)
             self._settle(row, reader)
-            if self.strangers is not None and reader.protocol is None:
-                self.strangers.offer(values, direction, bytes(data[start:stop]), sequence, at_ns)
+            if strangers is not None and reader.protocol is None:
+                strangers.offer(values, direction, bytes(data[start:stop]), sequence, at_ns)
 
     def _new_reader(self, row: int, values: FlowValues) -> Reader:
         """A reader for a row; when there are too many, the oldest is given up and its flow no longer read."""
