@@ -4,7 +4,7 @@ Headers, flows, devices and names are ours as ever, and so are the protocols tha
 camera makers' own, WS-Discovery). Every packet goes to tshark; of what it answers the same facts are made (`facts.py`)
 as our dissectors make, and told in their place, so that observations and alerts are the same. Our own dissectors read
 on, so that a flow is watched for as long as ever, but what they say of Wireshark's protocols is not told. What still
-differs is said in docs/71-engines.md.
+differs is said in docs/16-wireshark.md.
 """
 
 import itertools

@@ -55,6 +55,7 @@ class Layer:
     def head(self) -> tuple[bytes, int]:
         """The head of a text protocol, its lines without the empty one, and where that one ends."""
         found: dict[int, bytes] = {}
+        # pyshark lists its fields only by names that it has changed.
         for name in self._layer._all_fields:
             for field in self.fields(name):
                 data = bytes_of(field)

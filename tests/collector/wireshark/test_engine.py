@@ -4,22 +4,27 @@ ends the run in one clear line, and what was read by then is told."""
 import os
 import shutil
 import signal
+import threading
+import time
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from collector.capture.ring import Ring
 from collector.capture.source import open_source
 from collector.errors import EngineError
 from collector.observation import Observation
+from collector.pipeline import Pipeline
 from collector.settings import CollectorSettings
 from collector.wireshark.engine import WiresharkPipeline
 from tests.captures import make_protocols
 from tests.collector.dissectors.messages import HELLO, QUERY
 from tests.collector.frames import CAMERA, Talk, block_of, pcap, spaced, udp_frame
-from tests.collector.wireshark.engines import differences, load_list, samples
+from tests.collector.wireshark.engines import differences, load_list, read_with, samples
 from tests.house.tree import ROOT
 from tests.truth.test_compare import SAME, write
+from tests.veth import needs_a_wire, wire
 
 pytestmark = [
     pytest.mark.system,
@@ -113,6 +118,32 @@ def test_an_observation_comes_with_the_block_of_its_packet(pipeline: WiresharkPi
 def test_of_a_link_type_that_is_unknown_nothing_is_asked(pipeline: WiresharkPipeline) -> None:
     assert pipeline.process(block_of([question(0)], link_type=200)) == []
     assert pipeline.tshark is None and pipeline.ledger.let_go["decode", "unknown_link_type"] == 1
+
+
+@pytest.mark.root
+@needs_a_wire
+def test_an_interface_is_read_as_a_file_is(tmp_path: Path) -> None:
+    office = CAPTURES["office.pcap"]
+    by_file = sum(
+        each.event.dataset != "lenswatch.flow" for each in read_with(Pipeline(CollectorSettings(), ()), office)
+    )
+    pipeline = WiresharkPipeline(CollectorSettings(), ())
+    with wire(tmp_path) as line:
+        ring = Ring(line.near)
+
+        def act() -> None:
+            time.sleep(0.3)
+            line.replay(office, "--pps=500")
+            time.sleep(0.5)
+            ring.stop()
+
+        worker = threading.Thread(target=act)
+        worker.start()
+        found = [each for block in ring.blocks() for each in pipeline.process(block)]
+        worker.join()
+    found += pipeline.finish()
+    assert sum(each.event.dataset != "lenswatch.flow" for each in found) == by_file > 80
+    assert pipeline.ledger.open_sums() == []
 
 
 def test_the_file_s_observations_before_a_kill_are_told(pipeline: WiresharkPipeline, tmp_path: Path) -> None:
