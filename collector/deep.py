@@ -10,6 +10,7 @@ over_budget  it has used its share of the processor
 busy         it has not taken what it has yet
 down         it is not running: it died or hung, and waits for its next start
 unanswered   it had it when it ended
+unreadable   what it said of it cannot be read
 forgotten    services whose counts were let go, to make room for others
 """
 
@@ -184,16 +185,21 @@ class DeepReader:
         return found
 
     def _take(self, answer: bytes, found: list[Told]) -> None:
-        self.answered += 1
         self._answered_by_this += 1
         self._heard_at = self._clock()
         values, direction, sequence, at_ns = self._untold.popleft()
-        if not TELLING.keys().isdisjoint(protocols_of(answer)):
-            began = time.thread_time()
-            for ordinal, fact in enumerate(facts_of(layers_of(answer), direction)):
-                if self._is_news(values, direction, fact):
-                    found.append((values, fact, at_ns, (sequence, ordinal)))
-            self._used += time.thread_time() - began
+        began, facts = time.thread_time(), list[Fact]()
+        # Two parsers that are not ours read here what a third made of anybody's bytes: whatever they raise is theirs.
+        try:
+            if not TELLING.keys().isdisjoint(protocols_of(answer)):
+                facts = facts_of(layers_of(answer), direction)
+            self.answered += 1
+        except Exception:
+            self._missed["unreadable"] += 1
+        self._used += time.thread_time() - began
+        for ordinal, fact in enumerate(facts):
+            if self._is_news(values, direction, fact):
+                found.append((values, fact, at_ns, (sequence, ordinal)))
         if self._answered_by_this >= MAX_ANSWERED and not self._untold:
             self._end(in_peace=True)
 

@@ -14,7 +14,7 @@ import pytest
 
 from collector.deep import BURST_SECONDS, MAX_UNTOLD, DeepReader, packet_of, service_of
 from collector.identify.fingerprint import read_fingerprints
-from collector.observation import Observation
+from collector.observation import Announced, Observation
 from collector.packets import TCP, UDP
 from collector.pipeline import Pipeline
 from collector.settings import CollectorSettings, DeepSettings
@@ -231,6 +231,21 @@ def test_one_that_takes_too_much_memory_ends_itself_and_the_capture_goes_on(cloc
     while reader.tshark is not None and time.monotonic() < until:
         reader.told()
     assert reader.tshark is None and reader.missed() == {"unanswered": 1}
+
+
+def test_an_answer_that_cannot_be_read_is_counted_and_the_next_one_is_read(reader: DeepReader) -> None:
+    offer(reader)
+    offer(reader, number=1, payload=SIP.replace(b"Hikvision", b"other"))
+    assert reader.tshark is not None
+    answers = reader.tshark.answers
+    first, second = answers.get(timeout=SECONDS), answers.get(timeout=SECONDS)
+    assert first is not None
+    answers.put(first[first.find(b'<proto name="sip"') :])
+    answers.put(second)
+    said = [fact.announced for _, fact, _, _ in reader.told()]
+    assert said == [Announced(software="other/1.0")]
+    assert (reader.answered, reader.missed()) == (1, {"unreadable": 1})
+    reader.finish()
 
 
 def test_without_tshark_everything_is_down(reader: DeepReader, monkeypatch: pytest.MonkeyPatch) -> None:

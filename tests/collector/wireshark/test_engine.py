@@ -2,6 +2,7 @@
 ends the run in one clear line, and what was read by then is told."""
 
 import os
+import random
 import shutil
 import signal
 import threading
@@ -34,6 +35,7 @@ CAPTURES = {
     "office.pcap": ROOT / "streams" / "demo" / "office.pcap",
     "protocols.pcap": Path(make_protocols.__file__).with_name("protocols.pcap"),
 }
+CAMERA_BYTES = bytes(map(int, CAMERA.split(".")))
 
 
 def explained(capture: str) -> Counter[tuple[str, str, str]]:
@@ -118,6 +120,25 @@ def test_an_observation_comes_with_the_block_of_its_packet(pipeline: WiresharkPi
 def test_of_a_link_type_that_is_unknown_nothing_is_asked(pipeline: WiresharkPipeline) -> None:
     assert pipeline.process(block_of([question(0)], link_type=200)) == []
     assert pipeline.tshark is None and pipeline.ledger.let_go["decode", "unknown_link_type"] == 1
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_bytes_that_are_wrong_never_raise(seed: int) -> None:
+    chance, packets = random.Random(seed), []
+    for at_ns, data in samples():
+        for copy in range(6):
+            mutant = bytearray(data)
+            # Behind the headers, and each from a port of its own, so that no copy is taken for sent again.
+            for _ in range(chance.choice((1, 1, 2, 8))):
+                mutant[chance.randrange(min(54, len(mutant) - 1), len(mutant))] = chance.choice(
+                    (0, 255, chance.randrange(256))
+                )
+            side = 34 if mutant[26:30] == CAMERA_BYTES else 36
+            mutant[side : side + 2] = (1_024 + len(packets)).to_bytes(2, "big")
+            packets.append((at_ns + copy, bytes(mutant)))
+    pipeline = WiresharkPipeline(CollectorSettings(), ())
+    found = pipeline.process(block_of(packets)) + pipeline.finish()
+    assert len(found) > 100 and pipeline.ledger.open_sums() == []
 
 
 @pytest.mark.root
