@@ -178,7 +178,7 @@ class DeepReader:
                 answer = self.tshark.answers.get_nowait()
             except queue.Empty:
                 break
-            if answer is None:
+            if answer is None or not self._untold:
                 self._end()
                 break
             self._take(answer, found)

@@ -81,7 +81,7 @@ class WiresharkPipeline(Pipeline):
         """See Pipeline.process."""
         self._block, self._answers = block, self._dissect(block)
         found = super().process(block)
-        if self._answers or block.link_type in LINK_TYPES:
+        if block.link_type in LINK_TYPES:
             self._frames += len(block.start)
         # What Wireshark put together of fragments ends in a packet that is nobody's flow to us.
         self.ledger.drop(ENGINE, "no_flow", len(self._answers))

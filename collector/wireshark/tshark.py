@@ -157,6 +157,8 @@ class Tshark:
     def close(self) -> None:
         """End it, at once."""
         self._process.kill()
+        # A number that is closed under a reader may be another file's before it reads again.
+        self._reader.join(END_SECONDS)
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
                 with contextlib.suppress(OSError):
