@@ -36,6 +36,7 @@ WIRING = (
     "streams.verdict",
     "streams.waivers",
     "streams.whatif",
+    "streams.worker",
 )
 WIRING_DOORS = (
     "collector.pipeline",
