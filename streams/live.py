@@ -15,6 +15,7 @@ IMPORTED_LATER = (
     "aiohttp",
     "collector.pipeline",
     "email.parser",
+    "maxminddb",
     "rich.console",
     "rich.progress",
     "rich.table",
