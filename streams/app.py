@@ -40,7 +40,8 @@ from streams.watchdog import Progress, go_down
 
 COMMIT_EVERY: Final = 200
 BUFFERED_RECORDS: Final = 64
-FETCH_BYTES: Final = 4 << 20
+# What one fetch brings of a partition is handed out before the next one's turn.
+FETCH_BYTES: Final = 1 << 20
 BATCH_BYTES: Final = 256 << 10
 REQUEST_BYTES: Final = 2 << 20
 REQUEST_SECONDS: Final = 60.0

@@ -14,6 +14,8 @@ from streams.reading import Place
 POLL_SECONDS: Final = 1.0
 DOWN_SECONDS: Final = 10.0
 TABLES_SECONDS: Final = 300.0
+# A client hands out the records of one partition before those of the next.
+MAX_TURN_RECORDS: Final = 500
 FAILED: Final = 1
 
 
@@ -32,13 +34,15 @@ class Progress:
 
     def lags(self, places: Mapping[Place, tuple[int, int]] | None, at: float) -> None:
         """Of each partition, where its reading stands and where it ends; None when the broker does not say, of which
-        nothing follows."""
-        before = self.waiting
+        nothing follows. While another is read on and has much more to be read, one that stands only awaits its turn."""
+        before, places = self.waiting, places or {}
+        moved = {place for place, (position, _) in places.items() if before.get(place, (position,))[0] != position}
+        is_busy = any(places[place][1] - places[place][0] > MAX_TURN_RECORDS for place in moved)
         self.waiting = {}
-        for place, (position, end) in (places or {}).items():
+        for place, (position, end) in places.items():
             if position < end:
-                stood, since = before.get(place, (None, at))
-                self.waiting[place] = (position, since if stood == position else at)
+                since = before.get(place, (None, at))[1]
+                self.waiting[place] = (position, at if place in moved or is_busy else since)
 
     def ready(self, is_ready: bool, at: float) -> None:
         """Whether the worker has its partitions and their tables."""

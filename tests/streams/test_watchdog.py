@@ -25,6 +25,24 @@ def test_one_partition_that_stands_still_is_told_while_others_move() -> None:
     assert progress.verdict(20.0, 10) is None
 
 
+def test_a_partition_that_awaits_its_turn_is_no_standstill() -> None:
+    progress = Progress(beat=100.0)
+    for at in range(1, 60):
+        progress.lags({Place("seen", 0): (100 * at, 9_000), Place("seen", 1): (7, 9_000)}, float(at))
+    assert progress.standing(60.0, 5) == [] and progress.verdict(60.0, 10) is None
+    # The other has nothing more to be read, or does not get on either.
+    for at in range(60, 72):
+        progress.lags({Place("seen", 0): (9_000, 9_000), Place("seen", 1): (7, 9_000)}, float(at))
+    assert progress.verdict(72.0, 10) == "seen [1]: records wait, and for 13 s none was done past 7"
+
+
+def test_nothing_that_gets_on_is_a_standstill_whatever_waits() -> None:
+    progress = Progress(beat=100.0)
+    for at in range(1, 13):
+        progress.lags({Place("seen", 0): (100, 9_000), Place("seen", 1): (7, 9_000)}, float(at))
+    assert progress.verdict(13.0, 10) == "seen [0]: records wait, and for 12 s none was done past 100"
+
+
 def test_waiting_for_nothing_is_no_standstill() -> None:
     progress = Progress(beat=1000.0)
     for at in (1.0, 500.0, 999.0):
