@@ -74,9 +74,10 @@ bench-streams: $(VENV)/.ready-dev kafka  ## Observations per second through a re
 	$(BIN)/python bench/publishing.py
 	$(BIN)/python bench/worker.py
 
-live: $(VENV)/.ready-dev wire  ## Live capture over a pair of virtual interfaces: drops, CPU, latency (needs root)
+live: $(VENV)/.ready-dev wire  ## Live capture over a pair of virtual interfaces: drops, CPU, latency, new rules (needs root)
 	$(BIN)/python bench/live.py
 	$(BIN)/python bench/live.py --workers 2
+	$(BIN)/python bench/reload.py
 
 soak: $(VENV)/.ready-dev kafka prometheus  ## Memory over a long run; Kafka and collector killed again and again
 	$(BIN)/python bench/run.py --memory

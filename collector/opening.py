@@ -1,7 +1,9 @@
 """From what is named on a command line to sources that are open, and root given up where that is asked for."""
 
 import importlib
+import socket
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import msgspec
@@ -81,10 +83,24 @@ def open_sources(
     if settings.user:
         for name in imported_later:
             importlib.import_module(name)
+        step_down(settings)
+    return opened
+
+
+def may_go_on(names: Sequence[str], settings: CaptureSettings) -> bool:
+    """Whether a source that is named may be one that does not end; asked before any is opened."""
+    interfaces = {name for _, name in socket.if_nameindex()}
+    paths = [Path(name) for name in names if name not in interfaces and name != "-"]
+    pipes = any(path.exists() and not (path.is_file() or path.is_dir()) for path in paths)
+    return settings.follow or pipes or len(paths) < len(names)
+
+
+def step_down(settings: CaptureSettings) -> None:
+    """Give up root where the settings name somebody. Raises SettingsError."""
+    if settings.user:
         from collector.privileges import give_up_root
 
         give_up_root(settings.user)
-    return opened
 
 
 def open_all(names: Sequence[str], settings: CaptureSettings) -> list[Source]:

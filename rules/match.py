@@ -31,6 +31,7 @@ from rules.lookalike import Lookalikes
 from rules.plan import Feed, Plan, Question, plan_for
 from rules.sentence import INBOUND, their_side
 from rules.sighting import Contact, Sighting
+from rules.signature import Signature
 from rules.verdict import Judge
 
 NAME_LOOKUP: Final = "name_lookup"
@@ -114,7 +115,8 @@ class Lookup(msgspec.Struct, omit_defaults=True, kw_only=True):
 
 
 class RuleSet:
-    """All facts, detections and linked correlations, ready to match. `digest` is the SHA-256 over all of them."""
+    """All facts, detections and linked correlations, ready to match. `digest` is the SHA-256 over all of them;
+    `signatures` are those of the packs that they came in, as far as they were asked for."""
 
     def __init__(
         self,
@@ -128,6 +130,7 @@ class RuleSet:
         self.facts, self.endpoints, self.digest = facts, endpoints, digest
         self.detections, self.correlations = tuple(detections), tuple(correlations)
         self.court = court or Court(Judge(facts))
+        self.signatures: tuple[Signature | None, ...] = ()
         self._firmware = FirmwareIndex(facts.endpoints)
         self._lookalikes = Lookalikes(facts.endpoints, facts.entities)
         self._standings = Standings(facts.entities, facts.programmes)

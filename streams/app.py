@@ -134,7 +134,7 @@ class Centre:
         self.deliver = app.agent(app.topic(settings.alerts_topic, **raw), name="deliver", concurrency=1)(self._deliver)
         app.on_partitions_revoked.connect(self._on_revoked)
         app.on_rebalance_complete.connect(self._on_recovered)
-        meters.set_rules(rules.digest)
+        meters.rules.show(rules)
 
     def _table(self, name: str, partitions: int) -> TextTable:
         return TextTable(self.app.Table(name, key_type=bytes, value_type=bytes, partitions=partitions))
@@ -225,8 +225,10 @@ class Centre:
             self.meters.findings.see(observation, self.rules)
         if outcome.matched:
             self.meters.hits.labels("told").inc(outcome.told)
-            self.meters.hits.labels("waived").inc(outcome.waived)
-            self.meters.hits.labels("folded").inc(outcome.matched - outcome.told - outcome.waived)
+            waived = sum(outcome.waived.values())
+            self.meters.rules.waive(outcome.waived)
+            self.meters.hits.labels("waived").inc(waived)
+            self.meters.hits.labels("folded").inc(outcome.matched - outcome.told - waived)
         if outcome.duplicate:
             self.meters.duplicates.labels("record").inc()
         return outcome

@@ -43,7 +43,9 @@ from streams.geo_cli import app as geo_app
 from streams.kafka_cli import Servers, kafka_settings, read_kept_alerts, topics_app, worker
 from streams.live import IMPORTED_LATER, Ticker, with_notices
 from streams.local import LocalWatch, Output, Run
+from streams.pack_cli import mount as mount_pack_commands
 from streams.publish_cli import publish
+from streams.renewal import renewal_for, renewing
 from streams.ruleset import rules_for
 from streams.screen import fill, in_order, print_alerts, printable, screen_width, story, story_text, summary_lines
 from streams.settings import Settings, load_settings, state_folder
@@ -70,6 +72,7 @@ app.add_typer(facts_app, name="facts")
 app.add_typer(alerts_app, name="alerts")
 app.add_typer(geo_app, name="geo")
 rules_app.command()(publish)
+mount_pack_commands(rules_app)
 app.add_typer(topics_app, name="topics")
 app.add_typer(sinks_app, name="sinks")
 app.command()(worker)
@@ -156,7 +159,8 @@ def watch(
 ) -> None:
     """Read captures, or listen to an interface; find the cameras' calls and say what they mean.
 
-    The alerts are shown, and kept for `lenswatch alerts`; what was read is summed up on standard error.
+    The alerts are shown, and kept for `lenswatch alerts`; what was read is summed up on standard error. SIGHUP, or a
+    file of the rules that changed, has the rules read again where the watching does not end by itself.
     """
     if fail_on is not None and fail_on not in LEVELS:
         raise typer.BadParameter(f"{fail_on!r} is no level; one of {', '.join(LEVELS)}", param_hint="--fail-on")
@@ -218,14 +222,15 @@ def run_watch(
     """Watch the named sources; write, keep and show what was found."""
     from streams.doctor import keep_last_run
 
-    rules = rules_for(settings, folders, known)
-    rules.prepare()
-    for line in warnings(rules.court.waivers, on or datetime.datetime.now(datetime.UTC).date()):
-        say(line)
-    # Last, because it may give up the right to read what was needed until here.
-    opened = open_sources(names, settings.capture, IMPORTED_LATER, settings.deep)
-    folder = state_folder(settings.store)
     with contextlib.ExitStack() as stack:
+        renewal = renewal_for(stack, settings, names, folders, known)
+        rules = rules_for(settings, folders, known)
+        rules.prepare()
+        for line in warnings(rules.court.waivers, on or datetime.datetime.now(datetime.UTC).date()):
+            say(line)
+        # Last, because it may give up the right to read what was needed until here.
+        opened = open_sources(names, settings.capture, IMPORTED_LATER, settings.deep)
+        folder = state_folder(settings.store)
         store = stack.enter_context(contextlib.closing(AlertStore(folder, settings.store.max_alerts)))
         outputs: list[list[Output]] = [[], [StoreOutput(store)]]
         for place, name in ((0, observations_to), (1, alerts_to)):
@@ -240,6 +245,7 @@ def run_watch(
         local = LocalWatch(settings, rules, on, outputs[0], crew_of(opened))
         if meters is not None:
             meters.watches(local)
+        stack.enter_context(renewing(renewal, local, meters, say))
         run = local.watch(
             [interrupts.between_blocks(source) for source in opened], outputs[1], with_notices(progress, say)
         )

@@ -12,7 +12,7 @@ from collector.capture.source import Source
 from collector.errors import CaptureError
 from collector.identify.fingerprint import read_fingerprints
 from collector.ledger import Ledger
-from collector.observation import Observation
+from collector.observation import Observation, Url
 from collector.opening import pipeline_for
 from collector.packets import Block
 from rules.alert import Alert
@@ -72,7 +72,8 @@ class Run:
 
 
 class LocalWatch:
-    """One sensor in one process."""
+    """One sensor in one process. `renew`, where it is set, is asked after each block for rules to go on with; what was
+    found and counted so far stays."""
 
     def __init__(
         self,
@@ -83,8 +84,9 @@ class LocalWatch:
         crew: "Crew | None" = None,
     ) -> None:
         self.rules, self.on, self.observations = rules, on, observations
+        self.renew: Callable[[Block], RuleSet | None] | None = None
         # Where nobody takes every observation, only those that a detection may ask about need be made.
-        concerns = None if observations else rules.concerns
+        concerns = None if observations else self._concerns
         self.pipeline = pipeline_for(
             settings.capture, settings.collector, read_fingerprints(), concerns, crew, settings.deep
         )
@@ -109,6 +111,7 @@ class LocalWatch:
                     for block in source.blocks():
                         self._take(self.pipeline.process(block), alerts)
                         self._sing(alerts)
+                        self.rules = (self.renew(block) if self.renew is not None else None) or self.rules
                         if progress is not None:
                             progress(block)
                 except CaptureError as error:
@@ -121,6 +124,18 @@ class LocalWatch:
         self.run.devices = len(self.pipeline.inventory)
         self.run.seconds = time.perf_counter() - began
         return self.run
+
+    def _concerns(
+        self,
+        dataset: str,
+        name: str | None,
+        direction: str,
+        peer: Callable[[], str],
+        url: Url | None = None,
+        agent: str | None = None,
+    ) -> bool:
+        # The rules that are in force when it is asked, not those of the beginning.
+        return self.rules.concerns(dataset, name, direction, peer, url, agent)
 
     def _sing(self, alerts: Sequence[Output]) -> None:
         canaries = self.canaries.due(time.time())

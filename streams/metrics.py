@@ -10,15 +10,16 @@ from collector.observation import Observation
 from collector.page import Page
 from rules.alert import Alert
 from rules.match import RuleSet
+from rules.verdict import OUTCOMES
 from streams.processors.canary import is_canary
+from streams.rules_metrics import NONE, OTHER, PREFIX, RulesMeters
 
-PREFIX: Final = "lenswatch_"
 SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 MAX_SENSORS: Final = 100
-OTHER, NONE = "other", "none"
 DELIVERY_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 DELAY_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0, 2.5, 5.0, 10.0, 60.0, 600.0, 3600.0)
 FINDING_LABELS: Final = ("rule", "severity", "company", "role", "site", "sensor")
+VERDICT_LABELS: Final = ("programme", "profile", "outcome")
 EGRESS_LABELS: Final = ("company", "country", "site")
 FLOW: Final = "lenswatch.flow"
 CAMERAS: Final = ("camera", "recorder")
@@ -57,7 +58,7 @@ class Meters:
         self.addresses = counter(
             "geo_events", "Addresses of which something is not known; files taken, refused.", "what"
         )
-        self.reloads = counter("rules_reloads", "Times that the rules were read again.", "result")
+        self.rules = RulesMeters(registry)
         self.devices = gauge("devices_known", "Devices of this worker's partitions.")
         self.silent = gauge("devices_silent", "Devices that were not seen for a while.")
         self.sensors = gauge("sensor_last_seen_timestamp_seconds", "When a sensor's newest packet was.", "sensor")
@@ -79,10 +80,6 @@ class Meters:
                 oldest = at if oldest is None else min(oldest, at)
         if oldest is not None:
             self.sensors.labels(OTHER).set(oldest)
-
-    def set_rules(self, digest: str) -> None:
-        """Which rules are in force."""
-        self.findings.set_rules(digest)
 
     def tell(self, alert: Alert) -> None:
         """A revision of an alert was told."""
@@ -142,16 +139,9 @@ class FindingMeters:
         self.countries = counter("finding_countries", "Findings, by the country of the address called.", "country")
         self.egress = counter("device_egress_bytes", "Bytes that cameras sent out, and to whom.", *EGRESS_LABELS)
         self.overflow = counter("label_overflow", "Times that a label was folded into other.", "metric")
-        self.rules = Gauge(PREFIX + "rules_info", "1 for the rules in force.", ("digest",), registry=registry)
-        self.loaded = Gauge(
-            PREFIX + "rules_loaded_timestamp_seconds", "When the rules in force were read.", registry=registry
+        self.verdicts = counter(
+            "finding_verdicts", "Findings, by what each programme says of them to whom.", *VERDICT_LABELS
         )
-
-    def set_rules(self, digest: str) -> None:
-        """Which rules are in force from now on."""
-        self.rules.clear()
-        self.rules.labels(digest).set(1)
-        self.loaded.set_to_current_time()
 
     def see(self, observation: Observation, rules: RuleSet) -> None:
         """Count what a camera or recorder sent out, when the observation is a flow's end."""
@@ -178,6 +168,14 @@ class FindingMeters:
         self._inc("findings", self.findings, values)
         for programme in sorted({each.programme for each in detail.listings or ()}):
             self._inc("finding_programmes", self.programmes, (programme, detail.level))
+        # Several companies stand behind one finding: of what a programme says of each the strongest counts.
+        said: dict[tuple[str, str], str] = {}
+        for verdict in detail.verdicts or ():
+            if verdict.waiver is None and verdict.concerns:
+                key = (verdict.programme, verdict.profile or NONE)
+                said[key] = min(said.get(key, verdict.outcome), verdict.outcome, key=OUTCOMES.index)
+        for key, outcome in sorted(said.items()):
+            self._inc("finding_verdicts", self.verdicts, (*key, outcome))
         geo = alert.destination.geo
         self._inc("finding_countries", self.countries, (geo.country_iso_code if geo is not None else NONE,))
 

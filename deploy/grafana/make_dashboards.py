@@ -164,9 +164,51 @@ def sensors() -> Board:
     return board
 
 
+def verdicts() -> Board:
+    """What it means for us, what is waived, and whose rules say so."""
+    board = Board("lenswatch-verdicts", "lenswatch · Verdicts, waivers and rules", [
+        ("profile", "label_values(lenswatch_finding_verdicts_total, profile)"),
+        ("instance", "label_values(lenswatch_rules_info, instance)"),
+    ])  # fmt: skip
+    chosen, here = 'profile=~"$profile"', 'instance=~"$instance"'
+    said = f"lenswatch_finding_verdicts_total{{{chosen}}}"
+    for title, outcome, words, steps in (
+        ("Prohibited", "prohibited", "Findings that a programme forbids for a profile.", "bad"),
+        ("Need a licence", "licence_required", "Findings that a programme allows with a licence only.", "bad"),
+        ("To be reported", "reportable", "Findings that show something which has to be reported.", "warn"),
+        ("To be reviewed", "review", "Findings of which a person has to say what they mean.", "warn"),
+    ):
+        query = f'sum(lenswatch_finding_verdicts_total{{outcome="{outcome}", {chosen}}}) or vector(0)'
+        board.add("stat", title, words, [(query, "")], wide=6, tall=5, steps=steps)
+    board.add("bargauge", "By programme", "What each programme says of the findings, the general picture left out.",
+              [(f"topk(15, sum by (programme, outcome) ({said}))", "{{programme}}: {{outcome}}")],
+              wide=8, tall=9)  # fmt: skip
+    board.add("table", "By profile", "Findings by who we are, programme and outcome.",
+              [(f"sum by (profile, programme, outcome) ({said})", "")], wide=8, tall=9)  # fmt: skip
+    board.add("timeseries", "New verdicts by outcome", "How many became known, per hour.",
+              [(f"sum by (outcome) ({rate(said)}) * 3600", "{{outcome}}")], wide=8, tall=9)  # fmt: skip
+    ends = "max by (waiver) (lenswatch_waiver_end_timestamp_seconds)"
+    board.add("stat", "Waivers that end soon", "Exceptions in force that end within 30 days.",
+              [(f"count(0 < {ends} - time() < 30 * 86400) or vector(0)", "")],
+              wide=6, tall=8, steps="warn")  # fmt: skip
+    board.add("table", "Waivers", "Seconds until each exception ends; below nothing: it has ended.",
+              [(f"{ends} - time()", "")], unit="s", wide=9)  # fmt: skip
+    board.add("timeseries", "Waived", "Hits that were counted and not sent, per second.",
+              [(f"sum by (waiver) ({rate('lenswatch_waived_hits_total')})", "{{waiver}}")], wide=9)  # fmt: skip
+    board.add("stat", "Rules refused", "Times that new rules were not taken; those before stay in force.",
+              [(f'sum(lenswatch_rules_reloads_total{{result="refused", {here}}})', "")],
+              wide=6, tall=8, steps="warn")  # fmt: skip
+    board.add("timeseries", "Indicators", "Names, networks and patterns of the rules in force.",
+              [(f"max by (instance) (lenswatch_rules_indicators{{{here}}})", "{{instance}}")], wide=9)  # fmt: skip
+    board.add("table", "Signed", "Age of each pack in force, and the key that signed it.",
+              [(f"time() - lenswatch_rules_pack_signed_timestamp_seconds{{{here}}}", "")],
+              unit="s", wide=9)  # fmt: skip
+    return board
+
+
 def texts() -> dict[Path, str]:
     """Each file and what stands in it."""
-    boards = (overview(), sensors())
+    boards = (overview(), sensors(), verdicts())
     return {
         FOLDER / f"{board.uid}.json": json.dumps(board.document(), indent=1, ensure_ascii=False) + "\n"
         for board in boards

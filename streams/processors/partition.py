@@ -64,13 +64,13 @@ class Batch(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What a record came to: the news, in order, and the entries to write (None deletes)."""
+    """What a record came to: the news, in order, and the entries to write (None deletes). `waived` is by waiver."""
 
     news: list[Alert]
     changed: dict[str, bytes | None]
     matched: int = 0
     told: int = 0
-    waived: int = 0
+    waived: Mapping[str, int] = {}
     duplicate: bool = False
 
 
@@ -159,7 +159,7 @@ class Partition:
             if key not in changed:
                 changed[key] = self._write(key, self._device(key), batch.at)
         changed |= self._evict(changed)
-        return Outcome(judged.news, changed, judged.matched, judged.told, judged.waived.total(), duplicate)
+        return Outcome(judged.news, changed, judged.matched, judged.told, judged.waived, duplicate)
 
     def tick(self, at: float) -> Outcome:
         """The news that the time itself brings: findings whose window is over and on which nothing was counted for a

@@ -1,5 +1,7 @@
 """What the command line says goes over the file, and only one source may go on for ever."""
 
+import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,15 @@ from collector.capture.pcap_file import CaptureFile
 from collector.deep import DeepReader
 from collector.errors import LenswatchError, SettingsError
 from collector.gathered import Gathered
-from collector.opening import crew_of, open_sources, pipeline_for, with_deep, with_options
+from collector.opening import (
+    crew_of,
+    may_go_on,
+    open_sources,
+    pipeline_for,
+    step_down,
+    with_deep,
+    with_options,
+)
 from collector.settings import CaptureSettings, CollectorSettings, DeepSettings
 from collector.workers import Crew
 from tests.collector.frames import BEGIN_NS, pcap
@@ -74,3 +84,21 @@ def test_workers_share_an_interface_alone(capture: str) -> None:
     assert crew_of([plain]) is None and crew_of([crew]) is crew
     with pytest.raises(SettingsError, match="by themselves"):
         crew_of([plain, crew])
+
+
+def test_only_what_may_not_end_may_go_on(capture: str, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    interface = socket.if_nameindex()[0][1]
+    for names, goes_on in (
+        ([capture], False), ([capture, str(tmp_path)], False), ([str(tmp_path / "none")], False),
+        (["-"], True), ([capture, "-"], True), ([interface], True), ([str(pipe)], True),
+    ):  # fmt: skip
+        assert may_go_on(names, CaptureSettings()) == goes_on, names
+    assert may_go_on([capture], CaptureSettings(follow=True))
+
+
+def test_root_is_given_up_for_whom_the_settings_name_and_otherwise_not() -> None:
+    step_down(CaptureSettings())
+    with pytest.raises(SettingsError, match="there is no user 'nobody-here'"):
+        step_down(CaptureSettings(user="nobody-here"))

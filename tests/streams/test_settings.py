@@ -18,7 +18,8 @@ GIVEN = {
     "rules": {
         "folders": ["/etc/lenswatch/rules", "more"], "profiles": ["us-private", "ca-private"],
         "use_class": "public_safety", "sites": {"quay": {"profiles": ["us-federal-agency"], "use_class": "other"}},
-        "waivers": ["/etc/lenswatch/waivers.toml"],
+        "waivers": ["/etc/lenswatch/waivers.toml"], "trusted_keys": ["/etc/lenswatch/ops.pub"], "require_signed": True,
+        "poll_seconds": 1.25, "may_shrink": True,
     },
     "capture": {
         "filter": "udp", "workers": 2, "ring_bytes": 1 << 25, "block_bytes": 1 << 19, "promiscuous": False,
@@ -167,3 +168,13 @@ def test_a_wrong_worker_setting_is_named(tmp_path: Path, line: str, words: str) 
     path.write_text(f"[worker]\n{line}\n", "utf-8")
     with pytest.raises(SettingsError, match=words):
         load_settings(path, {})
+
+
+def test_signed_packs_are_asked_for_only_where_a_key_is_trusted(tmp_path: Path) -> None:
+    path = tmp_path / "lenswatch.toml"
+    path.write_text("[rules]\nrequire_signed = true\n", "utf-8")
+    with pytest.raises(SettingsError, match="require_signed needs trusted_keys"):
+        load_settings(path, {})
+    assert load_settings(path, {"LENSWATCH_RULES_TRUSTED_KEYS": '["a.pub"]'}).rules.require_signed
+    with pytest.raises(SettingsError, match="poll_seconds is below 0"):
+        load_settings(None, {"LENSWATCH_RULES_POLL_SECONDS": "-1"})

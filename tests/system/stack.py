@@ -1,12 +1,16 @@
 """The whole stack as a system test runs it: collector, Kafka, worker; Prometheus, Alertmanager, a webhook, a file."""
 
 import contextlib
+import datetime
 import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from rules.keys import make_keys, read_private
+from rules.load import read_folder
+from rules.signature import sign
 from tests.streams.command import PROGRAM, environment
 from tests.streams.dispatch.carrying import SECRET
 from tests.streams.receiver import Receiver
@@ -93,6 +97,25 @@ def sinks_of(folder: Path, receiver: Receiver, alertmanager: AlertmanagerServer)
     )
 
 
+def rules_of(folder: Path) -> str:
+    """The settings of who we are, of an exception, and of a pack that is signed."""
+    own = folder / "own"
+    (own / "facts").mkdir(parents=True)
+    (own / "facts" / "sources.toml").write_text('[sources.own]\ntitle = "Own"\nkind = "note"\n', "utf-8")
+    private, public, _ = make_keys(folder / "ops")
+    now = datetime.datetime.now(datetime.UTC)
+    (own / "pack.sig").write_bytes(sign(read_folder(own)[0], 1, now, read_private(private)))
+    (folder / "waivers.toml").write_text(
+        '[[waiver]]\nid = "phase-out"\nground = "g"\napprover = "a"\nreference = "r"\ndevices = ["192.0.2.200"]\n'
+        f"from = {now.date()}\nuntil = {now.date() + datetime.timedelta(days=9)}\n",
+        "utf-8",
+    )
+    return (
+        f'[rules]\nfolders = ["{own}"]\ntrusted_keys = ["{public}"]\nrequire_signed = true\n'
+        f'profiles = ["us-federal-contractor"]\nwaivers = ["{folder / "waivers.toml"}"]\n'
+    )
+
+
 @contextlib.contextmanager
 def stack_at(address: str, folder: Path, captures: Sequence[bytes]) -> Iterator[Stack]:
     """A stack for the time of a test, which has read the captures."""
@@ -102,7 +125,7 @@ def stack_at(address: str, folder: Path, captures: Sequence[bytes]) -> Iterator[
         alertmanager = AlertmanagerServer(folder / "alertmanager", receiver.url.replace("/hook", "/alertmanager"))
         alertmanager.start()
         open_.callback(alertmanager.stop)
-        more = sinks_of(folder, receiver, alertmanager)
+        more = sinks_of(folder, receiver, alertmanager) + rules_of(folder)
         centre = open_.enter_context(centre_at(address, folder / "centre", more=more))
         stack = Stack(centre, receiver, alertmanager)
         open_.callback(stack.collector.stop)

@@ -97,7 +97,7 @@ def test_no_two_panels_overlap(path: Path) -> None:
 
 
 def test_the_uids_of_the_dashboards_do_not_change() -> None:
-    assert [path.stem for path in DASHBOARDS] == ["lenswatch-overview", "lenswatch-sensors"]
+    assert [path.stem for path in DASHBOARDS] == ["lenswatch-overview", "lenswatch-sensors", "lenswatch-verdicts"]
 
 
 def test_the_dashboards_are_what_their_script_makes() -> None:
@@ -137,6 +137,7 @@ def test_only_the_collector_has_a_right_and_only_that_one() -> None:
     assert len(ours) == 4
     for name, service in ours.items():
         assert service["read_only"] is True and service["cap_drop"] == ["ALL"], name
+        assert service["tmpfs"] == ["/tmp"], name
         assert service.get("cap_add", []) == (["NET_RAW"] if name == "collector" else []), name
 
 
