@@ -151,9 +151,11 @@ def listen(source: Source, pipeline: Pipeline | Crew, lines: tuple[Wire, Wire]) 
 
     def act() -> None:
         time.sleep(0.3)
-        sent.append(replay_ways(lines))
-        time.sleep(0.4)
-        source.stop()  # type: ignore[attr-defined]
+        try:
+            sent.append(replay_ways(lines))
+            time.sleep(0.4)
+        finally:
+            source.stop()  # type: ignore[attr-defined]
 
     worker = threading.Thread(target=act)
     worker.start()
