@@ -25,7 +25,7 @@ from collector.reading import (
     load_dissectors,
     stream_candidates,
 )
-from collector.reporting import Concerns, Place, Reporter
+from collector.reporting import Concerns, FlowName, Place, Reporter, Strangers, Told
 from collector.settings import CollectorSettings
 from collector.views import FlowValues, FlowView, OwnNetworks
 
@@ -61,6 +61,7 @@ class Pipeline:
             settings, self.inventory, self.names, self._own, tuple(self._numbers), concerns, self.flows.ingresses
         )
         self._report: Any = self.report
+        self.strangers: Strangers | None = None
 
     def report_to(self, report: Any) -> None:
         """Let another take what was read, as a Reporter does."""
@@ -87,6 +88,8 @@ class Pipeline:
             self.flows.advance(block.at_ns)
             self._finish_ended(found)
             self._say_opened(found)
+        if self.strangers is not None:
+            self._tell_strangers(self.strangers.told(), found)
         self._count(found)
         return found
 
@@ -101,6 +104,16 @@ class Pipeline:
                 self._report.still_there(columns, rows, found)
             self._hour = hour
 
+    def _tell_strangers(self, told: list[Told], found: list[Observation]) -> None:
+        """What somebody else read of flows that nobody here recognises."""
+        for values, fact, at_ns, place in told:
+            observation = self._report.fact(FlowView(values, self.inventory), FlowName(), fact, at_ns, place)
+            if observation is not None:
+                found.append(observation)
+        if self.strangers is not None:
+            for reason, count in self.strangers.missed().items():
+                self.ledger.drop("deep", reason, count)
+
     def _say_opened(self, found: list[Observation], at_once: bool = False) -> None:
         opened = self.flows.opened(self._last_ns, at_once)
         if len(opened):
@@ -109,6 +122,8 @@ class Pipeline:
     def finish(self) -> list[Observation]:
         """The capture is over: every flow ends."""
         found: list[Observation] = []
+        if self.strangers is not None:
+            self._tell_strangers(self.strangers.finish(), found)
         self._say_opened(found, at_once=True)
         self.flows.finish()
         self._finish_ended(found)
@@ -140,7 +155,7 @@ class Pipeline:
     def _read_packets(
         self, batch: PacketBatch, rows: Ints, packets: Ints, sides: Ints, found: list[Observation]
     ) -> None:
-        columns, readers = self.flows.columns, self.flows.readers
+        columns, readers, strangers = self.flows.columns, self.flows.readers, self.strangers
         reading = columns["reading"]
         distinct, places = np.unique(rows, return_inverse=True)
         values_of = self._own.values(columns, distinct)
@@ -168,6 +183,8 @@ class Pipeline:
             else:
                 self._read_segment(row, reader, values, direction, sequence, bytes(data[start:stop]), syn, at_ns, found)
             self._settle(row, reader)
+            if strangers is not None and reader.protocol is None:
+                strangers.offer(values, direction, bytes(data[start:stop]), sequence, at_ns)
 
     def _new_reader(self, row: int, values: FlowValues) -> Reader:
         """A reader for a row; when there are too many, the oldest is given up and its flow no longer read."""

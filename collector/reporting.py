@@ -5,13 +5,16 @@ import ipaddress
 import socket
 from collections import Counter
 from collections.abc import Callable
+from typing import Protocol
 
+import msgspec
 import numpy as np
 
 from collector.dissectors.dissector import Fact
 from collector.encrypted_dns import recognise_encrypted_dns
 from collector.flows import Column, Ended
 from collector.identify.banners import SELF_DATASETS
+from collector.identify.evidence import Sign
 from collector.identify.inventory import Inventory
 from collector.identify.known import KnownDevice
 from collector.ingress import Ingresses
@@ -31,13 +34,15 @@ from collector.packets import Ints, Mask
 from collector.reading import DatagramReader, StreamReader
 from collector.settings import CollectorSettings
 from collector.telling import IDENTIFIED, SEEN, concerns_us, tell_of
-from collector.views import FlowView, OwnNetworks, time_of
+from collector.views import FlowValues, FlowView, OwnNetworks, time_of
 
 NS = 10**9
 Place = tuple[int | str, int]
 """Where a fact stood, so that two in one packet are two: its TCP sequence number (or a word), and its ordinal there."""
 Concerns = Callable[[str, str | None, str, Callable[[], str], Url | None, str | None], bool]
 """Dataset, name called or asked for, direction, the other side's address, URL, user agent → is it worth observing?"""
+Told = tuple[FlowValues, Fact, int, Place]
+"""A flow, what was said on it, when (nanoseconds since 1970), and where."""
 MAX_RESOLVERS = 10_000
 SEEN_COLUMNS = ("key", "macs", "addresses", "version", "layer2", "last_ns", "ingress")
 FLOW_DATASET = DATASET_PREFIX + "flow"
@@ -45,8 +50,39 @@ CONTACT_DATASETS = frozenset(
     ("tls", "quic", "http", "rtsp", "ntp", "stun", "dahua_p2p", "ezviz", "dvrip", "dhip", "reolink")
 )
 """Those in which a device calls somebody, by a name that it says or that it looked up before."""
+DEVICE = "device"
+"""The dataset of what a device said in a protocol that only Wireshark reads; its action is the protocol."""
 ENCRYPTED_DNS = "encrypted_dns"
 """The dataset of what opens a connection for look-ups that nobody between can read; its action is dot, doh or doq."""
+
+
+class Strangers(Protocol):
+    """Who takes the packets of flows that no dissector recognises, and may say later what they were. Nobody waits."""
+
+    def offer(self, values: FlowValues, direction: int, payload: bytes, sequence: int, at_ns: int) -> None:
+        """A packet."""
+        ...
+
+    def told(self) -> list[Told]:
+        """What was said since the last time."""
+        ...
+
+    def missed(self) -> Counter[str]:
+        """Packets that nobody looked at since the last time, by reason."""
+        ...
+
+    def finish(self) -> list[Told]:
+        """The rest; this may take a little."""
+        ...
+
+
+class FlowName:
+    """What is known of a flow that has no reader here: the name of its peer, and where that stood."""
+
+    __slots__ = ("name",)
+
+    def __init__(self) -> None:
+        self.name: tuple[str, str] | None = None
 
 
 class Reporter:
@@ -78,7 +114,7 @@ class Reporter:
         self._sensor, self._site = settings.sensor, settings.site
 
     def fact(
-        self, view: FlowView, reader: StreamReader | DatagramReader, fact: Fact, at_ns: int, place: Place
+        self, view: FlowView, reader: "StreamReader | DatagramReader | FlowName", fact: Fact, at_ns: int, place: Place
     ) -> Observation | None:
         """What a dissector read, as an observation; None when it concerns nobody."""
         dataset, name = fact.dataset, fact.name
@@ -108,6 +144,9 @@ class Reporter:
                 return None
         if fact.finish is not None:
             fact.finish()
+        if dataset == DEVICE:
+            view.complete()
+            view.network.protocol = fact.action
         observation = self._make(view, dataset, at_ns, place, reader.name)
         observation.dns, observation.tls, observation.url = fact.dns, fact.tls, fact.url
         observation.http, observation.user_agent = fact.http, fact.user_agent
@@ -167,6 +206,10 @@ class Reporter:
             return
         for sign in self._inventory.banners.signs(fact):
             sender.add(sign)
+        if said is not None and fact.dataset == DEVICE:
+            # Which protocols it speaks says who it is to a person, and for or against a camera nothing.
+            words = ", ".join(each for each in msgspec.structs.astuple(said) if isinstance(each, str))
+            sender.add(Sign(f"speaks {fact.action}: {words}", f"speaks {fact.action}"))
         if said is not None and fact.dataset in SELF_DATASETS:
             sender.tell(said, named=fact.dataset == "dhcp")
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import datetime
-from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
@@ -13,6 +12,7 @@ from collector.identify.fingerprint import read_fingerprints
 from rules.alert import Alert
 from streams.device_store import DeviceStore
 from streams.devices_screen import SORTS, Profile, print_devices, profile_of, story_rows
+from streams.options import AsJson, Config
 from streams.processors.declared import newest
 from streams.processors.stories import Story
 from streams.ruleset import rules_for
@@ -22,8 +22,6 @@ from streams.store import AlertStore
 
 devices_app = typer.Typer(rich_markup_mode=None, help="The devices so far: list them, tell one's story, forget one.")
 
-Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="The settings file (TOML).")]
-AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of words.")]
 DeviceId = Annotated[str, typer.Argument(metavar="ID", help="A device's id, its address or MAC, or a part of them.")]
 Maker = Annotated[str | None, typer.Option(metavar="TEXT", help="Of this maker or brand: part of the name.")]
 Programme = Annotated[

@@ -10,11 +10,11 @@ import typer
 from collector.errors import LenswatchError, SettingsError
 from collector.kafka_settings import KafkaSettings
 from rules.alert import Alert
+from streams.options import Config
 from streams.settings import Settings, load_settings
 
 topics_app = typer.Typer(rich_markup_mode=None, help="The Kafka topics: make them, check them.")
 
-Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="The settings file (TOML).")]
 Servers = Annotated[
     str | None, typer.Option("--kafka", metavar="HOST:PORT,…", help="The Kafka brokers; default: [kafka] servers.")
 ]

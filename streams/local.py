@@ -13,8 +13,8 @@ from collector.errors import CaptureError
 from collector.identify.fingerprint import read_fingerprints
 from collector.ledger import Ledger
 from collector.observation import Observation, Url
+from collector.opening import pipeline_for
 from collector.packets import Block
-from collector.pipeline import Pipeline
 from rules.alert import Alert
 from rules.match import RuleSet
 from streams.geo import GeoFiles
@@ -23,8 +23,8 @@ from streams.processors.declared import DATASET as DECLARED_DATASET
 from streams.processors.declared import Register
 from streams.processors.detect import Memory, enriched, judge
 from streams.processors.fold import Fold
+from streams.processors.stories import FLOW_DATASET
 from streams.settings import Settings
-from streams.storybook import with_stories
 
 if TYPE_CHECKING:
     from collector.workers import Crew
@@ -93,14 +93,10 @@ class LocalWatch:
         self.rules, self.on, self.observations, self.stories = rules, on, observations, stories
         self.renew: Callable[[Block], RuleSet | None] | None = None
         # Where nobody takes every observation, only those that a detection may ask about need be made.
-        asked = self._concerns if stories is None else with_stories(self._concerns)
-        concerns = None if observations else asked
-        self.pipeline: Pipeline | Crew
-        if crew is None:
-            self.pipeline = Pipeline(settings.collector, read_fingerprints(), concerns)
-        else:
-            crew.prepare(settings.collector, read_fingerprints(), concerns)
-            self.pipeline = crew
+        concerns = None if observations else self._concerns
+        self.pipeline = pipeline_for(
+            settings.capture, settings.collector, read_fingerprints(), concerns, crew, settings.deep
+        )
         self.register = register
         if register is not None:
             self.pipeline.inventory.expect(register.addresses, register.hardware)
@@ -152,6 +148,9 @@ class LocalWatch:
         url: Url | None = None,
         agent: str | None = None,
     ) -> bool:
+        # A story tells of every flow to outside that has a name; of one without, detections ask.
+        if dataset == FLOW_DATASET and name is not None and direction == "outbound" and self.stories is not None:
+            return True
         # The rules that are in force when it is asked, not those of the beginning.
         return self.rules.concerns(dataset, name, direction, peer, url, agent)
 

@@ -12,14 +12,10 @@ from rules.keys import make_keys, read_private, read_trust
 from rules.load import read_folder
 from rules.pack import MAX_PACK_BYTES, unpack
 from rules.signature import FOLDER_SIGNATURE, MAX_VERSION, SUFFIX, default_version, read_signature, sign
+from streams.options import Config, Folders
 from streams.ruleset import rules_for, trust_in
 from streams.settings import load_settings
 
-Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="The settings file (TOML).")]
-Folders = Annotated[
-    list[Path],
-    typer.Option("--rules", metavar="DIR", help="A folder of your own facts/ and detections/; may be repeated."),
-]
 PackPlace = Annotated[Path, typer.Argument(metavar="PACK", help="A folder of rules, or a pack's file.")]
 SigningKey = Annotated[
     Path | None, typer.Option("--key", metavar="FILE", help="Sign with this private key (lenswatch rules keygen).")

@@ -12,7 +12,8 @@ from rules.keys import read_private
 from rules.load import collect_files, load_rules
 from rules.pack import pack
 from rules.signature import default_version, read_signature, sign
-from streams.kafka_cli import Config, Servers, kafka_settings
+from streams.kafka_cli import Servers, kafka_settings
+from streams.options import Config
 from streams.pack_cli import SigningKey, Version, signature_of, write
 
 

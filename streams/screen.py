@@ -14,6 +14,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
+import typer
+
 from collector.observation import CAMERA_KINDS
 from rules.alert import LISTED_STATUSES, Alert, Verdict
 from rules.verdict import OUTCOMES
@@ -464,3 +466,9 @@ def story_text(rows: Iterable[tuple[str, str]]) -> str:
         for number, line in enumerate(fill(text, width)):
             lines.append(f"{label if number == 0 else '':<{margin}}{line}".rstrip())
     return "\n".join(lines)
+
+
+def say(words: object) -> None:
+    """Words for the person on standard error, each line with the command's name before it."""
+    for line in str(words).splitlines():
+        typer.echo(f"lenswatch: {printable(line)}", err=True)

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from collector.kafka_settings import KafkaSettings
-from collector.settings import CaptureSettings, CollectorSettings, default_state_folder, read_settings
+from collector.settings import CaptureSettings, CollectorSettings, DeepSettings, default_state_folder, read_settings
 from collector.spool import SpoolSettings
 from rules.court import Organisation, Site, UseClass
 
@@ -116,6 +116,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     collector: CollectorSettings = CollectorSettings()
     capture: CaptureSettings = CaptureSettings()
+    deep: DeepSettings = DeepSettings()
     rules: RulesSettings = RulesSettings()
     geo: GeoSettings = GeoSettings()
     store: StoreSettings = StoreSettings()

@@ -9,7 +9,7 @@ from collector.observation import Observation
 from streams.device_store import DeviceStore
 from streams.processors import stories
 from streams.processors.declared import Register, newest
-from streams.processors.stories import FLOW_DATASET, Story
+from streams.processors.stories import Story
 
 MAX_OPEN: Final = 10_000
 KEEP_SECONDS: Final = 5.0
@@ -73,15 +73,3 @@ def restore(inventory: Restorable, store: DeviceStore, register: Register | None
         inventory.restore(story.id, story.hardware, story.addresses)
         if register is not None:
             register.remember(newest(story.addresses), story.hardware, story.site, story.last_seen)
-
-
-Concerns = Callable[..., bool]
-
-
-def with_stories(concerns: Concerns) -> Concerns:
-    """What is worth observing where stories are kept: whatever a detection asks for, and cameras' flows to outside."""
-
-    def asks(dataset: str, name: str | None, direction: str, *more: object) -> bool:
-        return (dataset == FLOW_DATASET and direction == "outbound") or concerns(dataset, name, direction, *more)
-
-    return asks

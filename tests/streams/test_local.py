@@ -123,3 +123,17 @@ def test_a_capture_is_opened_whatever_its_name(tmp_path: Path, name: str) -> Non
 def test_what_is_no_file_is_refused_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(LenswatchError, match="no such capture, folder or interface; name one, or - for standard input"):
         open_source(str(tmp_path / "none.pcap"))
+
+
+def test_named_flows_of_cameras_to_outside_are_observed_for_their_stories_and_the_rest_as_before(
+    rules: RuleSet,
+) -> None:
+    plain = LocalWatch(Settings(), rules)._concerns
+    telling = LocalWatch(Settings(), rules, stories=Kept())._concerns
+    for dataset, name, direction, told in (
+        ("lenswatch.flow", "www.example.com", "outbound", True),
+        ("lenswatch.flow", "www.example.com", "internal", False),
+        ("lenswatch.dns", "www.example.com", "outbound", False),
+    ):
+        before = plain(dataset, name, direction, lambda: "192.0.2.80")
+        assert telling(dataset, name, direction, lambda: "192.0.2.80") == (told or before)

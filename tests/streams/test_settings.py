@@ -23,8 +23,9 @@ GIVEN = {
     },
     "capture": {
         "filter": "udp", "workers": 2, "ring_bytes": 1 << 25, "block_bytes": 1 << 19, "promiscuous": False,
-        "user": "nobody", "follow": True,
+        "user": "nobody", "follow": True, "engine": "own",
     },
+    "deep": {"enabled": True, "cpu_share": 0.5, "packets": 3, "memory_bytes": 1 << 31, "hang_seconds": 2.5},
     "geo": {"asn": "/var/geo/asn.mmdb", "country": "/var/geo/country.mmdb"},
     "store": {"folder": "/var/lib/lenswatch", "max_alerts": 15, "max_waiting": 16, "max_devices": 17},
     "kafka": {
