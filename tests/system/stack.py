@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests.streams.command import PROGRAM, environment
-from tests.streams.dispatch.carrying import SECRET
+from tests.streams.dispatch.carrying import write_secret
 from tests.streams.receiver import Receiver
 from tests.system.broker import free_ports
 from tests.system.centre import Centre, centre_at, until
@@ -85,7 +85,7 @@ class Stack:
 
 def sinks_of(folder: Path, receiver: Receiver, alertmanager: AlertmanagerServer) -> str:
     """The settings of three sinks."""
-    (folder / "secret").write_text(SECRET, "utf-8")
+    write_secret(folder / "secret")
     return (
         f'[sinks.soc]\nkind = "webhook"\nurl = "{receiver.url}"\nsecret_file = "{folder / "secret"}"\n'
         f'allow = ["127.0.0.1"]\n[sinks.am]\nkind = "alertmanager"\nurl = "{alertmanager.url}"\nhold_seconds = 600\n'

@@ -11,7 +11,7 @@ import pytest
 from collector.observation import Observation
 from rules.alert import Alert
 from rules.check import read_example
-from tests.streams.dispatch.carrying import SECRET
+from tests.streams.dispatch.carrying import write_secret
 from tests.streams.receiver import Got, Receiver
 from tests.streams.told import CAMERA
 from tests.system.broker import Broker
@@ -50,7 +50,7 @@ def test_every_revision_arrives_through_the_death_of_receiver_worker_and_broker(
 ) -> None:
     broker = Broker(tmp_path / "kafka", kafka_libs).start()
     receiver = Receiver().start()
-    (tmp_path / "secret").write_text(SECRET, "utf-8")
+    write_secret(tmp_path / "secret")
     more = (
         f'[store]\nfolder = "{tmp_path / "state"}"\n[sinks.soc]\nkind = "webhook"\nurl = "{receiver.url}"\n'
         f'secret_file = "{tmp_path / "secret"}"\nallow = ["127.0.0.1"]\n'
@@ -110,7 +110,7 @@ def test_from_kafka_to_the_webhook_is_a_matter_of_milliseconds(broker: Broker, t
         return 204, {}
 
     with Receiver(note) as receiver:
-        (tmp_path / "secret").write_text(SECRET, "utf-8")
+        write_secret(tmp_path / "secret")
         more = (
             f'[store]\nfolder = "{tmp_path / "state"}"\n[sinks.soc]\nkind = "webhook"\nurl = "{receiver.url}"\n'
             f'secret_file = "{tmp_path / "secret"}"\nallow = ["127.0.0.1"]\n'
