@@ -29,7 +29,7 @@ MAX_SECRET_FILE_BYTES: Final = 4096
 MAX_SECRETS: Final = 4
 SECRET_BYTES: Final = range(24, 65)
 SYMMETRIC, ASYMMETRIC = "whsec_", "whsk_"
-LANES: Final = 8
+LANES: Final = 32
 
 Sign = Callable[[str, int, bytes], str]
 
