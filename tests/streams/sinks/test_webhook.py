@@ -161,9 +161,7 @@ def test_a_secret_file_that_everybody_can_read_is_refused_with_the_mend(tmp_path
         SignedWebhook.build("soc", table)
 
 
-def test_a_secret_may_come_from_the_environment(
-    tmp_path: Path, alert: Alert, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_secret_may_come_from_the_environment(tmp_path: Path, alert: Alert, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOC_SECRET", f"{OTHER} {SECRET}")
     with Receiver() as receiver:
         table = {"url": receiver.url, "secret_env": "SOC_SECRET", "allow": ["127.0.0.1"]}
