@@ -15,7 +15,6 @@ import argparse
 import contextlib
 import json
 import random
-import socket
 import statistics
 import struct
 import subprocess
@@ -96,12 +95,6 @@ class Clock:
             time.sleep(SETTLE_SECONDS)
 
 
-def is_heard(interface: str) -> bool:
-    """Whether a packet socket listens at an interface (packet(7); the fifth column is the interface's number)."""
-    rows = Path("/proc/net/packet").read_text("ascii").splitlines()[1:]
-    return str(socket.if_nametoindex(interface)) in {row.split()[4] for row in rows}
-
-
 @contextlib.contextmanager
 def reading(line: Wire, folder: Path, *arguments: str) -> Iterator[None]:
     """A `lenswatch` that reads the wire."""
@@ -113,7 +106,7 @@ def reading(line: Wire, folder: Path, *arguments: str) -> Iterator[None]:
             env=environment(folder / "edge", {"LENSWATCH_COLLECTOR_METRICS": "", "OPENBLAS_NUM_THREADS": "1"}),
         )  # fmt: skip
     try:
-        until(lambda: is_heard(line.near), READY_SECONDS, f"somebody listens at {line.near}: {log.read_text()}")
+        until(lambda: line.is_heard, READY_SECONDS, f"somebody listens at {line.near}: {log.read_text()}")
         time.sleep(SETTLE_SECONDS)
         yield
         assert process.poll() is None, log.read_text()

@@ -232,12 +232,13 @@ def test_the_broker_is_never_asked_to_wait_for_long(tmp_path: Path) -> None:
 
     async def waits_ms() -> list[int]:
         app = make_app(KafkaSettings(servers="127.0.0.1:1"), WorkerSettings(), tmp_path)
-        # All that it asks of the thread that it is made in.
-        thread: Any = types.SimpleNamespace(app=app, consumer=app.consumer)
+        consumer: Any = app.consumer
+        thread = consumer._thread
         make = AIOKafkaConsumerThread._create_worker_consumer
         made = [each(thread, app.transport) for each in (faust_patch.MAKE_CONSUMER, make)]
         for each in made:
             await each.stop()
+        thread.thread_loop.close()
         return [each._fetch_max_wait_ms for each in made]
 
     assert asyncio.run(waits_ms()) == [1500, FETCH_WAIT_MS]
