@@ -1,5 +1,5 @@
 # lenswatch: everything a person or a machine types. `make help` reads the comments after the two hash signs.
-.PHONY: help demo test lint types house rules truth bench bench-streams live soak fuzz clean lock pytest
+.PHONY: help demo test lint types house rules truth bench bench-streams live latency soak fuzz clean lock pytest
 .PHONY: tshark ndpi consumers wire kafka prometheus
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
@@ -78,6 +78,10 @@ live: $(VENV)/.ready-dev wire  ## Live capture over a pair of virtual interfaces
 	$(BIN)/python bench/live.py
 	$(BIN)/python bench/live.py --workers 2
 	$(BIN)/python bench/reload.py
+
+latency: $(VENV)/.ready-dev kafka wire  ## From the packet to the signed webhook, both shapes; a burst with a dead receiver (needs root)
+	$(BIN)/python bench/delivery.py
+	$(BIN)/python bench/way.py
 
 soak: $(VENV)/.ready-dev kafka prometheus  ## Memory over a long run; Kafka and collector killed again and again
 	$(BIN)/python bench/run.py --memory

@@ -27,6 +27,7 @@ from rules.match import RuleSet
 from streams import codec
 from streams.connection import OAUTH, client_options
 from streams.faust_patch import apply_patch, committed_offset, keep_place
+from streams.handing import Handing
 from streams.metrics import Meters
 from streams.processors.delivery import Deliveries, known_of
 from streams.processors.detect import LookUp, enriched
@@ -38,7 +39,8 @@ from streams.table import TextTable, pack_key
 from streams.topics import DELIVERED_TABLE, DEVICES_TABLE
 from streams.watchdog import Progress, go_down
 
-COMMIT_EVERY: Final = 200
+COMMIT_EVERY: Final = 10_000
+"""Records: Faust reads no more until such a commit is made, so that those by the clock must come before."""
 BUFFERED_RECORDS: Final = 64
 # What one fetch brings of a partition is handed out before the next one's turn.
 FETCH_BYTES: Final = 1 << 20
@@ -113,6 +115,7 @@ class Centre:
         down: Callable[[str], None] = go_down,
     ) -> None:
         self.app, self.settings, self.rules, self.sinks, self.meters = app, settings, rules, sinks, meters
+        self.handing = Handing(sinks, lambda name, count: meters.deliveries.labels(name, "ok").inc(count), self._unkept)
         self.look_up, self.down = look_up, down
         self.kafka, self.observations_topic = kafka, kafka.observations_topic
         self.progress = Progress(time.monotonic())
@@ -259,12 +262,15 @@ class Centre:
         if error is not None:
             self.down(f"the broker did not take a record: {type(error).__name__}: {error}")
 
+    def _unkept(self, error: BaseException) -> None:
+        self.down(f"a sink did not take an alert: {type(error).__name__}: {error}")
+
     async def settle(self) -> None:
-        """Wait until the broker has all that was told, then write what the same records changed: a record whose change
-        is known is not told again. Raises what went wrong."""
+        """Wait until the broker has all that was told, and the sinks all that was handed to them; then write what the
+        same records changed: a record whose change is known is not told again. Raises what went wrong."""
         told = list(self._sending)
         staged = [(table, dict(table.staged)) for table in (self.devices, self.delivered)]
-        await asyncio.gather(*told)
+        await asyncio.gather(*told, self.handing.settle())
         for table, changes in staged:
             table.keep(changes)
             for key, change in changes.items():
@@ -284,9 +290,7 @@ class Centre:
         if not deliveries.is_news(alert):
             self.meters.duplicates.labels("alert").inc()
             return
-        for sink in self.sinks:
-            await sink.deliver([alert])
-            self.meters.deliveries.labels(sink.name, "ok").inc()
+        await self.handing.take(alert)
         self.delivered.stage(message.partition, deliveries.delivered(alert))
 
     def _partition(self, number: int) -> Partition:

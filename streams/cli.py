@@ -232,8 +232,9 @@ def run_watch(
             if name is not None:
                 outputs[place].append(stack.enter_context(contextlib.closing(JsonLines(name))))
         quiet = "-" in (alerts_to, observations_to)
-        shown = Ticker.beside(outputs[1], opened, quiet)
         meters = add_outlets(stack, settings, rules, outputs)
+        # Last: the sinks need not wait for a screen.
+        shown = Ticker.beside(outputs[1], opened, quiet)
         stack.enter_context(rare_collection())
         interrupts = stack.enter_context(Interrupts())
         progress = stack.enter_context(progress_bar(opened))

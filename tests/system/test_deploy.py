@@ -1,5 +1,6 @@
 """What is shipped to be deployed parses, is whole, and keeps its promises as far as a parser can tell."""
 
+import io
 import json
 import re
 import subprocess
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from dockerfile_parse import DockerfileParser
 
 from collector.kafka_settings import KafkaSettings
 from streams.dispatch.opening import kinds
@@ -141,10 +143,28 @@ def test_only_the_collector_has_a_right_and_only_that_one() -> None:
         assert service.get("cap_add", []) == (["NET_RAW"] if name == "collector" else []), name
 
 
+def check_compose(path: Path) -> tuple[int, str]:
+    """Ask check-jsonschema, which brings the Compose specification's own schema."""
+    program = Path(sys.executable).with_name("check-jsonschema")
+    command = [str(program), "--builtin-schema", "vendor.compose-spec", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_compose_keeps_to_the_schema_of_the_compose_specification(tmp_path: Path) -> None:
+    code, words = check_compose(DEPLOY / "compose.yml")
+    assert code == 0, words
+    wrong = tmp_path / "compose.yml"
+    wrong.write_text((DEPLOY / "compose.yml").read_text("utf-8").replace("cap_drop: [ALL]", "cap_drop: ALL"), "utf-8")
+    code, words = check_compose(wrong)
+    assert code == 1 and "cap_drop" in words, "the schema refuses what is none"
+
+
 def instructions() -> list[tuple[str, str]]:
-    text = (DEPLOY / "Dockerfile").read_text("utf-8").replace("\\\n", " ")
-    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
-    return [(line.partition(" ")[0], line.partition(" ")[2]) for line in lines]
+    """Instruction and value, as the parser of dockerfile-parse reads them."""
+    text = (DEPLOY / "Dockerfile").read_text("utf-8")
+    parser = DockerfileParser(fileobj=io.BytesIO(text.encode()))
+    return [(each["instruction"], each["value"]) for each in parser.structure if each["instruction"] != "COMMENT"]
 
 
 def test_the_dockerfile_has_two_stages_and_runs_as_nobody_in_particular() -> None:
