@@ -1,4 +1,4 @@
-"""lenswatch's processors called from Quix Streams and from Bytewax; run by the engines' own Python (`make bench-streams`).
+"""lenswatch's processors called from Quix Streams and from Bytewax, each in a process of the engines' own Python.
 
     python bench/engine_jobs.py quix|bytewax ADDRESS OBSERVATIONS_TOPIC ALERTS_TOPIC GROUP FOLDER COUNT COMMIT_SECONDS
 
@@ -9,7 +9,8 @@ Each does the same: records are read as they are (`codec.read_record`), a partit
 in the topic is committed every so many seconds, at least once. Alerts are sent idempotently, to all replicas, as lz4.
 
 - *Quix Streams* keeps state in RocksDB, written through to a compacted changelog topic, and commits offsets to the
-  group after both. Its state cannot be listed, so after a restart it would not know which windows are open: no work here.
+  group after both. Its state cannot be listed, so after a restart nobody would know which windows are open; the worker
+  reads that back.
 - *Bytewax* keeps state and offsets together, as snapshots in SQLite files once an epoch, and commits nothing to Kafka;
   there is no changelog. A snapshot is that of a key, and a partition is the key, so it holds all of its devices.
 

@@ -4,9 +4,9 @@
                                                                  of the faster one, or the alerts are not the same
 
 One broker and one topic a round, the same records; who runs first changes from round to round, and each one's best
-round counts. What each engine does, and what it leaves out that the worker does, stands in `engine_jobs.py`. CPU-seconds
-are those of the whole process, all threads, user and system: from ready to done for the worker (its metrics are asked
-twice a second), from the first record to the last for the others.
+round counts. What each engine does, and what it leaves out that the worker does, stands in `engine_jobs.py`.
+CPU-seconds are those of the whole process, all threads, user and system: from ready to done for the worker (its metrics
+are asked twice a second), from the first record to the last for the others.
 """
 
 import argparse
@@ -18,9 +18,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from bench.worker import camera_like, measure_worker
 from tests.system.broker import ROOT, Broker, find_libs
 from tests.system.centre import Centre, Record, centre_at
-from worker import camera_like, measure_worker
 
 OBSERVATIONS, ROUNDS, MIN_RATIO = 300_000, 3, 0.95
 COMMIT_SECONDS, ENGINE_SECONDS = 2.0, 600
@@ -65,7 +65,9 @@ def measure_round(broker: Broker, folder: Path, records: list[Record], count: in
         if told[name] != told[LENSWATCH] or not told[name]:
             raise EngineFailed(f"{name} told of {len(told[name])} alerts, lenswatch of {len(told[LENSWATCH])}, "
                                f"{len(told[name] & told[LENSWATCH])} of them the same")  # fmt: skip
-    print("  ".join(f"{name} {rates[name]:>7,.0f}" for name in alerts), f"  {len(told[QUIX]):,} alerts each", flush=True)
+    print(
+        "  ".join(f"{name} {rates[name]:>7,.0f}" for name in alerts), f"  {len(told[QUIX]):,} alerts each", flush=True
+    )
     return rates
 
 
