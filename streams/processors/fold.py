@@ -91,7 +91,7 @@ class Fold:
     def counts(self, hit: Hit | CorrelationHit) -> bool:
         """Whether a hit is no more than one more of an open finding. Then it is counted, and no alert need be made."""
         known = self._open.get(hit.id)
-        if known is None or hit.observation.timestamp.timestamp() >= self._sweep_at:
+        if known is None or not self._is_quiet(hit.observation.timestamp.timestamp()):
             return False
         detail = known.lenswatch
         if weight(hit.level, hit.activity) > strength(detail):
@@ -131,6 +131,15 @@ class Fold:
             return
         self._sweep_at = now + SWEEP_SECONDS
         yield from self.windows_over(now)
+
+    def _is_quiet(self, now: float) -> bool:
+        """Whether a sweep now would close nothing; one that would not counts as made."""
+        if now >= self._sweep_at:
+            end = self.next_end()
+            if end is not None and now >= end:
+                return False
+            self._sweep_at = now + SWEEP_SECONDS
+        return True
 
     def windows_over(self, at: float) -> list[Alert]:
         """Close the findings whose window is over by this time (seconds since 1970)."""
