@@ -42,8 +42,9 @@ from streams.watchdog import Progress, go_down
 COMMIT_EVERY: Final = 10_000
 """Records: Faust reads no more until such a commit is made, so that those by the clock must come before."""
 BUFFERED_RECORDS: Final = 64
-# What one fetch brings of a partition is handed out before the next one's turn.
-FETCH_BYTES: Final = 1 << 20
+# What one fetch brings of a partition is handed out before the next one's turn, be it another's observations or alerts
+# that wait to be delivered. One record always comes, however large it is.
+FETCH_BYTES: Final = 256 << 10
 BATCH_BYTES: Final = 256 << 10
 REQUEST_BYTES: Final = 2 << 20
 REQUEST_SECONDS: Final = 60.0
@@ -95,6 +96,7 @@ def make_app(kafka: KafkaSettings, settings: WorkerSettings, folder: Path) -> fa
         stream_buffer_maxsize=BUFFERED_RECORDS,
         stream_wait_empty=True,
         consumer_max_fetch_size=FETCH_BYTES,
+        broker_max_poll_records=BUFFERED_RECORDS,
         consumer_auto_offset_reset="earliest",
         consumer_group_instance_id=settings.instance,
     )

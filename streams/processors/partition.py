@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
 import msgspec
+import zstandard
 
 from collector.observation import Observation
 from rules.alert import Alert
@@ -29,6 +30,8 @@ MAX_DEVICE_FINDINGS: Final = 200
 MAX_DEVICE_REMEMBERED: Final = 20
 MAX_LIVE: Final = 1_000
 MAX_PARTITION_ORIGINS: Final = 1_000
+MIN_COMPRESSED_BYTES: Final = 512
+ZSTD_LEVEL: Final = 1
 FORGET_SECONDS: Final = 3 * 86_400.0
 DEVICE, SENSOR = "d/", "s/"
 
@@ -46,7 +49,14 @@ class Head(msgspec.Struct, array_like=True):
 
 
 class Entry(Head, array_like=True):
-    """What is kept of a device, or of a sensor. `marks` says which records are counted in `fold` and `windows`."""
+    """What is kept of a device, or of a sensor: the head, and a `Body` in MessagePack, as a zstd frame (RFC 8878) where
+    that is worth it."""
+
+    body: bytes = b""
+
+
+class Body(msgspec.Struct, array_like=True):
+    """The findings of a device, and the windows of its correlations. `marks` says which records are counted in both."""
 
     marks: dict[str, list[int]] = {}
     fold: FoldState | None = None
@@ -77,12 +87,12 @@ class Outcome(NamedTuple):
 class Device:
     """A device's entry, unpacked."""
 
-    __slots__ = ("entry", "memory", "windows")
+    __slots__ = ("entry", "marks", "memory", "windows")
 
-    def __init__(self, name: str, entry: Entry, let_go: Counter[str]) -> None:
-        self.entry = entry
-        self.windows = entry.windows or Windows()
-        fold = Fold(MAX_DEVICE_FINDINGS, MAX_DEVICE_REMEMBERED, entry.fold)
+    def __init__(self, name: str, entry: Entry, body: Body, let_go: Counter[str]) -> None:
+        self.entry, self.marks = entry, body.marks
+        self.windows = body.windows or Windows()
+        fold = Fold(MAX_DEVICE_FINDINGS, MAX_DEVICE_REMEMBERED, body.fold)
         self.memory = Memory(fold, Correlate({name: self.windows}, counts=let_go))
 
     @property
@@ -117,7 +127,9 @@ class Partition:
         self._live: dict[str, Device] = {}
         self._origins: dict[str, list[int]] = {}
         self._encoder = msgspec.msgpack.Encoder()
-        self._decoder = msgspec.msgpack.Decoder(Entry)
+        self._decoder, self._body = msgspec.msgpack.Decoder(Entry), msgspec.msgpack.Decoder(Body)
+        self._compress = zstandard.ZstdCompressor(ZSTD_LEVEL).compress
+        self._decompress = zstandard.ZstdDecompressor().decompress
         for key, head in heads:
             self.seen[key] = self._written[key] = head.seen
             if head.due is not None:
@@ -144,7 +156,7 @@ class Partition:
             key = DEVICE + device_id
             if key not in touched:
                 device = self._device(key)
-                touched[key] = None if dedupe.is_counted(device.entry.marks, origin, batch.seq) else device
+                touched[key] = None if dedupe.is_counted(device.marks, origin, batch.seq) else device
             known = touched[key]
             return known.memory if known is not None else None
 
@@ -153,7 +165,7 @@ class Partition:
         changed: dict[str, bytes | None] = {}
         for key, device in touched.items():
             if device is not None:
-                dedupe.count(device.entry.marks, origin, batch.seq)
+                dedupe.count(device.marks, origin, batch.seq)
                 changed[key] = self._write(key, device, batch.at)
         for key in due:
             if key not in changed:
@@ -206,7 +218,7 @@ class Partition:
         if device is None:
             data = self._table.get(key)
             entry = Entry(self.number, float("-inf"), 0.0, None, 0) if data is None else self._decoder.decode(data)
-            device = Device(key.removeprefix(DEVICE), entry, self.let_go)
+            device = Device(key.removeprefix(DEVICE), entry, self._open_body(entry.body), self.let_go)
             if len(self._live) >= MAX_LIVE:
                 del self._live[next(iter(self._live))]
         self._live[key] = device
@@ -219,8 +231,11 @@ class Partition:
         entry.touched = max(entry.touched, at)
         entry.seen = max(entry.seen, self.seen.get(key, entry.seen))
         state = device.fold.state()
-        entry.fold = state if state.open or state.remembered else None
-        entry.windows = device.windows if device.windows.groups else None
+        body = Body(
+            device.marks,
+            state if state.open or state.remembered else None,
+            device.windows if device.windows.groups else None,
+        )
         end = device.fold.next_end()
         wait = FORGET_SECONDS if end is None else self.settle_seconds
         entry.due = max(entry.touched + wait, end or 0.0)
@@ -230,7 +245,17 @@ class Partition:
             self._open[key] = entry.open
         else:
             self._open.pop(key, None)
-        return self._encoder.encode(entry)
+        packed = self._encoder.encode(body)
+        # An alert says much that others say too, and stands in memory and in the changelog for as long as it is open.
+        entry.body = self._compress(packed) if len(packed) > MIN_COMPRESSED_BYTES else packed
+        data = self._encoder.encode(entry)
+        entry.body = b""
+        return data
+
+    def _open_body(self, data: bytes) -> Body:
+        if not data:
+            return Body()
+        return self._body.decode(self._decompress(data) if data.startswith(zstandard.FRAME_HEADER) else data)
 
     def _forget(self, key: str) -> None:
         for memory in (self.seen, self._written, self._due, self._open, self._live):

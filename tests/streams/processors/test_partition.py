@@ -4,7 +4,9 @@ import datetime
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
+import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,7 +17,7 @@ from streams.processors.correlate import Correlate
 from streams.processors.detect import Memory, judge
 from streams.processors.fold import Fold
 from streams.processors.liveness import STEP_SECONDS
-from streams.processors.partition import FORGET_SECONDS, Batch, Outcome, Partition, heads_of
+from streams.processors.partition import FORGET_SECONDS, Batch, Body, Entry, Outcome, Partition, heads_of
 
 BEGIN = datetime.datetime(2026, 11, 2, 8, tzinfo=datetime.UTC)
 AT = BEGIN.timestamp()
@@ -265,3 +267,15 @@ def test_what_a_correlation_lets_go_is_counted_by_the_partition(rules: RuleSet, 
     partition.take(batch(1, see("like0", 7 * 3600), see("like1", 0)), rules)
     # Two correlations are fed by such a name.
     assert partition.let_go == {"late": 2}
+
+
+def test_an_entry_is_small_and_its_head_is_read_without_the_rest(rules: RuleSet, see: Make) -> None:
+    table: dict[str, bytes] = {}
+    write(table, Partition(0, table).take(batch(1, see("cloud"), see("plain", device="site/b")), rules))
+    data = table["d/site/a"]
+    body = msgspec.msgpack.decode(data, type=Entry).body
+    whole = zstandard.ZstdDecompressor().decompress(body)
+    assert len(body) < 0.6 * len(whole) and msgspec.msgpack.decode(whole, type=Body).fold is not None
+    assert not msgspec.msgpack.decode(table["d/site/b"], type=Entry).body.startswith(zstandard.FRAME_HEADER)
+    (head,) = [head for key, head in heads_of(table.items())[0] if key == "d/site/a"]
+    assert (head.partition, head.open) == (0, 1)
