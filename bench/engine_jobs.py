@@ -94,7 +94,7 @@ def run_quix(job: Job, address: str, topic: str, alerts: str, group: str, folder
             partitions[number] = Partition(number, tables[number])
         tables[number].state = state
         outcome = job.take(partitions[number], headers, value, timestamp / 1000)
-        for name, data in outcome.changed.items():
+        for name, data in partitions[number].changes().items():
             if data is None:
                 state.delete(name)
             else:
@@ -137,12 +137,12 @@ def run_bytewax(job: Job, address: str, topic: str, alerts: str, group: str, fol
                 if self.partition is None:
                     self.partition = Partition(message.partition, self.table)
                 outcome = job.take(self.partition, message.headers, message.value, message.timestamp[1] / 1000)
-                for name, data in outcome.changed.items():
-                    if data is None:
-                        self.table.pop(name, None)
-                    else:
-                        self.table[name] = data
                 news += outcome.news
+            for name, data in self.partition.changes().items() if self.partition is not None else ():
+                if data is None:
+                    self.table.pop(name, None)
+                else:
+                    self.table[name] = data
             job.is_done()
             return news, self.RETAIN
 

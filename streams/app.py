@@ -125,6 +125,7 @@ class Centre:
         self.deliveries: dict[int, Deliveries] = {}
         self.reading = Reading()
         self._sending: set[asyncio.Future[Any]] = set()
+        self._telling = asyncio.Lock()
         self.stopping = self.recovered = False
         self._busy = 0
         self.devices = self._table(DEVICES_TABLE, kafka.partitions)
@@ -209,16 +210,17 @@ class Centre:
             await self._bury(error.reason, error.words, value or b"", message, value)
             return
         partition = self._partition(message.partition)
-        if isinstance(read, codec.Tick):
-            self.meters.records.labels("tick").inc()
-            outcome = partition.tick(read.at)
-        else:
-            outcome = self._match(partition, read.batch)
-            if read.fault is not None:
-                fault = read.fault
-                await self._bury(fault.reason, fault.words, b"\n".join(fault.lines), message, value)
-        await self._tell(outcome.news, message.partition)
-        self.devices.stage(message.partition, outcome.changed)
+        # Between what a record changes and the telling of it nobody may write the change.
+        async with self._telling:
+            if isinstance(read, codec.Tick):
+                self.meters.records.labels("tick").inc()
+                outcome = partition.tick(read.at)
+            else:
+                outcome = self._match(partition, read.batch)
+                if read.fault is not None:
+                    fault = read.fault
+                    await self._bury(fault.reason, fault.words, b"\n".join(fault.lines), message, value)
+            await self._tell(outcome.news, message.partition)
         self.meters.seconds.observe(time.perf_counter() - began)
 
     def _match(self, partition: Partition, batch: Batch) -> Outcome:
@@ -270,7 +272,10 @@ class Centre:
     async def settle(self) -> None:
         """Wait until the broker has all that was told, and the sinks all that was handed to them; then write what the
         same records changed: a record whose change is known is not told again. Raises what went wrong."""
-        told = list(self._sending)
+        async with self._telling:
+            for number, partition in self.partitions.items():
+                self.devices.stage(number, partition.changes())
+            told = list(self._sending)
         staged = [(table, dict(table.staged)) for table in (self.devices, self.delivered)]
         await asyncio.gather(*told, self.handing.settle())
         for table, changes in staged:

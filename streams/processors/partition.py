@@ -2,15 +2,16 @@
 
 The state of a device is one value of a plain mapping (a Kafka table, or a dictionary): its open findings and, in the
 same value, which records are counted in them. So a record that is read again after a crash finds either both or none
-of what it had changed, and changes nothing twice. A device is written at most once a record.
+of what it had changed, and changes nothing twice. What changed is asked for, and packed, as seldom as it is written.
 
 Time comes in with the records: the packets' in the observations, and the clock's in ticks, records that hold nothing
 but a time. They are read in the order of the partition like any other, so that reading again does the same again.
 """
 
 import datetime
+import itertools
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final, NamedTuple
 
 import msgspec
@@ -74,10 +75,9 @@ class Batch(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What a record came to: the news, in order, and the entries to write (None deletes). `waived` is by waiver."""
+    """What a record came to: the news, in order, and how many hits there were; `waived` by the waiver's id."""
 
     news: list[Alert]
-    changed: dict[str, bytes | None]
     matched: int = 0
     told: int = 0
     waived: Mapping[str, int] = {}
@@ -125,6 +125,8 @@ class Partition:
         self._due: dict[str, float] = {}
         self._open: dict[str, int] = {}
         self._live: dict[str, Device] = {}
+        self._changed: dict[str, Device] = {}
+        self._packed: dict[str, bytes | None] = {}
         self._origins: dict[str, list[int]] = {}
         self._encoder = msgspec.msgpack.Encoder()
         self._decoder, self._body = msgspec.msgpack.Decoder(Entry), msgspec.msgpack.Decoder(Body)
@@ -162,22 +164,23 @@ class Partition:
 
         judged = judge(concerning(batch.observations, rules), rules, memory_of, on)
         due = self._note_seen(batch)
-        changed: dict[str, bytes | None] = {}
+        changed = set()
         for key, device in touched.items():
             if device is not None:
                 dedupe.count(device.marks, origin, batch.seq)
-                changed[key] = self._write(key, device, batch.at)
+                self._change(key, device, batch.at)
+                changed.add(key)
         for key in due:
             if key not in changed:
-                changed[key] = self._write(key, self._device(key), batch.at)
-        changed |= self._evict(changed)
-        return Outcome(judged.news, changed, judged.matched, judged.told, judged.waived, duplicate)
+                self._change(key, self._device(key), batch.at)
+                changed.add(key)
+        self._evict(changed)
+        return Outcome(judged.news, judged.matched, judged.told, judged.waived, duplicate)
 
     def tick(self, at: float) -> Outcome:
         """The news that the time itself brings: findings whose window is over and on which nothing was counted for a
         while. Devices that nothing was heard of for days are forgotten."""
         news: list[Alert] = []
-        changed: dict[str, bytes | None] = {}
         for key in [key for key, due in self._due.items() if due <= at]:
             device = self._device(key)
             if at < device.entry.touched + self.settle_seconds:
@@ -185,10 +188,15 @@ class Partition:
             news += device.fold.windows_over(at)
             if device.fold.next_end() is None and at >= device.entry.touched + FORGET_SECONDS:
                 self._forget(key)
-                changed[key] = None
             else:
-                changed[key] = self._write(key, device, device.entry.touched)
-        return Outcome(news, changed)
+                self._change(key, device, device.entry.touched)
+        return Outcome(news)
+
+    def changes(self) -> dict[str, bytes | None]:
+        """The entries to write for all that was taken since this was asked last; None deletes."""
+        changes = self._packed | {key: self._pack(device) for key, device in self._changed.items()}
+        self._changed, self._packed = {}, {}
+        return changes
 
     def is_due(self, at: float) -> bool:
         """Whether a tick at this time would find anything to do."""
@@ -214,28 +222,23 @@ class Partition:
         return due
 
     def _device(self, key: str) -> Device:
-        device = self._live.pop(key, None)
+        device = self._live.pop(key, None) or self._changed.get(key)
         if device is None:
-            data = self._table.get(key)
+            data = self._packed[key] if key in self._packed else self._table.get(key)
             entry = Entry(self.number, float("-inf"), 0.0, None, 0) if data is None else self._decoder.decode(data)
             device = Device(key.removeprefix(DEVICE), entry, self._open_body(entry.body), self.let_go)
-            if len(self._live) >= MAX_LIVE:
-                del self._live[next(iter(self._live))]
+        if len(self._live) >= MAX_LIVE:
+            del self._live[next(iter(self._live))]
         self._live[key] = device
         return device
 
-    def _write(self, key: str, device: Device, at: float) -> bytes:
+    def _change(self, key: str, device: Device, at: float) -> None:
+        """Note that a device is to be written; what many others were changed after is packed at once."""
         self.refused += device.fold.evicted
         device.fold.evicted = 0
         entry = device.entry
         entry.touched = max(entry.touched, at)
         entry.seen = max(entry.seen, self.seen.get(key, entry.seen))
-        state = device.fold.state()
-        body = Body(
-            device.marks,
-            state if state.open or state.remembered else None,
-            device.windows if device.windows.groups else None,
-        )
         end = device.fold.next_end()
         wait = FORGET_SECONDS if end is None else self.settle_seconds
         entry.due = max(entry.touched + wait, end or 0.0)
@@ -245,7 +248,20 @@ class Partition:
             self._open[key] = entry.open
         else:
             self._open.pop(key, None)
-        packed = self._encoder.encode(body)
+        self._changed.pop(key, None)
+        self._changed[key] = device
+        if len(self._changed) > MAX_LIVE:
+            oldest = next(iter(self._changed))
+            self._packed[oldest] = self._pack(self._changed.pop(oldest))
+
+    def _pack(self, device: Device) -> bytes:
+        state = device.fold.state()
+        body = Body(
+            device.marks,
+            state if state.open or state.remembered else None,
+            device.windows if device.windows.groups else None,
+        )
+        packed, entry = self._encoder.encode(body), device.entry
         # An alert says much that others say too, and stands in memory and in the changelog for as long as it is open.
         entry.body = self._compress(packed) if len(packed) > MIN_COMPRESSED_BYTES else packed
         data = self._encoder.encode(entry)
@@ -258,19 +274,18 @@ class Partition:
         return self._body.decode(self._decompress(data) if data.startswith(zstandard.FRAME_HEADER) else data)
 
     def _forget(self, key: str) -> None:
-        for memory in (self.seen, self._written, self._due, self._open, self._live):
+        for memory in (self.seen, self._written, self._due, self._open, self._live, self._changed):
             memory.pop(key, None)
+        self._packed[key] = None
 
-    def _evict(self, changed: dict[str, bytes | None]) -> dict[str, bytes | None]:
+    def _evict(self, changed: Collection[str]) -> None:
         """Past the bound those go that were known first, unless the record itself is about them."""
         excess = len(self.seen) - self.max_devices
-        if excess <= 0:
-            return {}
-        gone = [key for key in self.seen if key not in changed][:excess]
-        for key in gone:
-            self._forget(key)
-        self.evicted += len(gone)
-        return dict.fromkeys(gone)
+        if excess > 0:
+            gone = list(itertools.islice((key for key in self.seen if key not in changed), excess))
+            for key in gone:
+                self._forget(key)
+            self.evicted += len(gone)
 
 
 def heads_of(table: Iterable[tuple[str, bytes]]) -> dict[int, list[tuple[str, Head]]]:
