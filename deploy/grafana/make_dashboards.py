@@ -20,6 +20,13 @@ def rate(series: str) -> str:
     return f"rate({series}[$__rate_interval])"
 
 
+def fresh(series: str) -> str:
+    """How many more than a window ago; of a series that is new all of it, which `increase` alone leaves out."""
+    window = "$__rate_interval"
+    grown = f"increase({series}[{window}])"
+    return f"({grown} + (min_over_time({series}[{window}]) unless {series} offset {window}) or {grown})"
+
+
 def p99(buckets: str, by: str) -> str:
     """What 99 of 100 stay below."""
     return f"histogram_quantile(0.99, sum by ({by}) ({rate(buckets)}))"
@@ -101,8 +108,8 @@ def overview() -> Board:
               [("sum(lenswatch_findings_open)", "")], wide=6, tall=5, steps="warn")  # fmt: skip
     board.add("stat", "Devices", "Devices that were seen.",
               [("sum(lenswatch_devices_known)", "")], wide=6, tall=5)  # fmt: skip
-    board.add("timeseries", "New findings by level", "How many findings became known, per hour.",
-              [(f"sum by (severity) (rate({found}[$__rate_interval])) * 3600", "{{severity}}")], wide=12)  # fmt: skip
+    board.add("timeseries", "New findings by level", "How many findings became known, from point to point.",
+              [(f"sum by (severity) {fresh(found)}", "{{severity}}")], wide=12)  # fmt: skip
     board.add("timeseries", "Bytes that cameras send out", "By the company that they go to; none: nobody known.",
               [(f"sum by (company) ({rate(f'lenswatch_device_egress_bytes_total{{{SITE}}}')})", "{{company}}")],
               unit="Bps", wide=12)  # fmt: skip
@@ -185,8 +192,8 @@ def verdicts() -> Board:
               wide=8, tall=9)  # fmt: skip
     board.add("table", "By profile", "Findings by who we are, programme and outcome.",
               [(f"sum by (profile, programme, outcome) ({said})", "")], wide=8, tall=9)  # fmt: skip
-    board.add("timeseries", "New verdicts by outcome", "How many became known, per hour.",
-              [(f"sum by (outcome) ({rate(said)}) * 3600", "{{outcome}}")], wide=8, tall=9)  # fmt: skip
+    board.add("timeseries", "New verdicts by outcome", "How many became known, from point to point.",
+              [(f"sum by (outcome) {fresh(said)}", "{{outcome}}")], wide=8, tall=9)  # fmt: skip
     ends = "max by (waiver) (lenswatch_waiver_end_timestamp_seconds)"
     board.add("stat", "Waivers that end soon", "Exceptions in force that end within 30 days.",
               [(f"count(0 < {ends} - time() < 30 * 86400) or vector(0)", "")],
