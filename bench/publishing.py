@@ -24,6 +24,7 @@ from collector.kafka_settings import KafkaSettings
 from collector.ledger import Ledger
 from collector.observation import Observation
 from collector.publish.kafka import KafkaPublisher
+from collector.running import rare_collection
 from collector.settings import CollectorSettings
 from collector.spool import SpoolSettings
 from tests.streams.command import OFFICE, run
@@ -106,8 +107,9 @@ def main() -> None:
             settings = KafkaSettings(servers=broker.address, observations_topic=topic, heartbeats_topic=heartbeats)
             pool = observations(folder)
             size = sum(len(msgspec.json.encode(each)) for each in pool) / len(pool)
-            ours, cpu = publish(settings, folder, pool, seconds)
-            raw = send_raw(settings, pool, seconds)
+            with rare_collection():  # as `lenswatch collect` runs
+                ours, cpu = publish(settings, folder, pool, seconds)
+                raw = send_raw(settings, pool, seconds)
         finally:
             broker.stop()
     print(f"document                 {size:>10,.0f} bytes of JSON on average")

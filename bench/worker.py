@@ -14,6 +14,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from kafka import KafkaConsumer, TopicPartition
 
 from collector.observation import Observation
 from rules.load import load_rules
@@ -36,10 +38,10 @@ LATENCY_RATE, LATENCY_SECONDS, MAX_P50, MAX_P99 = 2_000, 10, 0.25, 0.7
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
-def camera_like(count: int) -> list[Observation]:
+def camera_like(count: int, seed: int = 1) -> list[Observation]:
     """Observations in the order of time, one of ten of the mix and nine that touch nobody."""
-    touching = iter(make_load(count // (1 + PLAIN) + 1, DEVICES))
-    plain = iter(make_load(count, DEVICES, seed=2, kinds={"plain": 1}))
+    touching = iter(make_load(count // (1 + PLAIN) + 1, DEVICES, seed=seed))
+    plain = iter(make_load(count, DEVICES, seed=seed + 1, kinds={"plain": 1}))
     return [next(touching) if number % (1 + PLAIN) == 0 else next(plain) for number in range(count)]
 
 
@@ -129,27 +131,44 @@ async def plain_loop(address: str, topic: str, group: str, count: int) -> float:
 
 
 def measure_latency(centre: Centre) -> tuple[float, float]:
-    """Seconds from an observation's being sent to its alert's being on the topic: the median and the 99th of a
-    hundred, at LATENCY_RATE a second."""
+    """Seconds from an observation's being sent to its alert's being read off the topic: the median and the 99th of a
+    hundred, at LATENCY_RATE camera-like observations a second."""
     centre.worker("latency").wait_ready()
     count = LATENCY_RATE * LATENCY_SECONDS
-    observations = make_load(count, 10 * DEVICES, seed=3)
+    observations = camera_like(count, seed=3)
     wanted = expected(observations, load_rules())
     firsts = {alert.lenswatch.evidence[0]: key for key, alert in wanted.items()}
     sent: dict[str, float] = {}
+    told: dict[str, float] = {}
+    ended = threading.Event()
+    reading = threading.Thread(target=read_as_it_comes, args=(centre, told, ended))
+    reading.start()
     began, size = time.monotonic(), LATENCY_RATE // 10
     for start in range(0, count, size):
         time.sleep(max(0.0, began + start / LATENCY_RATE - time.monotonic()))
         batch = observations[start : start + size]
-        now = time.time()
+        now = time.monotonic()
         centre.send(centre.records(batch, boot="0f"))
         sent |= {firsts[each.event.id]: now for each in batch if each.event.id in firsts}
     time.sleep(3)
-    told: dict[str, float] = {}
-    for record in centre.read(centre.alerts_topic):
-        told.setdefault(record.key.decode(), record.timestamp / 1000)
-    waits = sorted(told[key] - at for key, at in sent.items() if key in told)
+    ended.set()
+    reading.join()
+    if missing := sent.keys() - told.keys():
+        sys.exit(f"{len(missing)} of {len(sent)} alerts did not come")
+    waits = sorted(told[key] - at for key, at in sent.items())
     return statistics.median(waits), waits[int(len(waits) * 0.99)]
+
+
+def read_as_it_comes(centre: Centre, told: dict[str, float], ended: threading.Event) -> None:
+    """When the first revision of each alert was read off the topic, until `ended`."""
+    consumer = KafkaConsumer(bootstrap_servers=centre.address, group_id=None, auto_offset_reset="earliest")
+    consumer.assign([TopicPartition(centre.alerts_topic, number) for number in range(centre.partitions)])
+    while not ended.is_set():
+        for rows in consumer.poll(timeout_ms=100).values():
+            now = time.monotonic()
+            for row in rows:
+                told.setdefault(row.key.decode(), now)
+    consumer.close()
 
 
 def main() -> None:

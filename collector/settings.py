@@ -1,13 +1,13 @@
 """The collector's settings: one frozen struct with defaults; from TOML, and every key from the environment too."""
 
 import ipaddress
-import tomllib
 import types
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
+import tomli
 
 from collector.errors import SettingsError
 
@@ -86,8 +86,8 @@ def read_settings(kind: type[Settings], path: Path | None, environment: Mapping[
     tables: dict[str, dict[str, object]] = {}
     if path is not None:
         try:
-            tables = tomllib.loads(path.read_text("utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            tables = tomli.loads(path.read_text("utf-8"))
+        except (OSError, UnicodeDecodeError, tomli.TOMLDecodeError) as error:
             raise SettingsError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
     origin = str(path) if path is not None else "settings"
     doubtful = [] if keeps_its_rules(kind, tables, origin) else [origin]
@@ -142,8 +142,8 @@ def check_variables(section: msgspec.structs.FieldInfo, environment: Mapping[str
 def value_of(text: str) -> object:
     """An environment variable's value: as TOML where it is TOML, else the text itself."""
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        return tomli.loads(f"value = {text}")["value"]
+    except tomli.TOMLDecodeError:
         return text
 
 

@@ -7,12 +7,12 @@ by name and match (and with it whose it is), a firmware fact by kind and pattern
 
 import dataclasses
 import hashlib
-import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
 
 import msgspec
+import tomli
 
 from rules.edition import apply_editions
 from rules.errors import RuleError, RuleErrors
@@ -204,12 +204,12 @@ class _Book:
         try:
             content = path.read_bytes()
             self._digest(path.relative_to(folder).as_posix(), content)
-            return tomllib.loads(content.decode("utf-8"))
+            return tomli.loads(content.decode("utf-8"))
         except OSError as error:
             self._refuse(path, "", f"cannot be read: {error.strerror or error}")
         except UnicodeDecodeError as error:
             self._refuse(path, f"byte {error.start}", "is not UTF-8; save the file as UTF-8")
-        except (tomllib.TOMLDecodeError, RecursionError) as error:
+        except (tomli.TOMLDecodeError, RecursionError) as error:
             self._refuse(path, "", f"is not TOML: {error}")
         return None
 

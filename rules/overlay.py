@@ -6,12 +6,12 @@ DIR/review/<list>.jsonl           every candidate, taken or refused, and why  DI
 
 import contextlib
 import datetime
-import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import tomli
 
 from rules.errors import RuleError
 from rules.fact import Source, SourceFile
@@ -88,10 +88,10 @@ def _candidates(candidates: Iterable[Candidate]) -> bytes:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        return tomli.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         return {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomli.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RuleError(path, "", f"is not TOML: {error}; mend or remove it") from error
     except OSError as error:
         raise RuleError(path, "", f"cannot be read: {error.strerror or error}") from error

@@ -6,12 +6,12 @@ is covered is counted by the waiver's id and not sent; the day after the end, al
 """
 
 import datetime
-import tomllib
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Final
 
 import msgspec
+import tomli
 
 from rules.errors import RuleError, RuleErrors
 from rules.fact import ROLES, FactFields
@@ -114,8 +114,8 @@ def read_waivers(paths: Sequence[Path], facts: Facts) -> Waivers:
 
 def _read(path: Path, errors: list[RuleError]) -> list[tuple[str, Waiver]]:
     try:
-        document = tomllib.loads(path.read_bytes().decode("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        document = tomli.loads(path.read_bytes().decode("utf-8"))
+    except (OSError, UnicodeDecodeError, tomli.TOMLDecodeError) as error:
         errors.append(RuleError(path, "", f"cannot be read: {getattr(error, 'strerror', None) or error}"))
         return []
     tables = document.pop("waiver", [])

@@ -1,20 +1,21 @@
 """The Faust wiring: observations → *detect* → the alerts topic → *deliver* → sinks.
 
 Faust keeps the partitions, the tables and the commits; everything that is decided is decided in `processors`. Nothing
-is acknowledged before all that it changed is kept by the broker: alerts and dead letters are awaited before a record is
-done, tables before its offset is committed (`faust_patch`). Anything unforeseen takes the process down with the record
-unacknowledged, and the record is read again.
+is committed before all that it changed is kept by the broker: first alerts and dead letters, then the tables, then the
+offset (`Centre.settle`, `faust_patch`). Anything unforeseen takes the process down with the record uncommitted, and the
+record is read again.
 """
 
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import faust
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import IllegalStateError
 from faust.auth import OAuthCredentials, SASLCredentials, SSLCredentials
 from faust.types import TP
 from faust.types.auth import CredentialsT
@@ -25,27 +26,27 @@ from rules.alert import Alert
 from rules.match import RuleSet
 from streams import codec
 from streams.connection import OAUTH, client_options
-from streams.faust_patch import apply_patch, committed_offset
+from streams.faust_patch import apply_patch, committed_offset, keep_place
 from streams.metrics import Meters
 from streams.processors.delivery import Deliveries, known_of
 from streams.processors.detect import LookUp, enriched
 from streams.processors.partition import SENSOR, Batch, Outcome, Partition, heads_of
+from streams.reading import Place, Reading, Turn
 from streams.settings import WorkerSettings
 from streams.sinks.sink import Taker
+from streams.table import TextTable, pack_key
 from streams.topics import DELIVERED_TABLE, DEVICES_TABLE
 from streams.watchdog import Progress, go_down
 
 COMMIT_EVERY: Final = 200
 BUFFERED_RECORDS: Final = 64
-FETCH_BYTES: Final = 4 << 20
-LINGER_SECONDS: Final = 0.05
+# What one fetch brings of a partition is handed out before the next one's turn.
+FETCH_BYTES: Final = 1 << 20
 BATCH_BYTES: Final = 256 << 10
 REQUEST_BYTES: Final = 2 << 20
 REQUEST_SECONDS: Final = 60.0
 REBALANCE_SECONDS: Final = 60.0
 POLL_SECONDS: Final = 300.0
-# Beyond so many messages that wait for the producer, Faust stops reading for a while.
-MAX_WAITING_MESSAGES: Final = 2_000
 
 
 def credentials_of(kafka: KafkaSettings) -> CredentialsT | None:
@@ -94,55 +95,7 @@ def make_app(kafka: KafkaSettings, settings: WorkerSettings, folder: Path) -> fa
         consumer_max_fetch_size=FETCH_BYTES,
         consumer_auto_offset_reset="earliest",
         consumer_group_instance_id=settings.instance,
-        producer_linger=LINGER_SECONDS,
-        producer_max_batch_size=BATCH_BYTES,
-        producer_max_request_size=REQUEST_BYTES,
-        producer_compression_type="lz4",
-        producer_request_timeout=REQUEST_SECONDS,
     )
-
-
-class TextTable(Mapping[str, bytes]):
-    """A Faust table of bytes by text, kept by a changelog topic. Keys are bytes to Faust: of any other type it would
-    make JSON, and take a record that it cannot read when it recovers for none."""
-
-    def __init__(self, table: Any) -> None:
-        self._table = table
-
-    def __getitem__(self, key: str) -> bytes:
-        found = self._table.get(pack_key(key))
-        if found is None:
-            raise KeyError(key)
-        value: bytes = found
-        return value
-
-    def __iter__(self) -> Iterator[str]:
-        return (unpack_key(key) for key in self._table)
-
-    def __len__(self) -> int:
-        return len(self._table)
-
-    def items(self) -> Any:
-        """Every key and value."""
-        return ((unpack_key(key), value) for key, value in self._table.items())
-
-    def write(self, changed: Mapping[str, bytes | None]) -> None:
-        """Put values in place, None takes one away."""
-        for key, data in changed.items():
-            if data is not None:
-                self._table[pack_key(key)] = data
-            else:
-                self._table.pop(pack_key(key), None)
-
-
-def pack_key(key: str) -> bytes:
-    """Text as a key; a device's id may hold what is no good Unicode."""
-    return key.encode("utf-8", "surrogatepass")
-
-
-def unpack_key(key: bytes) -> str:
-    """A key as text."""
-    return key.decode("utf-8", "surrogatepass")
 
 
 class Centre:
@@ -165,9 +118,10 @@ class Centre:
         self.progress = Progress(time.monotonic())
         self.partitions: dict[int, Partition] = {}
         self.deliveries: dict[int, Deliveries] = {}
+        self.reading = Reading()
+        self._sending: set[asyncio.Future[Any]] = set()
         self.stopping = self.recovered = False
         self._busy = 0
-        self._held: list[Any] = []
         self.devices = self._table(DEVICES_TABLE, kafka.partitions)
         self.delivered = self._table(DELIVERED_TABLE, kafka.partitions)
         raw: dict[str, Any] = {
@@ -182,12 +136,15 @@ class Centre:
         app.on_rebalance_complete.connect(self._on_recovered)
         meters.set_rules(rules.digest)
 
-    def _table(self, name: str, partitions: int) -> "TextTable":
+    def _table(self, name: str, partitions: int) -> TextTable:
         return TextTable(self.app.Table(name, key_type=bytes, value_type=bytes, partitions=partitions))
 
     async def _on_revoked(self, *_: Any, **__: Any) -> None:
         """What was known of the partitions is another's now; their tables are read again when they come back."""
         self.recovered = False
+        self.reading.leave()
+        for table in (self.devices, self.delivered):
+            table.staged.clear()
         self.partitions.clear()
         self.deliveries.clear()
         self.meters.rebalances.inc()
@@ -197,31 +154,43 @@ class Centre:
         self.recovered = True
 
     async def _detect(self, stream: Any) -> None:
-        async for event in stream.events():
-            with self._unharmed(event):
-                await self.take(event.message, event.value)
+        await self._work(stream, self.take)
 
     async def _deliver(self, stream: Any) -> None:
+        await self._work(stream, self.hand_on)
+
+    async def _work(self, stream: Any, do: Callable[[Any, bytes | None], Awaitable[None]]) -> None:
         async for event in stream.events():
-            with self._unharmed(event):
-                await self.hand_on(event.message, event.value)
+            message = event.message
+            place = Place(message.topic, message.partition)
+            with self._unharmed(message):
+                turn = self.reading.meet(place, message.offset)
+                if turn is Turn.GO_BACK:
+                    self.meters.turned_back.inc()
+                    await self.read_again(place)
+                elif turn is Turn.NOW:
+                    await do(message, event.value)
+                    self.reading.finish(place, message.offset)
+                    self.meters.progress.set_to_current_time()
+
+    async def read_again(self, place: Place) -> None:
+        """Read a partition again from where it stands, unless it is another's by now."""
+        offset = self.reading.done.get(place)
+        if offset is not None:
+            with contextlib.suppress(IllegalStateError):
+                await self.app.consumer.seek_wait({TP(*place): offset})
 
     @contextlib.contextmanager
-    def _unharmed(self, event: Any) -> Iterator[None]:
-        """Whatever goes wrong with a record, it is never acknowledged for that: one more reference than Faust will
-        let go of keeps it, and the process ends."""
+    def _unharmed(self, message: Any) -> Iterator[None]:
+        """Whatever goes wrong with a record, it is not done for that, and the process ends."""
         self._busy += 1
         try:
             yield
         except BaseException as error:
-            event.message.incref()
-            self._held.append(event.message)
             if not (self.stopping and isinstance(error, asyncio.CancelledError)):
-                place = f"{event.message.topic} [{event.message.partition}] at {event.message.offset}"
-                self.down(f"{place}: {type(error).__name__}: {error}")
+                place = Place(message.topic, message.partition)
+                self.down(f"{place} at {message.offset}: {type(error).__name__}: {error}")
             raise
-        else:
-            self.meters.progress.set_to_current_time()
         finally:
             self._busy -= 1
 
@@ -244,7 +213,7 @@ class Centre:
                 fault = read.fault
                 await self._bury(fault.reason, fault.words, b"\n".join(fault.lines), message, value)
         await self._tell(outcome.news, message.partition)
-        self.devices.write(outcome.changed)
+        self.devices.stage(message.partition, outcome.changed)
         self.meters.seconds.observe(time.perf_counter() - began)
 
     def _match(self, partition: Partition, batch: Batch) -> Outcome:
@@ -263,28 +232,42 @@ class Centre:
         return outcome
 
     async def _tell(self, news: Sequence[Alert], partition: int) -> None:
-        """Put alerts on their topic, and wait until the broker has them."""
-        rows = [(alert.event.id.encode(), codec.write_alert(alert)) for alert in news]
-        await self.publish(self.settings.alerts_topic, partition, rows)
         for alert in news:
+            await self.send(self.settings.alerts_topic, partition, alert.event.id.encode(), codec.write_alert(alert))
             self.meters.tell(alert)
 
     async def _bury(self, reason: str, words: str, unreadable: bytes, message: Any, value: bytes | None) -> None:
-        """Put what cannot be read on the dead-letter topic, and wait until the broker has it."""
+        """Put what cannot be read on the dead-letter topic."""
         place = (message.topic, message.partition, message.offset)
         letter = codec.write_dead_letter(reason, words, unreadable, value, message.headers, place, message.timestamp)
-        await self.publish(self.settings.dead_letters_topic, 0, [(None, letter)])
+        await self.send(self.settings.dead_letters_topic, 0, None, letter)
         self.meters.dead_letters.labels(reason).inc()
 
-    async def publish(
-        self, topic: str, partition: int, rows: Sequence[tuple[bytes | None, bytes]],
-        headers: list[tuple[str, bytes]] | None = None,
-    ) -> None:  # fmt: skip
-        """Send (key, value) rows and wait for the broker's answers. Raises what went wrong."""
-        if rows:
-            send = self._teller.send
-            sent = [await send(topic, value, key, partition=partition, headers=headers) for key, value in rows]
-            await asyncio.gather(*sent)
+    async def send(
+        self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: Any = None
+    ) -> None:
+        """Send a record. Whether the broker has it is waited for before anything is committed."""
+        sent = await self._teller.send(topic, value, key, partition=partition, headers=headers)
+        self._sending.add(sent)
+        sent.add_done_callback(self._sent)
+
+    def _sent(self, sent: "asyncio.Future[Any]") -> None:
+        self._sending.discard(sent)
+        error = asyncio.CancelledError() if sent.cancelled() else sent.exception()
+        if error is not None:
+            self.down(f"the broker did not take a record: {type(error).__name__}: {error}")
+
+    async def settle(self) -> None:
+        """Wait until the broker has all that was told, then write what the same records changed: a record whose change
+        is known is not told again. Raises what went wrong."""
+        told = list(self._sending)
+        staged = [(table, dict(table.staged)) for table in (self.devices, self.delivered)]
+        await asyncio.gather(*told)
+        for table, changes in staged:
+            table.keep(changes)
+            for key, change in changes.items():
+                await self.send(table.topic, change.partition, pack_key(key), change.data)
+        await asyncio.gather(*self._sending)
 
     async def hand_on(self, message: Any, value: bytes | None) -> None:
         """One record of the alerts topic: given to every sink, unless it was already."""
@@ -302,7 +285,7 @@ class Centre:
         for sink in self.sinks:
             await sink.deliver([alert])
             self.meters.deliveries.labels(sink.name, "ok").inc()
-        self.delivered.write(deliveries.delivered(alert))
+        self.delivered.stage(message.partition, deliveries.delivered(alert))
 
     def _partition(self, number: int) -> Partition:
         """What is known of a partition; after a rebalance it is read from the table."""
@@ -331,6 +314,11 @@ class Centre:
         return committed_offset(self.app.consumer, TP(topic, partition))
 
     @property
+    def is_idle(self) -> bool:
+        """Whether no record is at work."""
+        return self._busy == 0
+
+    @property
     def is_ready(self) -> bool:
         """Whether the worker has its partitions and its tables."""
         return self.recovered and self.app.flow_control.is_active()
@@ -339,7 +327,7 @@ class Centre:
         """Put a tick into every partition of which one is due."""
         for number in self.assigned():
             if self.is_ready and self._partition(number).is_due(at):
-                await self.publish(self.observations_topic, number, [(None, b"")], codec.write_tick(at))
+                await self.send(self.observations_topic, number, None, b"", codec.write_tick(at))
 
     def measure(self, at: float) -> None:
         """Bring the gauges up to date."""
@@ -372,13 +360,14 @@ class Centre:
 
     async def start(self) -> None:
         """Join the group, read the tables, begin."""
-        # What is awaited goes by a producer of its own: Faust's waits a while for more, and may send twice.
+        # Nothing goes by Faust's own producer: it may send twice, forgets what failed, and a flush of it gives up.
         options = client_options(self.kafka) | {"request_timeout_ms": int(REQUEST_SECONDS * 1000)}
         self._teller = AIOKafkaProducer(
-            **options, enable_idempotence=True, acks="all", compression_type="lz4", max_request_size=REQUEST_BYTES
-        )
+            **options, enable_idempotence=True, acks="all", compression_type="lz4", max_request_size=REQUEST_BYTES,
+            max_batch_size=BATCH_BYTES,
+        )  # fmt: skip
         await self._teller.start()
-        self.app.producer.buffer.max_messages = MAX_WAITING_MESSAGES
+        keep_place(self.app.consumer, self.reading, lambda: self.recovered, self.settle)
         await self.app.start()
 
     async def drain(self) -> None:

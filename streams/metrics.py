@@ -64,6 +64,7 @@ class Meters:
         self.lag = gauge("consumer_lag_records", "Records that wait to be read.", "topic", "partition")
         self.progress = gauge("last_progress_timestamp_seconds", "When a record was last done.")
         self.rebalances = counter("rebalances", "Times that the partitions were shared out anew.")
+        self.turned_back = counter("turned_back", "Times that a record came before its turn and was read again.")
         self.ready = gauge("worker_ready", "1 when the worker has its partitions and its tables.")
 
     def set_sensors(self, seen: Iterable[tuple[str, float]]) -> None:

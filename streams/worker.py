@@ -15,12 +15,14 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from collector.errors import LenswatchError
+from collector.running import rare_collection
 from rules.match import RuleSet
 from streams.app import Centre, make_app
 from streams.connection import consuming, reaching
 from streams.delivery import open_dispatch
 from streams.geo import GeoFiles
 from streams.metrics import Meters, serve
+from streams.reading import Place
 from streams.rules_topic import RulesTopic, hand_on, reading_rules
 from streams.ruleset import rules_for, rules_in
 from streams.settings import Settings, state_folder
@@ -44,7 +46,8 @@ def run_worker(settings: Settings, load: LoadRules, sinks: Sequence[Taker]) -> N
     logging.getLogger("aiokafka").propagate = False
     rules = load()
     rules.prepare()
-    asyncio.run(Worker(settings, load, rules, sinks).run())
+    with rare_collection():
+        asyncio.run(Worker(settings, load, rules, sinks).run())
 
 
 class Worker:
@@ -104,7 +107,8 @@ class Worker:
     async def _live(self, centre: Centre, topic: RulesTopic) -> None:
         """Start, keep the gauges and ticks going, and end: in good order when asked to, at once when the app fails."""
         follow = topic.follow(self._take, self._refuse)
-        tasks = [asyncio.create_task(each) for each in (self._rounds(centre), self._lags(centre), follow)]
+        loops = (self._beats(centre), self._rounds(centre), self._lags(centre), follow)
+        tasks = [asyncio.create_task(each) for each in loops]
         ended = asyncio.create_task(self._ended.wait())
         started = asyncio.create_task(self._start(centre))
         stopped = asyncio.create_task(centre.app.wait_until_stopped())
@@ -129,10 +133,16 @@ class Worker:
         with reaching(self.settings.kafka):
             await centre.start()
 
-    async def _rounds(self, centre: Centre) -> None:
+    async def _beats(self, centre: Centre) -> None:
+        """Apart from the rounds, which may wait for a broker: that is no loop that stands still."""
         while True:
             await asyncio.sleep(ROUND_SECONDS)
             centre.progress.beat = time.monotonic()
+
+    async def _rounds(self, centre: Centre) -> None:
+        while True:
+            await asyncio.sleep(ROUND_SECONDS)
+            centre.progress.ready(centre.is_ready, time.monotonic())
             if centre.app.crash_reason is not None:
                 down_by(DOWN_SECONDS, f"the stream has failed: {centre.app.crash_reason!r}")
             if not centre.stopping:
@@ -146,8 +156,12 @@ class Worker:
             while True:
                 await asyncio.sleep(min(LAG_SECONDS, self.settings.worker.stall_seconds / 4))
                 centre.progress.lags(await self._lag(centre, consumer), time.monotonic())
+                # Before the watchdog ends the worker: what was read and dropped is asked for once more.
+                for place in centre.progress.standing(time.monotonic(), self.settings.worker.stall_seconds / 2):
+                    if centre.is_idle:
+                        await centre.read_again(place)
 
-    async def _lag(self, centre: Centre, consumer: Any) -> dict[str, tuple[int, int]] | None:
+    async def _lag(self, centre: Centre, consumer: Any) -> dict[Place, tuple[int, int]] | None:
         """Where each of the worker's partitions stands and where it ends; None when the broker does not say, or the
         tables are not read yet."""
         topics = (centre.observations_topic, self.settings.worker.alerts_topic)
@@ -162,7 +176,7 @@ class Worker:
         known = {}
         for place, end in ends.items():
             position = centre.position(place.topic, place.partition)
-            known[f"{place.topic} [{place.partition}]"] = (position, end)
+            known[Place(place.topic, place.partition)] = (position, end)
             self.meters.lag.labels(place.topic, str(place.partition)).set(max(0, end - position))
         return known
 

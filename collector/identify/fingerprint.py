@@ -8,12 +8,12 @@ another sign), low (other goods, or other makers, have it too).
 """
 
 import re
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import msgspec
+import tomli
 
 from collector.errors import LenswatchError
 
@@ -195,13 +195,13 @@ def read_fingerprints(folder: Path = SHIPPED) -> tuple[Fingerprint, ...]:
 
 def _convert(path: Path, kind: type[Table]) -> Table:
     try:
-        document: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+        document: dict[str, Any] = tomli.loads(path.read_text(encoding="utf-8"))
         return msgspec.convert(document, kind)
     except OSError as error:
         raise FingerprintError(f"{path}: cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise FingerprintError(f"{path}: byte {error.start}: is not UTF-8; save the file as UTF-8") from error
-    except tomllib.TOMLDecodeError as error:
+    except tomli.TOMLDecodeError as error:
         raise FingerprintError(f"{path}: is not TOML: {error}") from error
     except msgspec.ValidationError as error:
         reason, _, place = str(error).partition(" - at `")

@@ -37,6 +37,7 @@ WIRING = (
     "streams.verdict",
     "streams.waivers",
     "streams.whatif",
+    "streams.worker",
 )
 WIRING_DOORS = (
     "collector.pipeline",

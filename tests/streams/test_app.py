@@ -5,13 +5,12 @@ What a broker keeps is tested on a real one, in tests/system/.
 
 import asyncio
 import types
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from faust.types import TP
 
 from collector.kafka_settings import KafkaSettings
 from collector.observation import Observation
@@ -21,6 +20,7 @@ from rules.match import RuleSet
 from streams import codec
 from streams.app import Centre, credentials_of, make_app
 from streams.metrics import Meters
+from streams.reading import Place
 from streams.settings import WorkerSettings
 
 KAFKA = KafkaSettings(servers="127.0.0.1:1,127.0.0.1:2", partitions=1)
@@ -49,12 +49,16 @@ class Offline(Centre):
     """A centre whose messages go to a list instead of to a broker."""
 
     sent: list[tuple[str, int, bytes]]
+    sought: list[dict[Place, int]]
     error: Exception | None = None
 
-    async def publish(self, topic: str, partition: int, rows: Any, headers: Any = None) -> None:
+    async def read_again(self, place: Place) -> None:
+        self.sought.append({place: self.reading.done[place]})
+
+    async def send(self, topic: str, partition: int, key: Any, value: Any, headers: Any = None) -> None:
         if self.error is not None:
             raise self.error
-        self.sent += [(topic, partition, value) for _, value in rows]
+        self.sent.append((topic, partition, value))
 
 
 @pytest.fixture
@@ -68,7 +72,9 @@ def run(rules: RuleSet, tmp_path: Path) -> Callable[[Callable[[Offline, Kept], A
             app = make_app(KAFKA, settings, tmp_path)
             app.conf.stream_wait_empty = False
             centre = Offline(app, KAFKA, settings, rules, [sink], Meters(), down=said.append)
-            centre.sent = []
+            centre.sent, centre.sought = [], []
+            for topic in (KAFKA.observations_topic, settings.alerts_topic):
+                centre.reading.begin(Place(topic, 0), 0)
             await test(centre, sink)
             return said
 
@@ -89,7 +95,7 @@ def test_nothing_is_served_made_or_discovered_by_itself(tmp_path: Path) -> None:
     assert str(conf.processing_guarantee) == "ProcessingGuarantee.AT_LEAST_ONCE" and conf.stream_wait_empty
     assert conf.id == "night" and conf.consumer_group_instance_id == "w1" and conf.table_standby_replicas == 0
     assert [url.authority for url in conf.broker] == KAFKA.addresses
-    assert conf.broker_credentials is None and conf.producer_compression_type == "lz4"
+    assert conf.broker_credentials is None
 
 
 @pytest.mark.parametrize("mechanism", [None, "SCRAM-SHA-512", "OAUTHBEARER"])
@@ -149,36 +155,67 @@ def test_an_alert_is_delivered_once_and_no_alert_is_buried(run: Any, rules: Rule
     assert run(test) == []
 
 
-def event() -> Any:
-    """An event as far as an acknowledgement goes."""
-    from faust.types.tuples import Message
+SEEN = Place(KAFKA.observations_topic, 0)
 
-    message: Any = Message("seen", 0, 7, 0.0, 0, None, b"", b"", None, tp=TP("seen", 0))
-    message.incref()
-    return types.SimpleNamespace(message=message)
+
+class Handed:
+    """A stream that hands out records of these offsets, all the same one."""
+
+    def __init__(self, *offsets: int, value: bytes = b"", headers: Any = None) -> None:
+        self.offsets, self.value, self.headers = offsets, value, headers
+
+    async def events(self) -> AsyncIterator[Any]:
+        for offset in self.offsets:
+            message = types.SimpleNamespace(
+                topic=SEEN.topic, partition=0, offset=offset, timestamp=0.0, headers=self.headers
+            )
+            yield types.SimpleNamespace(message=message, value=self.value)
 
 
 @pytest.mark.parametrize("error", [OSError("no"), KeyError("x"), MemoryError(), asyncio.CancelledError()])
-def test_a_record_is_never_acknowledged_for_an_error(run: Any, error: BaseException) -> None:
+def test_a_record_is_never_done_for_an_error(run: Any, error: BaseException) -> None:
     async def test(centre: Offline, sink: Kept) -> None:
-        happened = event()
-        with pytest.raises(type(error)), centre._unharmed(happened):
+        async def fail(*_: Any) -> None:
             raise error
-        # What Faust does when its loop is left, whatever the reason.
-        happened.message.ack(None)
-        assert not happened.message.acked and happened.message.refcount == 1
+
+        with pytest.raises(type(error)):
+            await centre._work(Handed(0), fail)
+        assert centre.reading.done[SEEN] == 0
 
     (words,) = run(test)
-    assert words.startswith(f"seen [0] at 7: {type(error).__name__}")
+    assert words.startswith(f"{SEEN.topic} [0] at 0: {type(error).__name__}")
 
 
-def test_a_record_that_is_done_is_acknowledged_and_is_progress(run: Any) -> None:
+def test_a_record_that_is_done_is_progress(run: Any) -> None:
     async def test(centre: Offline, sink: Kept) -> None:
-        happened = event()
-        with centre._unharmed(happened):
-            pass
-        assert happened.message.ack(None)
+        await centre._work(Handed(0, 1), centre.hand_on)
+        assert centre.reading.done[SEEN] == 2
         assert centre.meters.registry.get_sample_value("lenswatch_last_progress_timestamp_seconds")
+
+    assert run(test) == []
+
+
+def test_a_record_before_its_turn_is_left_and_read_again(run: Any) -> None:
+    async def test(centre: Offline, sink: Kept) -> None:
+        taken: list[int] = []
+
+        async def take(message: Any, _: Any) -> None:
+            taken.append(message.offset)
+
+        await centre._work(Handed(0, 3, 4, 1, 2, 3), take)
+        assert taken == [0, 1, 2, 3] and centre.sought == [{SEEN: 1}] and centre.reading.done[SEEN] == 4
+        assert centre.meters.registry.get_sample_value("lenswatch_turned_back_total") == 1
+
+    assert run(test) == []
+
+
+def test_nothing_is_taken_before_the_tables_are_whole_nor_after_they_are_anothers(run: Any) -> None:
+    async def test(centre: Offline, sink: Kept) -> None:
+        async def take(*_: Any) -> None:
+            raise AssertionError
+
+        await centre.app.on_partitions_revoked.send(set())
+        await centre._work(Handed(0, 1), take)
 
     assert run(test) == []
 
@@ -189,13 +226,70 @@ def test_an_alert_that_the_broker_refuses_takes_the_process_down_before_the_devi
     async def test(centre: Offline, sink: Kept) -> None:
         centre.error = OSError("refused")
         value, headers = record(observe(CLOUD))
-        happened = event()
-        happened.message.headers, happened.value = headers, value
-        with pytest.raises(OSError, match="refused"), centre._unharmed(happened):
-            await centre.take(happened.message, value)
-        assert len(centre.devices) == 0
+        with pytest.raises(OSError, match="refused"):
+            await centre._work(Handed(0, value=value, headers=headers), centre.take)
+        assert len(centre.devices) == 0 and centre.reading.done[SEEN] == 0
 
-    assert run(test) == ["seen [0] at 7: OSError: refused"]
+    assert run(test) == [f"{SEEN.topic} [0] at 0: OSError: refused"]
+
+
+def test_what_was_told_is_kept_by_the_broker_before_a_change_is_written(
+    run: Any, observe: Callable[..., Observation]
+) -> None:
+    async def test(centre: Offline, sink: Kept) -> None:
+        broker = Answers()
+        centre._teller = broker  # type: ignore[assignment]
+        centre.send = types.MethodType(Centre.send, centre)  # type: ignore[method-assign]
+        value, headers = record(observe(CLOUD))
+        await centre._work(Handed(0, value=value, headers=headers), centre.take)
+        assert broker.topics() == ["lenswatch.alerts.v1"] and len(centre.devices.staged) == 2
+        settled = asyncio.create_task(centre.settle())
+        await asyncio.sleep(0.01)
+        assert broker.topics() == ["lenswatch.alerts.v1"] and not settled.done()
+        broker.answer()
+        await asyncio.sleep(0.01)
+        changelog = centre.devices.topic
+        assert broker.topics() == ["lenswatch.alerts.v1", changelog, changelog] and not settled.done()
+        broker.answer()
+        await settled
+        assert not centre.devices.staged and len(centre.devices) == 2
+
+    assert run(test) == []
+
+
+def test_a_record_that_the_broker_does_not_take_ends_the_worker_and_settles_nothing(run: Any) -> None:
+    async def test(centre: Offline, sink: Kept) -> None:
+        broker = Answers()
+        centre._teller = broker  # type: ignore[assignment]
+        await Centre.send(centre, "lenswatch.alerts.v1", 0, b"id", b"{}")
+        centre.devices.stage(0, {"d/x": b"1"})
+        settled = asyncio.create_task(centre.settle())
+        await asyncio.sleep(0)
+        broker.answer(OSError("gone"))
+        with pytest.raises(OSError, match="gone"):
+            await settled
+        assert broker.topics() == ["lenswatch.alerts.v1"]
+
+    assert run(test) == ["the broker did not take a record: OSError: gone"]
+
+
+class Answers:
+    """A producer whose broker answers when it is told to."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, asyncio.Future[None]]] = []
+
+    async def send(self, topic: str, *_: Any, **__: Any) -> "asyncio.Future[None]":
+        self.sent.append((topic, asyncio.get_running_loop().create_future()))
+        return self.sent[-1][1]
+
+    def topics(self) -> list[str]:
+        return [topic for topic, _ in self.sent]
+
+    def answer(self, error: Exception | None = None) -> None:
+        for _, future in self.sent:
+            if not future.done():
+                future.set_exception(error) if error is not None else future.set_result(None)
 
 
 def test_no_table_is_looked_at_before_it_is_whole(run: Any) -> None:

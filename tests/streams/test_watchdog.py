@@ -5,7 +5,8 @@ import sys
 import threading
 import time
 
-from streams.watchdog import Progress, down_by, watch
+from streams.reading import Place
+from streams.watchdog import TABLES_SECONDS, Progress, down_by, watch
 
 
 def test_a_loop_that_stands_still_is_told() -> None:
@@ -17,26 +18,61 @@ def test_a_loop_that_stands_still_is_told() -> None:
 def test_one_partition_that_stands_still_is_told_while_others_move() -> None:
     progress = Progress(beat=20.0)
     for at in range(1, 15):
-        progress.lags({"seen [0]": (7, 9), "seen [1]": (at, 99)}, float(at))
+        progress.lags({Place("seen", 0): (7, 9), Place("seen", 1): (at, 99)}, float(at))
     assert progress.verdict(11.0, 10) is None
     assert progress.verdict(12.0, 10) == "seen [0]: records wait, and for 11 s none was done past 7"
-    progress.lags({"seen [0]": (8, 9)}, 12.0)
+    progress.lags({Place("seen", 0): (8, 9)}, 12.0)
     assert progress.verdict(20.0, 10) is None
+
+
+def test_a_partition_that_awaits_its_turn_is_no_standstill() -> None:
+    progress = Progress(beat=100.0)
+    for at in range(1, 60):
+        progress.lags({Place("seen", 0): (100 * at, 9_000), Place("seen", 1): (7, 9_000)}, float(at))
+    assert progress.standing(60.0, 5) == [] and progress.verdict(60.0, 10) is None
+    # The other has nothing more to be read, or does not get on either.
+    for at in range(60, 72):
+        progress.lags({Place("seen", 0): (9_000, 9_000), Place("seen", 1): (7, 9_000)}, float(at))
+    assert progress.verdict(72.0, 10) == "seen [1]: records wait, and for 13 s none was done past 7"
+
+
+def test_nothing_that_gets_on_is_a_standstill_whatever_waits() -> None:
+    progress = Progress(beat=100.0)
+    for at in range(1, 13):
+        progress.lags({Place("seen", 0): (100, 9_000), Place("seen", 1): (7, 9_000)}, float(at))
+    assert progress.verdict(13.0, 10) == "seen [0]: records wait, and for 12 s none was done past 100"
 
 
 def test_waiting_for_nothing_is_no_standstill() -> None:
     progress = Progress(beat=1000.0)
     for at in (1.0, 500.0, 999.0):
-        progress.lags({"seen [0]": (7, 7)}, at)
+        progress.lags({Place("seen", 0): (7, 7)}, at)
     assert progress.verdict(1000.0, 10) is None
 
 
 def test_of_a_broker_that_does_not_answer_nothing_follows() -> None:
     progress = Progress(beat=1000.0)
-    progress.lags({"seen [0]": (7, 9)}, 1.0)
+    progress.lags({Place("seen", 0): (7, 9)}, 1.0)
     progress.lags(None, 990.0)
-    progress.lags({"seen [0]": (7, 9)}, 995.0)
+    progress.lags({Place("seen", 0): (7, 9)}, 995.0)
     assert progress.verdict(1000.0, 10) is None
+
+
+def test_a_partition_that_stands_still_is_named_before_the_end() -> None:
+    progress = Progress(beat=20.0)
+    for at in range(1, 9):
+        progress.lags({Place("seen", 0): (7, 9), Place("seen", 1): (at, 99)}, float(at))
+    assert progress.standing(6.0, 5) == [] and progress.standing(6.5, 5) == [Place("seen", 0)]
+
+
+def test_tables_that_are_never_read_are_told() -> None:
+    progress = Progress(beat=1000.0)
+    progress.ready(False, 10.0)
+    progress.ready(False, 200.0)
+    assert progress.verdict(10.0 + TABLES_SECONDS, 2000) is None
+    assert progress.verdict(11.0 + TABLES_SECONDS, 2000) == "the tables were not read within 301 s"
+    progress.ready(True, 300.0)
+    assert progress.verdict(999.0, 2000) is None
 
 
 def test_the_watch_says_why_once() -> None:

@@ -1,6 +1,7 @@
 """A worker's life where no broker is needed: reloading, folders, sinks. The rest is tested on a real broker."""
 
 import asyncio
+import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from rules.errors import RuleError, RuleErrors
 from rules.match import RuleSet
 from streams.settings import RulesSettings, Settings
 from streams.sinks.jsonl import AlertLines
+from streams.watchdog import Progress
 from streams.worker import Worker, alert_sink, make_folder, rules_loader
 
 
@@ -78,3 +80,28 @@ def test_no_sink_is_named_where_none_is_asked_for(tmp_path: Path) -> None:
     (sink,) = alert_sink(str(tmp_path / "alerts.jsonl"))
     assert isinstance(sink, AlertLines)
     asyncio.run(sink.close())
+
+
+def test_a_round_that_waits_for_the_broker_is_no_loop_that_stands_still(
+    rules: RuleSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.worker.ROUND_SECONDS", 0.01)
+
+    async def wait(_: float) -> None:
+        await asyncio.Event().wait()
+
+    async def run() -> None:
+        worker: Any = Worker(Settings(), lambda: rules, rules, [])
+        app = types.SimpleNamespace(crash_reason=None)
+        centre: Any = types.SimpleNamespace(
+            progress=Progress(0.0), app=app, stopping=False, is_ready=True, measure=lambda _: None, tick=wait
+        )
+        loops = [asyncio.create_task(each) for each in (worker._beats(centre), worker._rounds(centre))]
+        await asyncio.sleep(0.2)
+        first = centre.progress.beat
+        await asyncio.sleep(0.2)
+        assert 0 < first < centre.progress.beat
+        for loop in loops:
+            loop.cancel()
+
+    asyncio.run(run())

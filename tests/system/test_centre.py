@@ -15,7 +15,7 @@ from rules.alert import Alert
 from rules.load import load_rules
 from streams.codec import DeadLetter
 from tests.streams.command import spawn
-from tests.system.centre import Centre, passes_a_record_over, until
+from tests.system.centre import Centre, until
 from tests.system.load import expected, make_load, substance
 
 pytestmark = pytest.mark.system
@@ -65,7 +65,6 @@ def in_background(centre: Centre, observations: list[Observation], size: int, ra
     return thread
 
 
-@passes_a_record_over
 def test_workers_that_join_and_leave_under_load_tell_the_same(centre: Centre, load: Load) -> None:
     observations, wanted = load
     first = centre.worker("w1").wait_ready()
@@ -82,7 +81,6 @@ def test_workers_that_join_and_leave_under_load_tell_the_same(centre: Centre, lo
     same(centre.told(), wanted)
 
 
-@passes_a_record_over
 def test_a_killed_worker_loses_and_doubles_nothing(centre: Centre, load: Load) -> None:
     observations, wanted = load
     centre.worker("w1").wait_ready()

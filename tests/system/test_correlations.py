@@ -9,14 +9,13 @@ import pytest
 
 from rules.load import load_rules
 from tests.system.broker import Broker
-from tests.system.centre import centre_at, passes_a_record_over
+from tests.system.centre import centre_at
 from tests.system.load import TALLIED, expected, make_load
 from tests.system.test_centre import same
 
 pytestmark = pytest.mark.system
 
 
-@passes_a_record_over
 def test_correlations_are_the_same_in_both_shapes_with_a_worker_killed_and_another_joining(
     broker: Broker, tmp_path: Path
 ) -> None:

@@ -15,7 +15,7 @@ from tests.streams.dispatch.carrying import SECRET
 from tests.streams.receiver import Got, Receiver
 from tests.streams.told import CAMERA
 from tests.system.broker import Broker
-from tests.system.centre import centre_at, passes_a_record_over, until
+from tests.system.centre import centre_at, until
 
 pytestmark = pytest.mark.system
 DEVICES = 40
@@ -44,7 +44,6 @@ def receiver_away_seconds() -> float:
     return 120.0 if os.environ.get("LENSWATCH_SOAK") else 30.0
 
 
-@passes_a_record_over
 def test_every_revision_arrives_through_the_death_of_receiver_worker_and_broker(
     tmp_path: Path, kafka_libs: Path, receiver_away_seconds: float
 ) -> None:
