@@ -15,6 +15,9 @@ CAMERA_KINDS = ("camera", "recorder", "doorbell", "intercom", "access_control", 
 DEVICE_DATASET = DATASET_PREFIX + "device"
 """What is known of a device itself: `event.action` is identified when something of it is new, seen when it is there."""
 
+FILE_DATASET = DATASET_PREFIX + "file"
+"""A body that may be firmware has passed whole: `event.action` is download (the server sent it) or upload."""
+
 
 class Fields(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
     """A set of ECS fields. Documents are trees, so that the cycle collector need not look at them."""
@@ -189,6 +192,28 @@ class UserAgent(Fields):
     original: str
 
 
+class FileHash(Fields):
+    """`file.hash.*`."""
+
+    sha256: str
+
+
+class File(Fields):
+    """`file.*`: a body that passed whole. `hash` is over the body as it was sent, its content coding kept; `name` the
+    last segment of the path it was asked for by."""
+
+    size: int
+    hash: FileHash
+    mime_type: str | None = None
+    name: str | None = None
+
+
+class FileFormat(Fields):
+    """`lenswatch.file.*`: what a file is by its first bytes (`containers.toml`)."""
+
+    container: str | None = None
+
+
 class Model(Fields):
     """`device.model.*`."""
 
@@ -302,6 +327,7 @@ class Lenswatch(Fields):
     announced: Announced | None = None
     broken: Broken | None = None
     flow: FlowState | None = None
+    file: FileFormat | None = None
     declared: Declared | None = None
     site: str | None = None
 
@@ -321,4 +347,5 @@ class Observation(Fields, rename={"timestamp": "@timestamp"}):
     url: Url | None = None
     http: Http | None = None
     user_agent: UserAgent | None = None
+    file: File | None = None
     lenswatch: Lenswatch | None = None

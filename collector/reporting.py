@@ -42,7 +42,7 @@ MAX_RESOLVERS = 10_000
 SEEN_COLUMNS = ("key", "macs", "addresses", "version", "layer2", "last_ns", "ingress")
 FLOW_DATASET = DATASET_PREFIX + "flow"
 CONTACT_DATASETS = frozenset(
-    ("tls", "quic", "http", "rtsp", "ntp", "stun", "dahua_p2p", "ezviz", "dvrip", "dhip", "reolink")
+    ("tls", "quic", "http", "file", "rtsp", "ntp", "stun", "dahua_p2p", "ezviz", "dvrip", "dhip", "reolink")
 )
 """Those in which a device calls somebody, by a name that it says or that it looked up before."""
 ENCRYPTED_DNS = "encrypted_dns"
@@ -114,6 +114,7 @@ class Reporter:
         observation.event.action = fact.action
         if observation.lenswatch is not None:
             observation.lenswatch.tls, observation.lenswatch.announced = fact.offer, fact.announced
+            observation.file, observation.lenswatch.file = fact.file, fact.format
         if hidden is not None:
             observation.event.dataset, observation.event.action = DATASET_PREFIX + ENCRYPTED_DNS, hidden
         return observation
@@ -317,7 +318,8 @@ class Reporter:
             destination = Endpoint(ip=destination.ip, port=destination.port, mac=destination.mac, domain=name[0])
         network = view.network
         if network.protocol is None and dataset not in ("flow", "broken"):
-            network.protocol = dataset
+            # A file comes by HTTP; the network's protocol is whose connection it is.
+            network.protocol = "http" if dataset == "file" else dataset
         text = f"{self._sensor}|{view.flow}|{at_ns}|{place[0]}.{place[1]}|{dataset}"
         return Observation(
             timestamp=time_of(at_ns),

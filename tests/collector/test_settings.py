@@ -21,6 +21,9 @@ VALUES = {
     "max_readers": ("6", 6),
     "max_names": ("7", 7),
     "max_devices": ("8", 8),
+    "max_digests": ("9", 9),
+    "max_digest_bytes": ("10", 10),
+    "digest_hourly_bytes": ("11", 11),
     "metrics": ("127.0.0.1:9", "127.0.0.1:9"),
     "canary_seconds": ("9.5", 9.5),
     "heartbeat_seconds": ("2.5", 2.5),
@@ -167,3 +170,8 @@ def test_a_rule_over_two_keys_is_asked_of_file_and_environment_together(tmp_path
         read_settings(PairedRoot, path, {"LENSWATCH_PAIRED_TWO": "5"})
     with pytest.raises(SettingsError, match=f"^{path}: one and two go together"):
         read_settings(PairedRoot, path, {})
+
+
+@pytest.mark.parametrize("key", ["max_digests", "max_digest_bytes", "digest_hourly_bytes"])
+def test_a_budget_of_digests_below_nothing_is_refused(tmp_path: Path, key: str) -> None:
+    assert f"{key} is below 0" in refusal(write(tmp_path, f"[collector]\n{key} = -1\n"))
