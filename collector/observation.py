@@ -18,6 +18,9 @@ DEVICE_DATASET = DATASET_PREFIX + "device"
 FILE_DATASET = DATASET_PREFIX + "file"
 """A body that may be firmware has passed whole: `event.action` is download (the server sent it) or upload."""
 
+PUSH_DATASET, FIRMWARE_PUSH = DATASET_PREFIX + "push", "firmware_push"
+"""Dataset and `event.action` of what gives a device firmware from inside our networks; `device` is who gets it."""
+
 
 class Fields(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
     """A set of ECS fields. Documents are trees, so that the cycle collector need not look at them."""
@@ -319,7 +322,8 @@ class FlowState(Fields):
 
 class Lenswatch(Fields):
     """`lenswatch.*` of an observation. `domain_source` says where `destination.domain` is from:
-    tls_sni, http_host, rtsp_url, dns_question or dns_answer (the answer that led this client to this address)."""
+    tls_sni, http_host, rtsp_url, dns_question or dns_answer (the answer that led this client to this address).
+    `pushed_by` is the address that gives a device firmware from inside."""
 
     device: DeviceIdentity | None = None
     domain_source: str | None = None
@@ -329,6 +333,7 @@ class Lenswatch(Fields):
     flow: FlowState | None = None
     file: FileFormat | None = None
     declared: Declared | None = None
+    pushed_by: str | None = None
     site: str | None = None
 
 

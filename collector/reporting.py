@@ -18,6 +18,8 @@ from collector.ingress import Ingresses
 from collector.naming import NameMemory
 from collector.observation import (
     DATASET_PREFIX,
+    FIRMWARE_PUSH,
+    PUSH_DATASET,
     Broken,
     Endpoint,
     Event,
@@ -28,6 +30,7 @@ from collector.observation import (
     Url,
 )
 from collector.packets import Ints, Mask
+from collector.pushes import TFTP, read_pushes
 from collector.reading import DatagramReader, StreamReader
 from collector.settings import CollectorSettings
 from collector.telling import IDENTIFIED, SEEN, concerns_us, tell_of
@@ -45,6 +48,8 @@ CONTACT_DATASETS = frozenset(
     ("tls", "quic", "http", "file", "rtsp", "ntp", "stun", "dahua_p2p", "ezviz", "dvrip", "dhip", "reolink")
 )
 """Those in which a device calls somebody, by a name that it says or that it looked up before."""
+BEGINNINGS = {"dhcp": "DISCOVER", "wsd": "Hello"}
+"""What a device says when it begins anew (RFC 2131 4.4.1; WS-Discovery 1.1, 4.1): it may have been updated."""
 ENCRYPTED_DNS = "encrypted_dns"
 """The dataset of what opens a connection for look-ups that nobody between can read; its action is dot, doh or doq."""
 
@@ -66,7 +71,7 @@ class Reporter:
         concerns: Concerns | None,
         ingresses: Ingresses,
     ) -> None:
-        self._concerns = concerns
+        self._concerns, self._pushes = concerns, read_pushes()
         self._resolvers: set[bytes] = set()
         self._discovery = np.zeros(65_536, bool)
         self._discovery[[port for _, port in inventory.discovery_ports]] = True
@@ -99,7 +104,8 @@ class Reporter:
         if self._inventory.news:
             self._tell_news(view.values[-1], at_ns, self.news)
         hidden = recognise_encrypted_dns(fact, view.values[5][1 - view.values[0]], view.ends[1])
-        if self._concerns is not None:
+        firmware = self._tells_of_firmware(view, fact)
+        if self._concerns is not None and not firmware:
             agent = fact.user_agent.original if fact.user_agent is not None else None
             called = name if dataset == "dns" else reader.name[0] if reader.name is not None else None
             whole = DATASET_PREFIX + (dataset if hidden is None else ENCRYPTED_DNS)
@@ -115,9 +121,31 @@ class Reporter:
         if observation.lenswatch is not None:
             observation.lenswatch.tls, observation.lenswatch.announced = fact.offer, fact.announced
             observation.file, observation.lenswatch.file = fact.file, fact.format
+        if firmware and view.direction == "internal":
+            self._mark_push(view, fact, observation)
         if hidden is not None:
             observation.event.dataset, observation.event.action = DATASET_PREFIX + ENCRYPTED_DNS, hidden
         return observation
+
+    def _tells_of_firmware(self, view: FlowView, fact: Fact) -> bool:
+        """Whether a fact is of an update, by itself: then it is told whoever asks, for there are few of them."""
+        if fact.file is not None:
+            return True
+        if fact.action is not None and BEGINNINGS.get(fact.dataset) == fact.action:
+            return view.device.is_camera
+        return view.direction == "internal" and self._pushes.is_push(fact)
+
+    def _mark_push(self, view: FlowView, fact: Fact, observation: Observation) -> None:
+        """Firmware that is given from inside: the device is the one that gets it, whoever began the flow."""
+        if not self._pushes.is_push(fact) or observation.lenswatch is None:
+            return
+        observation.event.dataset, observation.event.action = PUSH_DATASET, FIRMWARE_PUSH
+        observation.lenswatch.pushed_by = view.server
+        if fact.dataset != TFTP:
+            known = view.server_device()
+            observation.lenswatch.pushed_by = view.client
+            if known is not None:
+                observation.device, observation.lenswatch.device = known.device, known.identity
 
     def broken(
         self, view: FlowView, reader: StreamReader | DatagramReader, broken: Broken, at_ns: int, place: Place

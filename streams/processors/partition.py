@@ -22,6 +22,7 @@ from rules.match import RuleSet
 from streams.processors import dedupe, liveness
 from streams.processors.correlate import Correlate
 from streams.processors.detect import Memory, concerning, judge
+from streams.processors.firmware import Updates, UpdateState
 from streams.processors.fold import Fold, FoldState
 
 MAX_DEVICES: Final = 200_000
@@ -46,11 +47,12 @@ class Head(msgspec.Struct, array_like=True):
 
 
 class Entry(Head, array_like=True):
-    """What is kept of a device, or of a sensor. `marks` says which records are counted in `fold` and `windows`."""
+    """What is kept of a device, or of a sensor. `marks` says which records are counted in the rest."""
 
     marks: dict[str, list[int]] = {}
     fold: FoldState | None = None
     windows: Windows | None = None
+    update: UpdateState | None = None
 
 
 class Batch(NamedTuple):
@@ -77,13 +79,19 @@ class Outcome(NamedTuple):
 class Device:
     """A device's entry, unpacked."""
 
-    __slots__ = ("entry", "memory", "windows")
+    __slots__ = ("entry", "memory", "name", "windows")
 
-    def __init__(self, name: str, entry: Entry, let_go: Counter[str]) -> None:
-        self.entry = entry
+    def __init__(self, name: str, entry: Entry, let_go: Counter[str], pending: set[str]) -> None:
+        self.entry, self.name = entry, name
         self.windows = entry.windows or Windows()
         fold = Fold(MAX_DEVICE_FINDINGS, MAX_DEVICE_REMEMBERED, entry.fold)
-        self.memory = Memory(fold, Correlate({name: self.windows}, counts=let_go))
+        updates = Updates({} if entry.update is None else {name: entry.update}, counts=let_go, pending=pending)
+        self.memory = Memory(fold, Correlate({name: self.windows}, counts=let_go), updates)
+
+    @property
+    def update(self) -> UpdateState | None:
+        """What is known of the device's updates."""
+        return self.memory.updates.devices.get(self.name)
 
     @property
     def fold(self) -> Fold:
@@ -115,6 +123,8 @@ class Partition:
         self._due: dict[str, float] = {}
         self._open: dict[str, int] = {}
         self._live: dict[str, Device] = {}
+        # Devices whose every observation may tell of an update; those with an open finding, until they are looked at.
+        self._pending: set[str] = set()
         self._origins: dict[str, list[int]] = {}
         self._encoder = msgspec.msgpack.Encoder()
         self._decoder = msgspec.msgpack.Decoder(Entry)
@@ -124,6 +134,7 @@ class Partition:
                 self._due[key] = head.due
             if head.open:
                 self._open[key] = head.open
+                self._pending.add(key.removeprefix(DEVICE))
 
     def __len__(self) -> int:
         return len(self.seen)
@@ -148,7 +159,8 @@ class Partition:
             known = touched[key]
             return known.memory if known is not None else None
 
-        judged = judge(concerning(batch.observations, rules), rules, memory_of, on)
+        found = concerning(batch.observations, rules, self._pending)
+        judged = judge(found, rules, memory_of, on, self._pending)
         due = self._note_seen(batch)
         changed: dict[str, bytes | None] = {}
         for key, device in touched.items():
@@ -206,7 +218,7 @@ class Partition:
         if device is None:
             data = self._table.get(key)
             entry = Entry(self.number, float("-inf"), 0.0, None, 0) if data is None else self._decoder.decode(data)
-            device = Device(key.removeprefix(DEVICE), entry, self.let_go)
+            device = Device(key.removeprefix(DEVICE), entry, self.let_go, self._pending)
             if len(self._live) >= MAX_LIVE:
                 del self._live[next(iter(self._live))]
         self._live[key] = device
@@ -221,6 +233,9 @@ class Partition:
         state = device.fold.state()
         entry.fold = state if state.open or state.remembered else None
         entry.windows = device.windows if device.windows.groups else None
+        entry.update = device.update
+        if entry.update is None or not entry.update.is_pending:
+            self._pending.discard(device.name)
         end = device.fold.next_end()
         wait = FORGET_SECONDS if end is None else self.settle_seconds
         entry.due = max(entry.touched + wait, end or 0.0)
@@ -235,6 +250,7 @@ class Partition:
     def _forget(self, key: str) -> None:
         for memory in (self.seen, self._written, self._due, self._open, self._live):
             memory.pop(key, None)
+        self._pending.discard(key.removeprefix(DEVICE))
 
     def _evict(self, changed: dict[str, bytes | None]) -> dict[str, bytes | None]:
         """Past the bound those go that were known first, unless the record itself is about them."""

@@ -6,11 +6,12 @@ from collections.abc import Callable
 import pytest
 
 from collector.identify.fingerprint import Fingerprint
-from collector.observation import FILE_DATASET, Observation
+from collector.observation import FILE_DATASET, FIRMWARE_PUSH, PUSH_DATASET, Observation
 from collector.pipeline import Pipeline
 from collector.settings import CollectorSettings
 from tests.collector.frames import CAMERA, SERVER, Packet, Talk, block_of
 
+VIEWER = "10.20.0.7"
 IMAGE = b"\xe9\x9a\xf7\xb6" + hashlib.sha256(b"image").digest() * 1600
 FETCH = b"GET /fw/digicap.dav HTTP/1.1\r\nHost: files.example\r\n\r\n"
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: %d\r\n\r\n" % len(IMAGE)
@@ -35,6 +36,21 @@ def fetched(swap: bool = False) -> list[Packet]:
         (early, _), (late, _) = packets[9], packets[10]
         packets[9], packets[10] = (early, packets[10][1]), (late, packets[9][1])
     return packets
+
+
+def pushed(path: bytes, client: str = VIEWER) -> list[Packet]:
+    """Somebody in our network gives the camera an image, whole, over HTTP."""
+    talk = Talk((client, 51_000, CAMERA, 80), own="02:00:00:00:00:07")
+    head = b"PUT %b HTTP/1.1\r\nHost: %b\r\nContent-Length: %d\r\n\r\n" % (path, CAMERA.encode(), len(IMAGE))
+    for at in range(0, len(head + IMAGE), 1400):
+        talk.send(0, (head + IMAGE)[at : at + 1400])
+    talk.send(1, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    talk.close()
+    return talk.packets
+
+
+def pushes_of(found: list[Observation]) -> list[Observation]:
+    return [each for each in found if each.event.dataset == PUSH_DATASET]
 
 
 def files_of(found: list[Observation]) -> list[Observation]:
@@ -96,3 +112,41 @@ def test_the_same_file_cut_into_blocks_is_the_same_observation(start: Callable[.
     other = [each for packet in packets for each in cut.process(block_of([packet]))] + cut.finish()
     assert files_of(other) == one
     assert len(one) == 1
+
+
+def test_an_image_that_is_given_from_inside_is_the_cameras_and_says_by_whom(start: Callable[..., Pipeline]) -> None:
+    pipeline = start()
+    found = pipeline.process(block_of(pushed(b"/ISAPI/System/updateFirmware"))) + pipeline.finish()
+    call, image = pushes_of(found)
+    for each in (call, image):
+        assert each.event.action == FIRMWARE_PUSH
+        assert each.device is not None
+        assert each.lenswatch is not None
+        assert each.lenswatch.pushed_by == VIEWER
+        assert (each.source.ip, each.destination.ip) == (VIEWER, CAMERA)
+    known = pipeline.inventory.device_at(bytes.fromhex("00005e005301"), CAMERA)
+    assert call.device is not None and known.device.id == call.device.id
+    assert image.file is not None
+    assert image.file.hash.sha256 == hashlib.sha256(IMAGE).hexdigest()
+
+
+def test_another_upload_is_a_file_and_no_push(start: Callable[..., Pipeline]) -> None:
+    pipeline = start()
+    found = pipeline.process(block_of(pushed(b"/upload/clip"))) + pipeline.finish()
+    assert pushes_of(found) == []
+    assert [each.event.action for each in files_of(found)] == ["upload"]
+
+
+def test_an_upgrade_call_from_outside_is_no_push_from_inside(start: Callable[..., Pipeline]) -> None:
+    pipeline = start()
+    found = pipeline.process(block_of(pushed(b"/ISAPI/System/updateFirmware", "203.0.113.9"))) + pipeline.finish()
+    assert pushes_of(found) == []
+    assert "/ISAPI/System/updateFirmware" in urls_of(found)
+
+
+def test_what_nobody_asks_for_is_not_made_but_a_push_and_a_file_are(fingerprints: tuple[Fingerprint, ...]) -> None:
+    pipeline = Pipeline(CollectorSettings(), fingerprints, lambda *_: False)
+    packets = [*fetched(), *pushed(b"/ISAPI/System/updateFirmware")]
+    found = pipeline.process(block_of(packets)) + pipeline.finish()
+    told = [each.event.dataset for each in found if each.event.dataset != "lenswatch.device"]
+    assert told == [FILE_DATASET, PUSH_DATASET, PUSH_DATASET]

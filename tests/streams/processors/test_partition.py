@@ -13,6 +13,7 @@ from rules.alert import WINDOW_SECONDS, Alert
 from rules.match import RuleSet
 from streams.processors.correlate import Correlate
 from streams.processors.detect import Memory, judge
+from streams.processors.firmware import Updates
 from streams.processors.fold import Fold
 from streams.processors.liveness import STEP_SECONDS
 from streams.processors.partition import FORGET_SECONDS, Batch, Outcome, Partition, heads_of
@@ -220,7 +221,7 @@ def test_records_crashes_and_repeats_come_to_what_one_process_comes_to(
     rules: RuleSet, see: Make, sightings: list[Any], cuts: set[int], again: int
 ) -> None:
     observations = [see(kind, at, number, f"site/{device}") for number, (kind, at, device) in enumerate(sightings)]
-    memory = Memory(Fold(), Correlate())
+    memory = Memory(Fold(), Correlate(), Updates())
     whole = [*judge(observations, rules, lambda _: memory).news, *memory.fold.finish()]
     table: Table = {}
     got: list[Alert] = []
