@@ -1,5 +1,6 @@
 """What a worker says of itself to Prometheus, and whether it lives and is ready. Labels have few values only."""
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -22,6 +23,8 @@ FINDING_LABELS: Final = ("rule", "severity", "company", "role", "site", "sensor"
 EGRESS_LABELS: Final = ("company", "country", "site")
 FLOW: Final = "lenswatch.flow"
 MAX_FINDING_SERIES: Final = 2_000
+MAX_UPDATES: Final = 10_000
+UPDATE_LABELS: Final = ("step", "origin", "company")
 
 
 class Meters:
@@ -140,6 +143,8 @@ class FindingMeters:
         self.programmes = counter("finding_programmes", "Findings, by programme in force.", "programme", "severity")
         self.countries = counter("finding_countries", "Findings, by the country of the address called.", "country")
         self.egress = counter("device_egress_bytes", "Bytes that cameras sent out, and to whom.", *EGRESS_LABELS)
+        self.updates = counter("firmware_steps", "Steps of firmware updates, each once.", *UPDATE_LABELS)
+        self._steps: OrderedDict[str, set[str]] = OrderedDict()
         self.overflow = counter("label_overflow", "Times that a label was folded into other.", "metric")
         self.rules = Gauge(PREFIX + "rules_info", "1 for the rules in force.", ("digest",), registry=registry)
         self.loaded = Gauge(
@@ -167,6 +172,7 @@ class FindingMeters:
 
     def tell(self, alert: Alert) -> None:
         """Count a finding when it is new; a canary is none."""
+        self._tell_steps(alert)
         if alert.lenswatch.state != "new" or is_canary(alert):
             return
         detail = alert.lenswatch
@@ -179,6 +185,20 @@ class FindingMeters:
             self._inc("finding_programmes", self.programmes, (programme, detail.level))
         geo = alert.destination.geo
         self._inc("finding_countries", self.countries, (geo.country_iso_code if geo is not None else NONE,))
+
+    def _tell_steps(self, alert: Alert) -> None:
+        detail = alert.lenswatch
+        if not detail.steps or detail.update is None:
+            return
+        known = self._steps.pop(alert.event.id, None) or set()
+        if len(self._steps) >= MAX_UPDATES:
+            self._steps.popitem(last=False)
+        self._steps[alert.event.id] = known
+        for step in detail.steps:
+            if step.step not in known:
+                known.add(step.step)
+                company = detail.entity.id if detail.entity is not None else NONE
+                self._inc("firmware_steps", self.updates, (step.step, detail.update.origin, company))
 
     def _inc(self, name: str, counter: Counter, values: tuple[str, ...], by: float = 1) -> None:
         known = self._known.setdefault(name, set())

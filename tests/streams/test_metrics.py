@@ -12,9 +12,10 @@ from collector.canary import make_canary
 from collector.errors import LenswatchError
 from collector.observation import Observation
 from collector.page import Page
-from rules.alert import Alert
+from rules.alert import Alert, Step
 from rules.match import RuleSet
 from streams.metrics import MAX_SENSORS, FindingMeters, Meters, serve
+from streams.processors.firmware import update_of
 from streams.processors.fold import revise
 
 
@@ -98,6 +99,28 @@ def test_a_finding_counts_once_and_under_each_programme(alert: Alert) -> None:
     assert sum(each.value for each in meters.findings.collect()[0].samples) == 1
     programmes = {each.labels["programme"] for each in meters.programmes.collect()[0].samples}
     assert programmes == {each.programme for each in alert.lenswatch.listings or ()} and programmes
+
+
+def test_each_step_of_an_update_counts_once_however_often_it_is_told(alert: Alert) -> None:
+    registry = CollectorRegistry()
+    meters = FindingMeters(registry)
+    at = alert.timestamp
+    check = Step(step="check", at=at, detail="", observation="a", host="h")
+    download = Step(step="download", at=at, detail="", observation="b", host="h")
+
+    def telling(*steps: Step) -> Alert:
+        detail = msgspec.structs.replace(alert.lenswatch, steps=list(steps), update=update_of(steps))
+        return msgspec.structs.replace(alert, lenswatch=detail)
+
+    for revision in (telling(check), telling(check, download), telling(check, download)):
+        meters.tell(revision)
+    counted = {
+        step: registry.get_sample_value(
+            "lenswatch_firmware_steps_total", {"step": step, "origin": "maker", "company": "dahua"}
+        )
+        for step in ("check", "download", "install")
+    }
+    assert counted == {"check": 1, "download": 1, "install": None}
 
 
 def test_a_canary_is_no_finding(rules: RuleSet, alert: Alert) -> None:
