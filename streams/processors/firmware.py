@@ -32,7 +32,11 @@ VERSION_SECONDS: Final = 7 * 86_400.0
 MIN_SILENCE_SECONDS: Final = 20.0
 """Of a device that then begins anew: DHCP DISCOVER (RFC 2131 4.4.1), or WS-Discovery's Hello (1.1, 4.1)."""
 LONG_SILENCE_SECONDS: Final = 7_500.0
-"""A camera that is there is told of once an hour: who was not for two hours was gone."""
+"""A camera that is there is told of once an hour: who was not for two hours was gone, unless it often is that quiet."""
+QUIETER: Final = 2.0
+"""A silence that counts by its length alone is so many times longer than any that is usual of the device."""
+USUAL_FADES: Final = 0.98
+MIN_HEARD: Final = 3
 MAX_DEVICES: Final = 100_000
 DEVICES_EVICTED: Final = "updates_evicted"
 FLOW_DATASET: Final = "lenswatch.flow"
@@ -65,12 +69,16 @@ class Transaction(msgspec.Struct, omit_defaults=True):
 
 
 class UpdateState(msgspec.Struct, omit_defaults=True):
-    """All that is kept of a device's updates."""
+    """All that is kept of a device's updates. `heard` is when it was last told of as being there, `usual_seconds` the
+    longest that it usually is not; the past fades."""
 
     clock: Clock = msgspec.field(default_factory=Clock)
     version: str | None = None
     version_since: datetime.datetime | None = None
     open: Transaction | None = None
+    heard: datetime.datetime | None = None
+    heard_count: int = 0
+    usual_seconds: float = 0.0
 
     @property
     def is_pending(self) -> bool:
@@ -175,11 +183,13 @@ class Updates:
             state = UpdateState()
         at, step = observation.timestamp, None
         if known is not None:
-            step = self._install(known, observation) or self._download(state, known, observation)
+            step = self._install(state, known, observation) or self._download(state, known, observation)
         # What a device says is told when it is there again, so that the version comes after the return.
         steps = [each for each in (step, self._version(state, observation)) if each is not None]
         if known is not None:
             known.seen = max(known.seen, at)
+        if dataset == DEVICE_DATASET:
+            _hear(state, at)
         alert = _added(known.alert, observation, steps) if known is not None and steps else None
         if known is not None and any(each.step == NEW_VERSION for each in steps):
             state.open = None
@@ -194,15 +204,15 @@ class Updates:
             self._keep(device, state)
 
     @staticmethod
-    def _install(known: Transaction, observation: Observation) -> Step | None:
+    def _install(state: UpdateState, known: Transaction, observation: Observation) -> Step | None:
         at, begun = observation.timestamp, known.downloaded
         if begun is None or known.installed is not None or not _within(begun, at, INSTALL_SECONDS):
             return None
         silent = (at - known.seen).total_seconds()
         began = BEGINNINGS.get(observation.event.dataset)
         anew = began is not None and began == observation.event.action
-        # A flow that has ended is told of later than what it ended with.
-        if silent < (MIN_SILENCE_SECONDS if anew else LONG_SILENCE_SECONDS):
+        long = max(LONG_SILENCE_SECONDS, QUIETER * state.usual_seconds)
+        if silent < (MIN_SILENCE_SECONDS if anew else long) or not (anew or state.heard_count >= MIN_HEARD):
             return None
         known.installed = at
         words = f"begins anew ({observation.event.dataset.rpartition('.')[2]} {began})" if anew else "is back"
@@ -272,6 +282,15 @@ class Updates:
             self.pending.add(device)
         else:
             self.pending.discard(device)
+
+
+def _hear(state: UpdateState, at: datetime.datetime) -> None:
+    """The device is there. A silence after a download is none that is usual."""
+    if state.heard is not None and at <= state.heard:
+        return
+    if state.heard is not None and not state.is_pending:
+        state.usual_seconds = max((at - state.heard).total_seconds(), state.usual_seconds * USUAL_FADES)
+    state.heard, state.heard_count = at, min(state.heard_count + 1, MIN_HEARD)
 
 
 def _span(seconds: float) -> datetime.timedelta:

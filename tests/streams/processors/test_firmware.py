@@ -227,17 +227,27 @@ def test_the_end_of_the_connection_says_how_much_a_download_was_that_no_digest_w
 
 
 @pytest.mark.parametrize(
-    ("kind", "at", "installs"),
-    [("boot", 110.0, False), ("boot", 121.0, True), ("here", 7_000.0, False), ("here", 7_700.0, True)],
-)
-def test_a_device_was_gone_when_it_begins_anew_or_was_silent_for_long(
-    run: Any, see: Make, kind: str, at: float, installs: bool
+    ("kind", "at", "every", "installs"),
+    [
+        ("boot", 110.0, 3_600, False), ("boot", 121.0, 3_600, True),
+        ("here", 7_000.0, 3_600, False), ("here", 7_700.0, 3_600, True), ("here", 7_700.0, 6 * 3_600, False),
+        ("here", 13 * 3_600.0, 6 * 3_600, True),
+    ],
+)  # fmt: skip
+def test_a_device_was_gone_when_it_begins_anew_or_was_silent_for_longer_than_it_ever_is(
+    run: Any, see: Make, kind: str, at: float, every: int, installs: bool
 ) -> None:
+    for number in range(4, 0, -1):
+        run.take(see("here", -number * every))
     run.take(see("download", 0), see("plain", 100))
     news = run.take(see(kind, at))
-    assert [steps(alert) for alert in news if "install" in steps(alert)] == (
-        [["download", "install"]] if installs else []
-    )
+    told = [steps(alert) for alert in news if "install" in steps(alert)]
+    assert told == ([["download", "install"]] if installs else [])
+
+
+def test_of_a_device_that_was_hardly_heard_of_no_silence_is_long(run: Any, see: Make) -> None:
+    run.take(see("here", -60), see("download", 0))
+    assert run.take(see("here", 9_000)) == []
 
 
 def test_a_device_that_goes_on_talking_was_not_gone(run: Any, see: Make) -> None:
