@@ -56,16 +56,28 @@ class Clock(msgspec.Struct, omit_defaults=True):
 
 
 class Transaction(msgspec.Struct, omit_defaults=True):
-    """A transaction that may go on. `alert` is its last revision, `seen` when anything of the device was last seen;
-    `peer` the address that the download came from, `sized` whether its size is known."""
+    """A transaction that may go on. `alert` is its last revision, `seen` when anything of the device was last seen, and
+    `before` when before that: what one packet makes known has one time, and is one sight of the device. `peer` is the
+    address that the download came from, `sized` whether its size is known."""
 
     alert: Alert
     begun: datetime.datetime
     seen: datetime.datetime
     downloaded: datetime.datetime | None = None
     installed: datetime.datetime | None = None
+    before: datetime.datetime | None = None
     peer: str | None = None
     sized: bool = False
+
+    def see(self, at: datetime.datetime) -> None:
+        """Something of the device was seen."""
+        if at > self.seen:
+            self.before, self.seen = self.seen, at
+
+    def silent_seconds(self, at: datetime.datetime) -> float:
+        """How long nothing was seen of it before this time."""
+        last = self.seen if self.seen < at else self.before or self.seen
+        return (at - last).total_seconds()
 
 
 class UpdateState(msgspec.Struct, omit_defaults=True):
@@ -142,7 +154,10 @@ class Updates:
         pushed = hit.observation.lenswatch.pushed_by if hit.observation.lenswatch is not None else None
         who = pushed or (contact.name or contact.address if contact is not None else None)
         clock = state.clock
-        if step == CHECK and (clock.checked_at is None or at >= clock.checked_at):
+        fetching = (
+            clock.updated_at is not None and clock.updated_by == who and _within(clock.updated_at, at, CHECKED_SECONDS)
+        )
+        if step == CHECK and not fetching and (clock.checked_at is None or at >= clock.checked_at):
             clock.checked_at, clock.checked_with = at, who
         elif step == DOWNLOAD:
             self._updated(clock, at, who, INSIDE if hit.observation.event.action == FIRMWARE_PUSH else MAKER)
@@ -159,7 +174,8 @@ class Updates:
     def _open(state: UpdateState, hit: Hit, alert: Alert, downloaded: bool) -> None:
         known, at = state.open, hit.observation.timestamp
         if known is not None and known.alert.event.id == alert.event.id:
-            known.alert, known.seen = alert, max(known.seen, at)
+            known.alert = alert
+            known.see(at)
         elif downloaded or known is None or known.downloaded is None or at > known.begun + _span(VERSION_SECONDS):
             known = state.open = Transaction(alert, at, at)
         else:
@@ -187,7 +203,7 @@ class Updates:
         # What a device says is told when it is there again, so that the version comes after the return.
         steps = [each for each in (step, self._version(state, observation)) if each is not None]
         if known is not None:
-            known.seen = max(known.seen, at)
+            known.see(at)
         if dataset == DEVICE_DATASET:
             _hear(state, at)
         alert = _added(known.alert, observation, steps) if known is not None and steps else None
@@ -208,7 +224,7 @@ class Updates:
         at, begun = observation.timestamp, known.downloaded
         if begun is None or known.installed is not None or not _within(begun, at, INSTALL_SECONDS):
             return None
-        silent = (at - known.seen).total_seconds()
+        silent = known.silent_seconds(at)
         began = BEGINNINGS.get(observation.event.dataset)
         anew = began is not None and began == observation.event.action
         long = max(LONG_SILENCE_SECONDS, QUIETER * state.usual_seconds)
