@@ -1,5 +1,6 @@
 """What a worker says of itself to Prometheus, and whether it lives and is ready. Labels have few values only."""
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import Final
@@ -24,6 +25,9 @@ EGRESS_LABELS: Final = ("company", "country", "site")
 FLOW: Final = "lenswatch.flow"
 MAX_FINDING_SERIES: Final = 2_000
 MAX_UPDATES: Final = 10_000
+AGES: Final = (("30d", 30.0), ("90d", 90.0), ("180d", 180.0), ("365d", 365.0), ("older", math.inf))
+"""How long ago a device was updated: the name, and the most days."""
+NEVER: Final = "never"
 UPDATE_LABELS: Final = ("step", "origin", "company")
 
 
@@ -61,6 +65,7 @@ class Meters:
         )
         self.reloads = counter("rules_reloads", "Times that the rules were read again.", "result")
         self.devices = gauge("devices_known", "Devices of this worker's partitions.")
+        self.updated = gauge("devices_updated", "Devices by the days since an update of theirs was seen.", "age")
         self.silent = gauge("devices_silent", "Devices that were not seen for a while.")
         self.sensors = gauge("sensor_last_seen_timestamp_seconds", "When a sensor's newest packet was.", "sensor")
         self.entries = gauge("table_entries", "Entries of a table, of this worker's partitions.", "table")
@@ -209,6 +214,16 @@ class FindingMeters:
             else:
                 known.add(values)
         counter.labels(*values).inc(by)
+
+
+def ages_of(updated: Iterable[float | None], at: float) -> dict[str, int]:
+    """How many devices were last updated so long before a time (seconds since 1970), by AGES; never: they only asked
+    for updates, or said their version, as far as was seen."""
+    counts = dict.fromkeys((*(name for name, _ in AGES), NEVER), 0)
+    for each in updated:
+        days = math.inf if each is None else (at - each) / 86_400
+        counts[NEVER if each is None else next(name for name, most in AGES if days <= most)] += 1
+    return counts
 
 
 def serve(

@@ -4,10 +4,8 @@ What the ledger counts is read when somebody asks, and never counted twice.
 """
 
 import contextlib
-import math
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Final
+from collections.abc import Iterator, Sequence
 
 from prometheus_client import CollectorRegistry, disable_created_metrics
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -17,13 +15,8 @@ from collector.observation import Observation
 from rules.alert import Alert
 from rules.match import RuleSet
 from streams.local import LocalWatch
-from streams.metrics import PREFIX, FindingMeters, SinkMeters, serve
-from streams.processors.firmware import UpdateState
+from streams.metrics import PREFIX, FindingMeters, SinkMeters, ages_of, serve
 from streams.settings import Settings
-
-AGES: Final = (("30d", 30.0), ("90d", 90.0), ("180d", 180.0), ("365d", 365.0), ("older", math.inf))
-"""How long ago a device was updated: the name, and the most days."""
-NEVER: Final = "never"
 
 
 class WatchMeters(Collector):
@@ -84,7 +77,9 @@ class WatchMeters(Collector):
         ages = GaugeMetricFamily(
             PREFIX + "devices_updated", "Devices by the days since an update of theirs was seen", labels=("age",)
         )
-        for age, count in ages_of(local.memory.updates.devices.values(), time.time()).items():
+        states = [state.clock.updated_at for state in list(local.memory.updates.devices.values())]
+        updated = [None if at is None else at.timestamp() for at in states]
+        for age, count in ages_of(updated, time.time()).items():
             ages.add_metric((age,), count)
         yield ages
         for name, words, number in (
@@ -94,20 +89,6 @@ class WatchMeters(Collector):
             ("worker_ready", "1 when packets are being read", int(self.is_ready)),
         ):
             yield GaugeMetricFamily(PREFIX + name, words, value=number)
-
-
-def ages_of(states: Iterable[UpdateState], at: float) -> dict[str, int]:
-    """How many devices were last updated so long before a time (seconds since 1970), by AGES; never: only asked for
-    updates, or said their version, as far as was seen."""
-    counts = dict.fromkeys((*(name for name, _ in AGES), NEVER), 0)
-    for state in list(states):
-        updated = state.clock.updated_at
-        if updated is None:
-            counts[NEVER] += 1
-        else:
-            days = (at - updated.timestamp()) / 86_400
-            counts[next(name for name, most in AGES if days <= most)] += 1
-    return counts
 
 
 @contextlib.contextmanager

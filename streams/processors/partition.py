@@ -30,6 +30,7 @@ MAX_DEVICE_FINDINGS: Final = 200
 MAX_DEVICE_REMEMBERED: Final = 20
 MAX_LIVE: Final = 1_000
 MAX_PARTITION_ORIGINS: Final = 1_000
+READ_AT_ONCE: Final = 200
 FORGET_SECONDS: Final = 3 * 86_400.0
 DEVICE, SENSOR = "d/", "s/"
 
@@ -102,7 +103,8 @@ class Device:
 class Partition:
     """The devices of one partition. `table` holds their entries, and is only read here.
 
-    `evicted` counts devices that were forgotten for want of room, `refused` findings that were ended for it, and
+    `updated` says of devices when they were last updated (packet time; None never, as far as was seen). `evicted`
+    counts devices that were forgotten for want of room, `refused` findings that were ended for it, and
     `let_go` what correlations did not count, by reason.
     """
 
@@ -125,11 +127,15 @@ class Partition:
         self._live: dict[str, Device] = {}
         # Devices whose every observation may tell of an update; those with an open finding, until they are looked at.
         self._pending: set[str] = set()
+        self.updated: dict[str, float | None] = {}
+        self._unread: list[str] = []
         self._origins: dict[str, list[int]] = {}
         self._encoder = msgspec.msgpack.Encoder()
         self._decoder = msgspec.msgpack.Decoder(Entry)
         for key, head in heads:
             self.seen[key] = self._written[key] = head.seen
+            if key.startswith(DEVICE):
+                self._unread.append(key)
             if head.due is not None:
                 self._due[key] = head.due
             if head.open:
@@ -190,6 +196,20 @@ class Partition:
                 changed[key] = self._write(key, device, device.entry.touched)
         return Outcome(news, changed)
 
+    def read_updates(self, most: int = READ_AT_ONCE) -> None:
+        """Read on in the entries of a table that was taken over, for when devices were updated: a few at a time, since
+        a record must not wait for it."""
+        for _ in range(min(most, len(self._unread))):
+            key = self._unread.pop()
+            data = self._table.get(key)
+            if data is not None and key not in self.updated:
+                self._note_update(key, self._decoder.decode(data).update)
+
+    def _note_update(self, key: str, update: UpdateState | None) -> None:
+        if update is not None:
+            at = update.clock.updated_at
+            self.updated[key] = at.timestamp() if at is not None else None
+
     def is_due(self, at: float) -> bool:
         """Whether a tick at this time would find anything to do."""
         return any(due <= at for due in self._due.values())
@@ -234,6 +254,7 @@ class Partition:
         entry.fold = state if state.open or state.remembered else None
         entry.windows = device.windows if device.windows.groups else None
         entry.update = device.update
+        self._note_update(key, entry.update)
         if entry.update is None or not entry.update.is_pending:
             self._pending.discard(device.name)
         end = device.fold.next_end()
@@ -248,7 +269,7 @@ class Partition:
         return self._encoder.encode(entry)
 
     def _forget(self, key: str) -> None:
-        for memory in (self.seen, self._written, self._due, self._open, self._live):
+        for memory in (self.seen, self._written, self._due, self._open, self._live, self.updated):
             memory.pop(key, None)
         self._pending.discard(key.removeprefix(DEVICE))
 

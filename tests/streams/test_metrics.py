@@ -14,7 +14,7 @@ from collector.observation import Observation
 from collector.page import Page
 from rules.alert import Alert, Step
 from rules.match import RuleSet
-from streams.metrics import MAX_SENSORS, FindingMeters, Meters, serve
+from streams.metrics import MAX_SENSORS, FindingMeters, Meters, ages_of, serve
 from streams.processors.firmware import update_of
 from streams.processors.fold import revise
 
@@ -142,3 +142,9 @@ def test_what_cameras_send_out_is_counted_by_whom_it_goes_to(
     meters.see(observe(flow | sent | {"network.direction": "inbound"}), rules)
     found = {each.labels["company"]: each.value for each in meters.egress.collect()[0].samples}
     assert found == {"dahua": 700, "none": 700}
+
+
+def test_devices_are_counted_by_the_age_of_their_last_update() -> None:
+    at, day = 1_793_606_400.0, 86_400.0
+    updated = [at, at - 30 * day, at - 31 * day, at - 400 * day, at + day, None]
+    assert ages_of(updated, at) == {"30d": 3, "90d": 1, "180d": 0, "365d": 0, "older": 1, "never": 1}

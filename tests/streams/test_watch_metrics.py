@@ -1,6 +1,5 @@
 """An embedded run says what it reads and finds, in few series, while it runs."""
 
-import datetime
 import subprocess
 import urllib.request
 from collections.abc import Iterator
@@ -13,9 +12,8 @@ from collector.capture.source import open_source
 from collector.errors import LenswatchError
 from rules.match import RuleSet
 from streams.local import LocalWatch
-from streams.processors.firmware import Clock, UpdateState
 from streams.settings import Settings, WatchSettings
-from streams.watch_metrics import WatchMeters, ages_of, watch_metrics
+from streams.watch_metrics import WatchMeters, watch_metrics
 from tests.streams.command import OFFICE, PROGRAM, environment
 from tests.streams.dispatch.carrying import until
 from tests.system.broker import free_ports
@@ -83,13 +81,3 @@ def test_an_address_that_is_taken_is_named(rules: RuleSet) -> None:
         watch_metrics(settings, rules),
     ):
         pass
-
-
-def test_devices_are_counted_by_the_age_of_their_last_update() -> None:
-    at = datetime.datetime(2026, 11, 2, tzinfo=datetime.UTC)
-    days = (0, 30, 31, 400, None)
-    states = [
-        UpdateState(clock=Clock(updated_at=None if each is None else at - datetime.timedelta(days=each)))
-        for each in days
-    ]
-    assert ages_of(states, at.timestamp()) == {"30d": 2, "90d": 1, "180d": 0, "365d": 0, "older": 1, "never": 1}

@@ -97,7 +97,7 @@ def test_no_two_panels_overlap(path: Path) -> None:
 
 
 def test_the_uids_of_the_dashboards_do_not_change() -> None:
-    assert [path.stem for path in DASHBOARDS] == ["lenswatch-overview", "lenswatch-sensors"]
+    assert [path.stem for path in DASHBOARDS] == ["lenswatch-firmware", "lenswatch-overview", "lenswatch-sensors"]
 
 
 def test_the_dashboards_are_what_their_script_makes() -> None:

@@ -266,3 +266,18 @@ def test_what_a_correlation_lets_go_is_counted_by_the_partition(rules: RuleSet, 
     partition.take(batch(1, see("like0", 7 * 3600), see("like1", 0)), rules)
     # Two correlations are fed by such a name.
     assert partition.let_go == {"late": 2}
+
+
+def test_when_devices_were_updated_is_read_again_after_a_rebalance_a_few_at_a_time(rules: RuleSet, see: Make) -> None:
+    table: Table = {}
+    partition = Partition(0, table)
+    seen = [see("download", number, device=f"site/{number}") for number in range(3)]
+    write(table, partition.take(batch(1, *seen, see("check", 9, device="site/9")), rules))
+    known = {f"d/site/{number}": AT + number for number in range(3)} | {"d/site/9": None}
+    assert partition.updated == known
+    again = reopen(table)
+    assert again.updated == {}
+    again.read_updates(1)
+    assert len(again.updated) == 1
+    again.read_updates()
+    assert again.updated == known
