@@ -179,5 +179,5 @@ def test_what_the_examples_comment_out_is_taken_too(tmp_path: Path) -> None:
 
 def test_the_groups_of_the_rules_are_in_the_order_of_the_way() -> None:
     names = [group["name"] for group in load(RULES)["groups"]]
-    assert names == [f"lenswatch-{each}" for each in ("findings", "sensors", "workers", "sinks")]
+    assert names == [f"lenswatch-{each}" for each in ("findings", "firmware", "sensors", "workers", "sinks")]
     assert all(one != other for one, other in pairwise(names))
