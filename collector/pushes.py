@@ -15,6 +15,7 @@ from collector.errors import LenswatchError
 SHIPPED = Path(__file__).with_name("pushes.toml")
 MAX_TARGET_CHARACTERS: Final = 512
 HTTP, DHIP, TFTP, FILE = "http", "dhip", "tftp", "file"
+PUSHING: Final = frozenset((HTTP, DHIP, TFTP, FILE))
 
 
 class Push(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -44,11 +45,13 @@ class Pushes:
     def is_push(self, fact: Fact) -> bool:
         """Whether a fact shows that firmware is given to the side that is called or, by TFTP, that it is fetched."""
         dataset = fact.dataset
+        if dataset not in PUSHING:
+            return False
         if dataset == DHIP:
             return not fact.backward and fact.action is not None and self._fits(DHIP, fact.action, None)
         if dataset == TFTP:
             return fact.action == "read" and fact.url is not None and self._fits(TFTP, fact.url.path or "", None)
-        if fact.url is None or fact.http is None or fact.http.request is None or dataset not in (HTTP, FILE):
+        if fact.url is None or fact.http is None or fact.http.request is None:
             return False
         return self._fits(HTTP, fact.url.path or "", fact.http.request.method)
 

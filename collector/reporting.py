@@ -50,6 +50,7 @@ CONTACT_DATASETS = frozenset(
 """Those in which a device calls somebody, by a name that it says or that it looked up before."""
 BEGINNINGS = {"dhcp": "DISCOVER", "wsd": "Hello"}
 """What a device says when it begins anew (RFC 2131 4.4.1; WS-Discovery 1.1, 4.1): it may have been updated."""
+INTERNAL = "internal"
 ENCRYPTED_DNS = "encrypted_dns"
 """The dataset of what opens a connection for look-ups that nobody between can read; its action is dot, doh or doq."""
 
@@ -104,8 +105,10 @@ class Reporter:
         if self._inventory.news:
             self._tell_news(view.values[-1], at_ns, self.news)
         hidden = recognise_encrypted_dns(fact, view.values[5][1 - view.values[0]], view.ends[1])
-        anew = self._begins_anew(view, fact)
-        firmware = anew is not None or self._tells_of_firmware(view, fact)
+        anew = self._begins_anew(view, fact) if dataset in BEGINNINGS else None
+        firmware = (
+            anew is not None or fact.file is not None or (view.direction == INTERNAL and self._pushes.is_push(fact))
+        )
         if self._concerns is not None and not firmware:
             agent = fact.user_agent.original if fact.user_agent is not None else None
             called = name if dataset == "dns" else reader.name[0] if reader.name is not None else None
@@ -125,27 +128,22 @@ class Reporter:
         if anew is not None and observation.lenswatch is not None:
             # Before it has an address, a device is known by its MAC alone.
             observation.device, observation.lenswatch.device = anew.device, anew.identity
-        elif firmware and view.direction == "internal":
+        elif firmware and view.direction == INTERNAL:
             self._mark_push(view, fact, observation)
         if hidden is not None:
             observation.event.dataset, observation.event.action = DATASET_PREFIX + ENCRYPTED_DNS, hidden
         return observation
 
     def _begins_anew(self, view: FlowView, fact: Fact) -> KnownDevice | None:
-        """The camera that says what a device says when it begins anew: it may have been updated."""
-        if fact.backward or fact.action is None or BEGINNINGS.get(fact.dataset) != fact.action:
+        """The camera that says what a device says when it begins anew: it may have been updated. That, a file and a
+        push are told whoever asks, for there are few of them."""
+        if fact.backward or BEGINNINGS[fact.dataset] != fact.action:
             return None
         said = fact.announced
         known: KnownDevice | None = view.device
         if fact.dataset == "dhcp":
             known = self._inventory.lease(said.mac, None) if said is not None and said.mac is not None else None
         return known if known is not None and known.is_camera else None
-
-    def _tells_of_firmware(self, view: FlowView, fact: Fact) -> bool:
-        """Whether a fact is of an update, by itself: then it is told whoever asks, for there are few of them."""
-        if fact.file is not None:
-            return True
-        return view.direction == "internal" and self._pushes.is_push(fact)
 
     def _mark_push(self, view: FlowView, fact: Fact, observation: Observation) -> None:
         """Firmware that is given from inside: the device is the one that gets it, whoever began the flow."""

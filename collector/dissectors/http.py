@@ -329,7 +329,8 @@ class HttpDissection:
             request=HttpRequest(method=method, body=None if length is None else HttpBody(bytes=length)),
             version=version,
         )
-        self._begin_body(direction, read_mime_type(head, lower), length, url, http)
+        if length or chunked:
+            self._begin_body(direction, read_mime_type(head, lower), length, url, http)
         return Fact(
             "http",
             url.domain,

@@ -41,6 +41,7 @@ MAX_DEVICES: Final = 100_000
 DEVICES_EVICTED: Final = "updates_evicted"
 FLOW_DATASET: Final = "lenswatch.flow"
 BEGINNINGS: Final = {"lenswatch.dhcp": "DISCOVER", "lenswatch.wsd": "Hello"}
+TELLING: Final = frozenset((FLOW_DATASET, DEVICE_DATASET, FILE_DATASET, *BEGINNINGS))
 MAKERS_CONTAINERS: Final = ("Hikvision ", "Dahua ")
 
 
@@ -100,12 +101,12 @@ class UpdateState(msgspec.Struct, omit_defaults=True):
 
 def concerns_updates(observation: Observation) -> bool:
     """Whether an observation may tell anything of an update by itself."""
-    if observation.device is None:
-        return False
     dataset = observation.event.dataset
+    if dataset not in TELLING or observation.device is None:
+        return False
     if dataset == FLOW_DATASET:
         return observation.network.direction == "outbound" and (observation.destination.bytes or 0) > MIN_FIRMWARE_BYTES
-    return dataset in (DEVICE_DATASET, FILE_DATASET) or BEGINNINGS.get(dataset, "") == observation.event.action
+    return dataset not in BEGINNINGS or BEGINNINGS[dataset] == observation.event.action
 
 
 class Updates:
@@ -291,7 +292,9 @@ class Updates:
 
     def _keep(self, device: str, state: UpdateState) -> None:
         if device not in self.devices and len(self.devices) >= self.max_devices:
-            del self.devices[next(iter(self.devices))]
+            first = next(iter(self.devices))
+            del self.devices[first]
+            self.pending.discard(first)
             self.counts[DEVICES_EVICTED] += 1
         self.devices[device] = state
         if state.is_pending:

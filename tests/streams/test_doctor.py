@@ -29,7 +29,7 @@ def test_a_sound_machine_has_nothing_bad_and_every_note_has_its_mend(tmp_path: P
     assert [check for check, answer in found.items() if answer.state == BAD] == []
     assert all(answer.text for answer in found.values())
     assert all(bool(answer.mend) == (answer.state != OK) for answer in found.values())
-    assert "17 detections" in found["rules"].text and "numpy" in found["libraries"].text
+    assert "18 detections" in found["rules"].text and "numpy" in found["libraries"].text
 
 
 def test_what_waits_for_a_sink_and_what_is_wrong_with_one_is_said(tmp_path: Path, alert: Alert) -> None:
