@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from collector.containers import read_containers
 from collector.decode import decode
+from collector.digests import Digests
 from collector.dissectors.dissector import FROM_CLIENT, FROM_SERVER, Fact
 from collector.flows import EVICTED_SHARE, NS, READ_BOTH, READ_NOTHING, SWEEP_SECONDS, FlowTable
 from collector.identify.fingerprint import Fingerprint
@@ -24,6 +26,7 @@ from collector.reading import (
     datagram_candidates,
     load_dissectors,
     stream_candidates,
+    with_digests,
 )
 from collector.reporting import Concerns, FlowName, Place, Reporter, Strangers, Told
 from collector.settings import CollectorSettings
@@ -51,7 +54,10 @@ class Pipeline:
         self.flows = FlowTable(settings.max_flows)
         self.names = NameMemory(settings.max_names)
         self.inventory = Inventory(settings.site, fingerprints, settings.max_devices)
-        dissectors = load_dissectors()
+        self.digests = Digests(
+            read_containers(), settings.max_digests, settings.max_digest_bytes, settings.digest_hourly_bytes
+        )
+        dissectors = with_digests(load_dissectors(), self.digests)
         self._streams, self._datagrams = stream_candidates(dissectors), datagram_candidates(dissectors)
         self._numbers = {name: number for number, name in enumerate(dict.fromkeys(each.name for each in dissectors), 1)}
         self._own = OwnNetworks(settings.networks)
@@ -103,6 +109,7 @@ class Pipeline:
             if self._hour and len(rows):
                 self._report.still_there(columns, rows, found)
             self._hour = hour
+            self.digests.refill()
 
     def _tell_strangers(self, told: list[Told], found: list[Observation]) -> None:
         """What somebody else read of flows that nobody here recognises."""
@@ -132,6 +139,8 @@ class Pipeline:
                              ("devices", self.inventory.evicted)):  # fmt: skip
             self.ledger.drop(stage, "evicted", count)
         self.ledger.drop("flows", "ingress_not_named", self.flows.ingresses.overflow)
+        for reason, count in self.digests.close().items():
+            self.ledger.drop("digests", reason, count)
         return found
 
     def _count(self, found: list[Observation]) -> None:
@@ -245,7 +254,7 @@ class Pipeline:
         if fact.dataset in ASKED_DATASETS:
             turned = fact.backward != (direction == FROM_SERVER)
         else:
-            turned = fact.backward and (fact.tls is not None or fact.url is not None)
+            turned = fact.backward and fact.file is None and (fact.tls is not None or fact.url is not None)
         if turned and not reader.turned:
             reader.turned, self._viewed = True, None
         observation = self._report.fact(self._view(row, reader, values), reader, fact, at_ns, place)

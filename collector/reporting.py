@@ -21,6 +21,8 @@ from collector.ingress import Ingresses
 from collector.naming import NameMemory
 from collector.observation import (
     DATASET_PREFIX,
+    FIRMWARE_PUSH,
+    PUSH_DATASET,
     Broken,
     Endpoint,
     Event,
@@ -31,6 +33,7 @@ from collector.observation import (
     Url,
 )
 from collector.packets import Ints, Mask
+from collector.pushes import TFTP, read_pushes
 from collector.reading import DatagramReader, StreamReader
 from collector.settings import CollectorSettings
 from collector.telling import IDENTIFIED, SEEN, concerns_us, tell_of
@@ -47,11 +50,14 @@ MAX_RESOLVERS = 10_000
 SEEN_COLUMNS = ("key", "macs", "addresses", "version", "layer2", "last_ns", "ingress")
 FLOW_DATASET = DATASET_PREFIX + "flow"
 CONTACT_DATASETS = frozenset(
-    ("tls", "quic", "http", "rtsp", "ntp", "stun", "dahua_p2p", "ezviz", "dvrip", "dhip", "reolink")
+    ("tls", "quic", "http", "file", "rtsp", "ntp", "stun", "dahua_p2p", "ezviz", "dvrip", "dhip", "reolink")
 )
 """Those in which a device calls somebody, by a name that it says or that it looked up before."""
 DEVICE = "device"
 """The dataset of what a device said in a protocol that only Wireshark reads; its action is the protocol."""
+BEGINNINGS = {"dhcp": "DISCOVER", "wsd": "Hello"}
+"""What a device says when it begins anew (RFC 2131 4.4.1; WS-Discovery 1.1, 4.1): it may have been updated."""
+INTERNAL = "internal"
 ENCRYPTED_DNS = "encrypted_dns"
 """The dataset of what opens a connection for look-ups that nobody between can read; its action is dot, doh or doq."""
 
@@ -102,7 +108,7 @@ class Reporter:
         concerns: Concerns | None,
         ingresses: Ingresses,
     ) -> None:
-        self._concerns = concerns
+        self._concerns, self._pushes = concerns, read_pushes()
         self._resolvers: set[bytes] = set()
         self._discovery = np.zeros(65_536, bool)
         self._discovery[[port for _, port in inventory.discovery_ports]] = True
@@ -135,7 +141,11 @@ class Reporter:
         if self._inventory.news:
             self._tell_news(view.values[-1], at_ns, self.news)
         hidden = recognise_encrypted_dns(fact, view.values[5][1 - view.values[0]], view.ends[1])
-        if self._concerns is not None:
+        anew = self._begins_anew(view, fact) if dataset in BEGINNINGS else None
+        firmware = (
+            anew is not None or fact.file is not None or (view.direction == INTERNAL and self._pushes.is_push(fact))
+        )
+        if self._concerns is not None and not firmware:
             agent = fact.user_agent.original if fact.user_agent is not None else None
             called = name if dataset == "dns" else reader.name[0] if reader.name is not None else None
             whole = DATASET_PREFIX + (dataset if hidden is None else ENCRYPTED_DNS)
@@ -153,9 +163,38 @@ class Reporter:
         observation.event.action = fact.action
         if observation.lenswatch is not None:
             observation.lenswatch.tls, observation.lenswatch.announced = fact.offer, fact.announced
+            observation.file, observation.lenswatch.file = fact.file, fact.format
+        if anew is not None and observation.lenswatch is not None:
+            # Before it has an address, a device is known by its MAC alone.
+            observation.device, observation.lenswatch.device = anew.device, anew.identity
+        elif firmware and view.direction == INTERNAL:
+            self._mark_push(view, fact, observation)
         if hidden is not None:
             observation.event.dataset, observation.event.action = DATASET_PREFIX + ENCRYPTED_DNS, hidden
         return observation
+
+    def _begins_anew(self, view: FlowView, fact: Fact) -> KnownDevice | None:
+        """The camera that says what a device says when it begins anew: it may have been updated. That, a file and a
+        push are told whoever asks, for there are few of them."""
+        if fact.backward or BEGINNINGS[fact.dataset] != fact.action:
+            return None
+        said = fact.announced
+        known: KnownDevice | None = view.device
+        if fact.dataset == "dhcp":
+            known = self._inventory.lease(said.mac, None) if said is not None and said.mac is not None else None
+        return known if known is not None and known.is_camera else None
+
+    def _mark_push(self, view: FlowView, fact: Fact, observation: Observation) -> None:
+        """Firmware that is given from inside: the device is the one that gets it, whoever began the flow."""
+        if not self._pushes.is_push(fact) or observation.lenswatch is None:
+            return
+        observation.event.dataset, observation.event.action = PUSH_DATASET, FIRMWARE_PUSH
+        observation.lenswatch.pushed_by = view.server
+        if fact.dataset != TFTP:
+            known = view.server_device()
+            observation.lenswatch.pushed_by = view.client
+            if known is not None:
+                observation.device, observation.lenswatch.device = known.device, known.identity
 
     def broken(
         self, view: FlowView, reader: StreamReader | DatagramReader, broken: Broken, at_ns: int, place: Place
@@ -360,7 +399,8 @@ class Reporter:
             destination = Endpoint(ip=destination.ip, port=destination.port, mac=destination.mac, domain=name[0])
         network = view.network
         if network.protocol is None and dataset not in ("flow", "broken"):
-            network.protocol = dataset
+            # A file comes by HTTP; the network's protocol is whose connection it is.
+            network.protocol = "http" if dataset == "file" else dataset
         text = f"{self._sensor}|{view.flow}|{at_ns}|{place[0]}.{place[1]}|{dataset}"
         return Observation(
             timestamp=time_of(at_ns),

@@ -22,7 +22,8 @@ OWN_NETWORKS = (
 
 class CollectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`[collector]`: who this sensor is, which networks are ours (CIDR), and the bounds of its memories; where it shows
-    its metrics (host:port, "" for nowhere), how often it sends a heartbeat, and how often a canary (0: never)."""
+    its metrics (host:port, "" for nowhere), how often it sends a heartbeat, and how often a canary (0: never).
+    Digests of bodies that may be firmware: of how many at once (0: none), how long each, how many bytes an hour."""
 
     sensor: str = "lenswatch"
     site: str = "default"
@@ -31,6 +32,9 @@ class CollectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
     max_readers: int = 100_000
     max_names: int = 200_000
     max_devices: int = 100_000
+    max_digests: int = 256
+    max_digest_bytes: int = 512 << 20
+    digest_hourly_bytes: int = 8 << 30
     metrics: str = "127.0.0.1:9471"
     heartbeat_seconds: float = 10.0
     canary_seconds: float = 900.0
@@ -39,6 +43,9 @@ class CollectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
         for name in ("max_flows", "max_readers", "max_names", "max_devices"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is less than 1")
+        for name in ("max_digests", "max_digest_bytes", "digest_hourly_bytes"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is below 0")
         if self.heartbeat_seconds <= 0:
             raise ValueError("heartbeat_seconds is not above 0")
         if self.canary_seconds < 0:

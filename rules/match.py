@@ -24,7 +24,7 @@ from rules.detection import Detection
 from rules.endpoints import CUSTOMER_ROLE, EndpointIndex, EndpointMatch, normalise_name
 from rules.fact import AsNumber, Entity
 from rules.factbook import Facts
-from rules.finding import Finding, device_of
+from rules.finding import Finding, device_of, step_of
 from rules.firmware import FIRMWARE_ROLE, FirmwareIndex, FirmwareStep
 from rules.listing import Standings
 from rules.lookalike import Lookalikes
@@ -81,8 +81,7 @@ class Hit:
     @property
     def step(self) -> str | None:
         """The step of an update that the alert would tell, if any."""
-        contact = self.seen.contact
-        return contact.step if contact is not None and self._finding.tells_steps else None
+        return step_of(self.seen.observation, self.seen.contact) if self._finding.tells_steps else None
 
     @property
     def activity(self) -> str | None:

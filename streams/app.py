@@ -28,7 +28,7 @@ from streams import codec
 from streams.connection import OAUTH, client_options
 from streams.faust_patch import apply_patch, committed_offset, keep_place
 from streams.handing import Handing
-from streams.metrics import Meters
+from streams.metrics import Meters, ages_of
 from streams.processors.delivery import Deliveries, known_of
 from streams.processors.detect import LookUp, enriched
 from streams.processors.partition import SENSOR, Batch, Outcome, Partition, heads_of
@@ -363,6 +363,12 @@ class Centre:
         for deliveries in self.deliveries.values():
             meters.evicted.labels(DELIVERED_TABLE).inc(deliveries.evicted)
             deliveries.evicted = 0
+        updated: list[float | None] = []
+        for partition in self.partitions.values():
+            partition.read_updates()
+            updated += partition.updated.values()
+        for age, count in ages_of(updated, at).items():
+            meters.updated.labels(age).set(count)
         meters.open.set(sum(partition.open_findings for partition in self.partitions.values()))
         meters.devices.set(devices)
         meters.silent.set(silent)

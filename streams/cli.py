@@ -240,7 +240,7 @@ def run_watch(
         progress = stack.enter_context(progress_bar(opened))
         devices = DeviceStore(folder, settings.store.max_devices)
         book = stack.enter_context(contextlib.closing(Storybook(devices)))
-        local = LocalWatch(settings, rules, on, outputs[0], crew_of(opened), book, register)
+        local = LocalWatch(settings, rules, on, outputs[0], crew_of(opened), book, register, book.updates)
         restore(local.pipeline.inventory, devices, register)
         if meters is not None:
             meters.watches(local)

@@ -1,15 +1,16 @@
-"""The devices' stories, in SQLite beside the alerts: those that were seen longest ago are let go when there are too
-many. A story that is forgotten is gone from the file, and from what SQLite keeps of deleted rows."""
+"""The devices' stories and updates, in SQLite beside the alerts: those that were seen longest ago are let go when there
+are too many. A story that is forgotten is gone from the file, and from what SQLite keeps of deleted rows."""
 
 import contextlib
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
 
 from collector.errors import LenswatchError
 from streams.database import open_database
+from streams.processors.firmware import UpdateState
 from streams.processors.stories import Story
 
 FILE_NAME = "devices.sqlite"
@@ -17,11 +18,13 @@ MEND = "move the file away, or name another folder at [store] folder"
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS devices (id TEXT PRIMARY KEY, last_seen TEXT NOT NULL, document BLOB NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS devices_by_time ON devices (last_seen);
+CREATE TABLE IF NOT EXISTS updates (id TEXT PRIMARY KEY, document BLOB NOT NULL) WITHOUT ROWID;
 """
 UPSERT = """
 INSERT INTO devices VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET last_seen = excluded.last_seen,
     document = excluded.document
 """
+UPSERT_UPDATE = "INSERT INTO updates VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET document = excluded.document"
 
 
 class DeviceStore:
@@ -80,9 +83,25 @@ class DeviceStore:
             rows = self._database.execute("SELECT document FROM devices ORDER BY last_seen, id").fetchall()
             return [msgspec.json.decode(row[0], type=Story) for row in rows]
 
-    def forget(self, identifier: str) -> bool:
-        """Remove a device's story; False when there is none."""
+    def put_updates(self, states: Mapping[str, UpdateState | None]) -> None:
+        """Keep what is known of devices' updates; None removes. Whoever hands them over bounds them."""
+        rows = [(device, msgspec.json.encode(state)) for device, state in states.items() if state is not None]
+        gone = [(device,) for device, state in states.items() if state is None]
+        if rows or gone:
+            with self._named(), self._database:
+                self._database.executemany(UPSERT_UPDATE, rows)
+                self._database.executemany("DELETE FROM updates WHERE id = ?", gone)
+
+    def updates(self) -> dict[str, UpdateState]:
+        """What is known of devices' updates, by their ids."""
         with self._named():
+            rows = self._database.execute("SELECT id, document FROM updates ORDER BY id").fetchall()
+            return {row[0]: msgspec.json.decode(row[1], type=UpdateState) for row in rows}
+
+    def forget(self, identifier: str) -> bool:
+        """Remove a device's story, and what is known of its updates; False when there is no story."""
+        with self._named():
+            self._database.execute("DELETE FROM updates WHERE id = ?", (identifier,))
             gone = self._database.execute("DELETE FROM devices WHERE id = ?", (identifier,)).rowcount > 0
             self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             return gone

@@ -11,9 +11,10 @@ from collector.errors import LenswatchError
 from collector.identify.fingerprint import read_fingerprints
 from rules.alert import Alert
 from streams.device_store import DeviceStore
-from streams.devices_screen import SORTS, Profile, print_devices, profile_of, story_rows
+from streams.devices_screen import SORTS, Profile, days_since, print_devices, profile_of, story_rows
 from streams.options import AsJson, Config
 from streams.processors.declared import newest
+from streams.processors.firmware import UpdateState
 from streams.processors.stories import Story
 from streams.ruleset import rules_for
 from streams.screen import printable, story_text
@@ -39,6 +40,15 @@ def open_stories(settings: Settings) -> list[Story]:
         return []
     with contextlib.closing(DeviceStore(folder, settings.store.max_devices)) as store:
         return store.all()
+
+
+def open_updates(settings: Settings) -> dict[str, UpdateState]:
+    """What is known of every device's updates. Raises LenswatchError."""
+    folder = state_folder(settings.store)
+    if not DeviceStore.is_in(folder):
+        return {}
+    with contextlib.closing(DeviceStore(folder, settings.store.max_devices)) as store:
+        return store.updates()
 
 
 def find_story(settings: Settings, text: str) -> Story:
@@ -96,8 +106,8 @@ def list_devices(
         raise typer.BadParameter(f"{sort!r} is no key; one of {', '.join(SORTS)}", param_hint="--sort")
     settings = load_settings(config)
     rules, today = rules_for(settings), datetime.datetime.now(datetime.UTC).date()
-    names = maker_names()
-    profiles = [profile_of(story, rules, today, names) for story in open_stories(settings)]
+    names, updates = maker_names(), open_updates(settings)
+    profiles = [profile_of(story, rules, today, names, updates.get(story.id)) for story in open_stories(settings)]
     asked = [each for each in profiles if fits(each, maker, programme, site, kind)]
     asked.sort(key=lambda each: each.story.id)
     asked.sort(key=SORTS[sort])
@@ -113,7 +123,10 @@ def list_devices(
 def as_document(profile: Profile) -> dict[str, Any]:
     """A story as JSON, with the programmes and companies of it."""
     document: dict[str, Any] = msgspec.to_builtins(profile.story)
-    return document | {"programmes": profile.programmes, "companies": profile.companies}
+    clock: dict[str, Any] = msgspec.to_builtins(profile.clock)
+    for name, at in (("checked", profile.clock.checked_at), ("updated", profile.clock.updated_at)):
+        clock[f"days_since_{name}"] = days_since(at, profile.today)
+    return document | {"programmes": profile.programmes, "companies": profile.companies, "update_clock": clock}
 
 
 @devices_app.command("show")
@@ -121,7 +134,8 @@ def show_device(context: typer.Context, device_id: DeviceId, config: Config = No
     """One device's story on a page: what it is and why, whom it calls, its firmware, its alerts."""
     settings = load_settings(config or context.obj)
     story = find_story(settings, device_id)
-    profile = profile_of(story, rules_for(settings), datetime.datetime.now(datetime.UTC).date(), maker_names())
+    today, update = datetime.datetime.now(datetime.UTC).date(), open_updates(settings).get(story.id)
+    profile = profile_of(story, rules_for(settings), today, maker_names(), update)
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(as_document(profile)), indent=2))
     else:

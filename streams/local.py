@@ -4,7 +4,7 @@ import dataclasses
 import datetime
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from collector.canary import DATASET, Canaries
@@ -22,6 +22,7 @@ from streams.processors.correlate import Correlate
 from streams.processors.declared import DATASET as DECLARED_DATASET
 from streams.processors.declared import Register
 from streams.processors.detect import Memory, enriched, judge
+from streams.processors.firmware import Updates, UpdateState
 from streams.processors.fold import Fold
 from streams.processors.stories import FLOW_DATASET
 from streams.settings import Settings
@@ -89,6 +90,7 @@ class LocalWatch:
         crew: "Crew | None" = None,
         stories: Output | None = None,
         register: Register | None = None,
+        updates: MutableMapping[str, UpdateState] | None = None,
     ) -> None:
         self.rules, self.on, self.observations, self.stories = rules, on, observations, stories
         self.renew: Callable[[Block], RuleSet | None] | None = None
@@ -100,7 +102,8 @@ class LocalWatch:
         self.register = register
         if register is not None:
             self.pipeline.inventory.expect(register.addresses, register.hardware)
-        self.memory = Memory(Fold(), Correlate())
+        counts: Counter[str] = Counter()
+        self.memory = Memory(Fold(), Correlate(counts=counts), Updates(updates, counts=counts))
         self.geo = GeoFiles(settings.geo.asn, settings.geo.country)
         self.run = Run(self.pipeline.ledger, geo=self.geo.counts, uncounted=self.memory.correlate.counts)
         collector = settings.collector
@@ -169,7 +172,7 @@ class LocalWatch:
             differences = self.register.compare(found)
             self.run.ledger.observations[DECLARED_DATASET] += len(differences)
             found = found + differences
-        judged = judge(found, self.rules, lambda _: self.memory, self.on)
+        judged = judge(found, self.rules, lambda _: self.memory, self.on, self.memory.updates.pending)
         self.run.matched += judged.matched
         self.run.told += judged.told
         self.run.waived += judged.waived

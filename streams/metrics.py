@@ -1,5 +1,7 @@
 """What a worker says of itself to Prometheus, and whether it lives and is ready. Labels have few values only."""
 
+import math
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -23,6 +25,11 @@ VERDICT_LABELS: Final = ("programme", "profile", "outcome")
 EGRESS_LABELS: Final = ("company", "country", "site")
 FLOW: Final = "lenswatch.flow"
 MAX_FINDING_SERIES: Final = 2_000
+MAX_UPDATES: Final = 10_000
+AGES: Final = (("30d", 30.0), ("90d", 90.0), ("180d", 180.0), ("365d", 365.0), ("older", math.inf))
+"""How long ago a device was updated: the name, and the most days."""
+NEVER: Final = "never"
+UPDATE_LABELS: Final = ("step", "origin", "company")
 
 
 class Meters:
@@ -59,6 +66,7 @@ class Meters:
         )
         self.rules = RulesMeters(registry)
         self.devices = gauge("devices_known", "Devices of this worker's partitions.")
+        self.updated = gauge("devices_updated", "Devices by the days since an update of theirs was seen.", "age")
         self.silent = gauge("devices_silent", "Devices that were not seen for a while.")
         self.sensors = gauge("sensor_last_seen_timestamp_seconds", "When a sensor's newest packet was.", "sensor")
         self.entries = gauge("table_entries", "Entries of a table, of this worker's partitions.", "table")
@@ -137,6 +145,8 @@ class FindingMeters:
         self.programmes = counter("finding_programmes", "Findings, by programme in force.", "programme", "severity")
         self.countries = counter("finding_countries", "Findings, by the country of the address called.", "country")
         self.egress = counter("device_egress_bytes", "Bytes that cameras sent out, and to whom.", *EGRESS_LABELS)
+        self.updates = counter("firmware_steps", "Steps of firmware updates, each once.", *UPDATE_LABELS)
+        self._steps: OrderedDict[str, set[str]] = OrderedDict()
         self.overflow = counter("label_overflow", "Times that a label was folded into other.", "metric")
         self.verdicts = counter(
             "finding_verdicts", "Findings, by what each programme says of them to whom.", *VERDICT_LABELS
@@ -157,6 +167,7 @@ class FindingMeters:
 
     def tell(self, alert: Alert) -> None:
         """Count a finding when it is new; a canary is none."""
+        self._tell_steps(alert)
         if alert.lenswatch.state != "new" or is_canary(alert):
             return
         detail = alert.lenswatch
@@ -178,6 +189,20 @@ class FindingMeters:
         geo = alert.destination.geo
         self._inc("finding_countries", self.countries, (geo.country_iso_code if geo is not None else NONE,))
 
+    def _tell_steps(self, alert: Alert) -> None:
+        detail = alert.lenswatch
+        if not detail.steps or detail.update is None:
+            return
+        known = self._steps.pop(alert.event.id, None) or set()
+        if len(self._steps) >= MAX_UPDATES:
+            self._steps.popitem(last=False)
+        self._steps[alert.event.id] = known
+        for step in detail.steps:
+            if step.step not in known:
+                known.add(step.step)
+                company = detail.entity.id if detail.entity is not None else NONE
+                self._inc("firmware_steps", self.updates, (step.step, detail.update.origin, company))
+
     def _inc(self, name: str, counter: Counter, values: tuple[str, ...], by: float = 1) -> None:
         known = self._known.setdefault(name, set())
         if values not in known:
@@ -187,6 +212,16 @@ class FindingMeters:
             else:
                 known.add(values)
         counter.labels(*values).inc(by)
+
+
+def ages_of(updated: Iterable[float | None], at: float) -> dict[str, int]:
+    """How many devices were last updated so long before a time (seconds since 1970), by AGES; never: they only asked
+    for updates, or said their version, as far as was seen."""
+    counts = dict.fromkeys((*(name for name, _ in AGES), NEVER), 0)
+    for each in updated:
+        days = math.inf if each is None else (at - each) / 86_400
+        counts[NEVER if each is None else next(name for name, most in AGES if days <= most)] += 1
+    return counts
 
 
 def serve(

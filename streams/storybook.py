@@ -10,6 +10,7 @@ from streams.device_store import DeviceStore
 from streams.processors import stories
 from streams.processors.declared import Register, newest
 from streams.processors.stories import Story
+from streams.update_book import UpdateBook
 
 MAX_OPEN: Final = 10_000
 KEEP_SECONDS: Final = 5.0
@@ -24,10 +25,12 @@ class Restorable(Protocol):
 
 
 class Storybook:
-    """An output for observations. What changed is written every few seconds, and at the end."""
+    """An output for observations. What changed is written every few seconds, and at the end; so are `updates`, which
+    whoever judges the observations changes."""
 
     def __init__(self, store: DeviceStore, now: Callable[[], float] = time.monotonic) -> None:
         self._store, self._now = store, now
+        self.updates = UpdateBook(store)
         self._open: OrderedDict[str, Story] = OrderedDict()
         self._changed: dict[str, Story] = {}
         self._kept_at = now()
@@ -39,7 +42,7 @@ class Storybook:
                 identifier = each.device.id
                 story = stories.add(self._known(identifier), each)
                 self._open[identifier] = self._changed[identifier] = story
-        if self._changed and self._now() >= self._kept_at + KEEP_SECONDS:
+        if (self._changed or self.updates.has_changed) and self._now() >= self._kept_at + KEEP_SECONDS:
             self.keep()
 
     def _known(self, identifier: str) -> Story | None:
@@ -57,6 +60,7 @@ class Storybook:
         changed, self._changed = self._changed, {}
         self._kept_at = self._now()
         self._store.put(changed.values())
+        self.updates.keep()
 
     def close(self) -> None:
         """Write the rest, and close the store."""

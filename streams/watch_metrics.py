@@ -4,6 +4,7 @@ What the ledger counts is read when somebody asks, and never counted twice.
 """
 
 import contextlib
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
@@ -15,7 +16,7 @@ from collector.observation import Observation
 from rules.alert import Alert
 from rules.match import RuleSet
 from streams.local import LocalWatch
-from streams.metrics import FindingMeters, SinkMeters, serve
+from streams.metrics import FindingMeters, SinkMeters, ages_of, serve
 from streams.rules_metrics import PREFIX, RulesMeters
 from streams.settings import Settings
 
@@ -80,6 +81,14 @@ class WatchMeters(Collector):
         hits.add_metric(("folded",), local.memory.fold.folded)
         hits.add_metric(("waived",), sum(local.run.waived.values()))
         yield hits
+        ages = GaugeMetricFamily(
+            PREFIX + "devices_updated", "Devices by the days since an update of theirs was seen", labels=("age",)
+        )
+        states = [state.clock.updated_at for state in list(local.memory.updates.devices.values())]
+        updated = [None if at is None else at.timestamp() for at in states]
+        for age, count in ages_of(updated, time.time()).items():
+            ages.add_metric((age,), count)
+        yield ages
         for name, words, number in (
             ("devices_known", "Devices that were seen", len(local.pipeline.inventory)),
             ("findings_open", "Findings that have not ended", len(local.memory.fold)),

@@ -80,7 +80,6 @@ TELLING: dict[str, Telling] = {
     "dhcpv6": _read_dhcpv6,
     "radius": _said(name="radius.NAS_Identifier"),
     "syslog": _said(name="syslog.hostname"),
-    "tftp": _said(location="tftp.source_file"),
 }  # fmt: skip
 """By Wireshark's name of a protocol."""
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from collector.dissectors.dhcp import MESSAGES as DHCP_MESSAGES
 from collector.dissectors.dissector import FROM_SERVER, Fact
 from collector.dissectors.dns import MAX_QUESTIONS, RESPONSE_CODES
-from collector.dissectors.http import escape, read_description, read_field, read_length, read_server, read_url
+from collector.dissectors.http import read_description, read_server
 from collector.dissectors.mdns import read_announcement
 from collector.dissectors.ntp import MODES
 from collector.dissectors.rtsp import read_url as read_rtsp_url
@@ -18,6 +18,7 @@ from collector.dissectors.ssdp import read_datagram as read_ssdp
 from collector.dissectors.stun import CLASSES, METHODS
 from collector.dissectors.tls import ClientHello, tell_hello
 from collector.errors import Malformed
+from collector.http_head import escape, read_field, read_length, read_url
 from collector.observation import (
     Announced,
     Dns,

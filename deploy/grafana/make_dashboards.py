@@ -213,9 +213,41 @@ def verdicts() -> Board:
     return board
 
 
+def firmware() -> Board:
+    """Which firmware comes in, from whom, and who has had none for long."""
+    board = Board("lenswatch-firmware", "lenswatch · Firmware", [
+        ("company", "label_values(lenswatch_firmware_steps_total, company)"),
+    ])  # fmt: skip
+    steps = "lenswatch_firmware_steps_total"
+    chosen = 'company=~"$company"'
+    whole = f"{steps}{{{chosen}}}"
+    fetched = f'{steps}{{step="download", {chosen}}}'
+    for title, words, labels, colour in (
+        ("Checks", "Devices' update checks, one a finding, since the workers began.", 'step="check"', None),
+        ("Fetched", "Downloads from outside, the probable ones too.", 'step="download", origin="maker"', "warn"),
+        ("Given from inside", "Firmware that an address of the own network gave.",
+         'step="download", origin="inside"', "warn"),
+        ("New versions", "Updates after which the device says another version.", 'step="new_version"', None),
+    ):  # fmt: skip
+        board.add("stat", title, words, [(f"sum({steps}{{{labels}, {chosen}}}) or vector(0)", "")], wide=6, tall=5,
+                  steps=colour)  # fmt: skip
+    board.add("timeseries", "Steps of updates", "How many of each step became known, from point to point.",
+              [(f"sum by (step) {fresh(whole)}", "{{step}}")], wide=12)  # fmt: skip
+    board.add("timeseries", "Downloads by company", "Whose firmware was fetched; none: nobody known.",
+              [(f"sum by (company, origin) {fresh(fetched)}",
+                "{{company}}, {{origin}}")], wide=12)  # fmt: skip
+    board.add("bargauge", "Days since an update", "Devices by the age of their last update; never: as far as was seen.",
+              [("sum by (age) (lenswatch_devices_updated)", "{{age}}")], wide=8, tall=9)  # fmt: skip
+    board.add("bargauge", "How far updates come", "Of the updates that were seen, how many show each step.",
+              [(f"sum by (step) ({steps}{{{chosen}}})", "{{step}}")], wide=8, tall=9)  # fmt: skip
+    board.add("table", "By company and origin", "Steps of updates, by whose firmware it is and where it came from.",
+              [(f"sum by (company, origin, step) ({steps}{{{chosen}}})", "")], wide=8, tall=9)  # fmt: skip
+    return board
+
+
 def texts() -> dict[Path, str]:
     """Each file and what stands in it."""
-    boards = (overview(), sensors(), verdicts())
+    boards = (overview(), sensors(), verdicts(), firmware())
     return {
         FOLDER / f"{board.uid}.json": json.dumps(board.document(), indent=1, ensure_ascii=False) + "\n"
         for board in boards

@@ -2,7 +2,7 @@
 
 import datetime
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from collector.observation import Observation
@@ -11,17 +11,19 @@ from rules.correlate import CorrelationHit
 from rules.match import Hit, RuleSet
 from streams.processors.correlate import Correlate
 from streams.processors.enrich import AddressFacts, enrich
-from streams.processors.fold import Fold
+from streams.processors.firmware import Updates, concerns_updates
+from streams.processors.fold import ENDED, Fold
 
 INBOUND = "inbound"
 LookUp = Callable[[str], AddressFacts]
 
 
 class Memory(NamedTuple):
-    """What is known of a device, or of all: its findings, and the windows of its correlations."""
+    """What is known of a device, or of all: its findings, the windows of its correlations, and its updates."""
 
     fold: Fold
     correlate: Correlate
+    updates: Updates
 
 
 class Judged(NamedTuple):
@@ -39,10 +41,11 @@ def judge(
     rules: RuleSet,
     memory_of: Callable[[str], Memory | None],
     on: datetime.date | None = None,
+    pending: Collection[str] = (),
 ) -> Judged:
-    """Every hit of the rules, and every correlation that is fulfilled, into the memory that `memory_of` names for its
-    device; None lets it go, as one that was counted before. `on`: the day whose listings count; by default each
-    packet's."""
+    """Every hit of the rules, every correlation that is fulfilled, and every step of an update, into the memory that
+    `memory_of` names for its device; None lets it go, as one that was counted before. `on`: the day whose listings
+    count; by default each packet's. `pending`: devices whose every observation may tell of an update."""
     news: list[Alert] = []
     matched = told = 0
     waived: Counter[str] = Counter()
@@ -61,18 +64,59 @@ def judge(
             waiver = hit.waiver
             if waiver is not None:
                 waived[waiver] += 1
-            elif not memory.fold.counts(hit):
-                added = memory.fold.add(hit.alert())
-                told += sum(each.event.id == hit.id for each in added)
+            else:
+                added = add_hit(memory, hit)
+                told += is_told(added, hit.id)
+                news += added
+            if hit.step is not None and isinstance(hit, Hit):
+                memory.updates.note(hit, memory.fold.known(hit.id) if waiver is None else None)
+        device = observation.device
+        if device is not None and (device.id in pending or concerns_updates(observation)):
+            memory = memory_of(device.id)
+            if memory is not None:
+                update, added = follow(memory, device.id, observation)
+                matched += update is not None
+                told += update is not None and is_told(added, update.event.id)
                 news += added
     return Judged(news, matched, told, waived)
 
 
-def concerning(found: Iterable[Observation], rules: RuleSet) -> list[Observation]:
-    """The observations that could be a hit: most touch nobody, and are told apart by the end of a name alone."""
+def add_hit(memory: Memory, hit: Hit | CorrelationHit) -> list[Alert]:
+    """The news that a hit makes: of its transaction, where it is a step of one that has begun."""
+    if hit.step is not None and isinstance(hit, Hit):
+        begun = memory.updates.claim(hit)
+        if begun is not None:
+            memory.fold.recall(begun)
+    return [] if memory.fold.counts(hit) else memory.fold.add(hit.alert())
+
+
+def is_told(added: list[Alert], identifier: str) -> bool:
+    """Whether what was put into a fold is news of its own; before it may stand what ended meanwhile, of any finding."""
+    return bool(added) and added[-1].event.id == identifier and added[-1].lenswatch.state != ENDED
+
+
+def follow(memory: Memory, device: str, observation: Observation) -> tuple[Alert | None, list[Alert]]:
+    """A step which no detection told, and its news."""
+    begun = memory.updates.begun(device)
+    update = memory.updates.follow(observation)
+    if update is None:
+        return None, []
+    if begun is not None:
+        memory.fold.recall(begun)
+    added = memory.fold.add(update)
+    memory.updates.told(device, memory.fold.known(update.event.id))
+    return update, added
+
+
+def concerning(found: Iterable[Observation], rules: RuleSet, pending: Collection[str] = ()) -> Iterator[Observation]:
+    """The observations that could be a hit or a step: most touch nobody, and are told apart by the end of a name. Each
+    is looked at when the one before it has been judged, which may have made its device one of `pending`."""
     concerns = rules.concerns
-    kept = []
     for observation in found:
+        device = observation.device
+        if (device is not None and device.id in pending) or concerns_updates(observation):
+            yield observation
+            continue
         dns, direction = observation.dns, observation.network.direction
         name = observation.destination.domain
         if name is None and dns is not None and dns.question is not None:
@@ -80,8 +124,7 @@ def concerning(found: Iterable[Observation], rules: RuleSet) -> list[Observation
         peer = observation.source if direction == INBOUND else observation.destination
         agent = observation.user_agent.original if observation.user_agent is not None else None
         if concerns(observation.event.dataset, name, direction or "", lambda ip=peer.ip: ip, observation.url, agent):  # type: ignore[misc]
-            kept.append(observation)
-    return kept
+            yield observation
 
 
 def enriched(found: list[Observation], look_up: LookUp | None) -> list[Observation]:

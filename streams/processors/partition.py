@@ -24,6 +24,7 @@ from rules.match import RuleSet
 from streams.processors import dedupe, liveness
 from streams.processors.correlate import Correlate
 from streams.processors.detect import Memory, concerning, judge
+from streams.processors.firmware import Updates, UpdateState
 from streams.processors.fold import Fold, FoldState
 
 MAX_DEVICES: Final = 200_000
@@ -31,6 +32,7 @@ MAX_DEVICE_FINDINGS: Final = 200
 MAX_DEVICE_REMEMBERED: Final = 20
 MAX_LIVE: Final = 1_000
 MAX_PARTITION_ORIGINS: Final = 1_000
+READ_AT_ONCE: Final = 200
 MIN_COMPRESSED_BYTES: Final = 512
 ZSTD_LEVEL: Final = 1
 FORGET_SECONDS: Final = 3 * 86_400.0
@@ -57,11 +59,13 @@ class Entry(Head, array_like=True):
 
 
 class Body(msgspec.Struct, array_like=True):
-    """The findings of a device, and the windows of its correlations. `marks` says which records are counted in both."""
+    """The findings of a device, the windows of its correlations, and what is known of its updates. `marks` says which
+    records are counted in all of it."""
 
     marks: dict[str, list[int]] = {}
     fold: FoldState | None = None
     windows: Windows | None = None
+    update: UpdateState | None = None
 
 
 class Batch(NamedTuple):
@@ -87,13 +91,19 @@ class Outcome(NamedTuple):
 class Device:
     """A device's entry, unpacked."""
 
-    __slots__ = ("entry", "marks", "memory", "windows")
+    __slots__ = ("entry", "marks", "memory", "name", "windows")
 
-    def __init__(self, name: str, entry: Entry, body: Body, let_go: Counter[str]) -> None:
-        self.entry, self.marks = entry, body.marks
+    def __init__(self, name: str, entry: Entry, body: Body, let_go: Counter[str], pending: set[str]) -> None:
+        self.entry, self.name, self.marks = entry, name, body.marks
         self.windows = body.windows or Windows()
         fold = Fold(MAX_DEVICE_FINDINGS, MAX_DEVICE_REMEMBERED, body.fold)
-        self.memory = Memory(fold, Correlate({name: self.windows}, counts=let_go))
+        updates = Updates({} if body.update is None else {name: body.update}, counts=let_go, pending=pending)
+        self.memory = Memory(fold, Correlate({name: self.windows}, counts=let_go), updates)
+
+    @property
+    def update(self) -> UpdateState | None:
+        """What is known of the device's updates."""
+        return self.memory.updates.devices.get(self.name)
 
     @property
     def fold(self) -> Fold:
@@ -104,7 +114,8 @@ class Device:
 class Partition:
     """The devices of one partition. `table` holds their entries, and is only read here.
 
-    `evicted` counts devices that were forgotten for want of room, `refused` findings that were ended for it, and
+    `updated` says of devices when they were last updated (packet time; None never, as far as was seen). `evicted`
+    counts devices that were forgotten for want of room, `refused` findings that were ended for it, and
     `let_go` what correlations did not count, by reason.
     """
 
@@ -127,6 +138,10 @@ class Partition:
         self._live: dict[str, Device] = {}
         self._changed: dict[str, Device] = {}
         self._packed: dict[str, bytes | None] = {}
+        # Devices whose every observation may tell of an update; those with an open finding, until they are looked at.
+        self._pending: set[str] = set()
+        self.updated: dict[str, float | None] = {}
+        self._unread: list[str] = []
         self._origins: dict[str, list[int]] = {}
         self._encoder = msgspec.msgpack.Encoder()
         self._decoder, self._body = msgspec.msgpack.Decoder(Entry), msgspec.msgpack.Decoder(Body)
@@ -134,10 +149,13 @@ class Partition:
         self._decompress = zstandard.ZstdDecompressor().decompress
         for key, head in heads:
             self.seen[key] = self._written[key] = head.seen
+            if key.startswith(DEVICE):
+                self._unread.append(key)
             if head.due is not None:
                 self._due[key] = head.due
             if head.open:
                 self._open[key] = head.open
+                self._pending.add(key.removeprefix(DEVICE))
 
     def __len__(self) -> int:
         return len(self.seen)
@@ -162,7 +180,8 @@ class Partition:
             known = touched[key]
             return known.memory if known is not None else None
 
-        judged = judge(concerning(batch.observations, rules), rules, memory_of, on)
+        found = concerning(batch.observations, rules, self._pending)
+        judged = judge(found, rules, memory_of, on, self._pending)
         due = self._note_seen(batch)
         changed = set()
         for key, device in touched.items():
@@ -198,6 +217,20 @@ class Partition:
         self._changed, self._packed = {}, {}
         return changes
 
+    def read_updates(self, most: int = READ_AT_ONCE) -> None:
+        """Read on in the entries of a table that was taken over, for when devices were updated: a few at a time, since
+        a record must not wait for it."""
+        for _ in range(min(most, len(self._unread))):
+            key = self._unread.pop()
+            data = self._table.get(key)
+            if data is not None and key not in self.updated:
+                self._note_update(key, self._open_body(self._decoder.decode(data).body).update)
+
+    def _note_update(self, key: str, update: UpdateState | None) -> None:
+        if update is not None:
+            at = update.clock.updated_at
+            self.updated[key] = at.timestamp() if at is not None else None
+
     def is_due(self, at: float) -> bool:
         """Whether a tick at this time would find anything to do."""
         return any(due <= at for due in self._due.values())
@@ -226,7 +259,7 @@ class Partition:
         if device is None:
             data = self._packed[key] if key in self._packed else self._table.get(key)
             entry = Entry(self.number, float("-inf"), 0.0, None, 0) if data is None else self._decoder.decode(data)
-            device = Device(key.removeprefix(DEVICE), entry, self._open_body(entry.body), self.let_go)
+            device = Device(key.removeprefix(DEVICE), entry, self._open_body(entry.body), self.let_go, self._pending)
         if len(self._live) >= MAX_LIVE:
             del self._live[next(iter(self._live))]
         self._live[key] = device
@@ -239,6 +272,9 @@ class Partition:
         entry = device.entry
         entry.touched = max(entry.touched, at)
         entry.seen = max(entry.seen, self.seen.get(key, entry.seen))
+        self._note_update(key, device.update)
+        if device.update is None or not device.update.is_pending:
+            self._pending.discard(device.name)
         end = device.fold.next_end()
         wait = FORGET_SECONDS if end is None else self.settle_seconds
         entry.due = max(entry.touched + wait, end or 0.0)
@@ -260,6 +296,7 @@ class Partition:
             device.marks,
             state if state.open or state.remembered else None,
             device.windows if device.windows.groups else None,
+            device.update,
         )
         packed, entry = self._encoder.encode(body), device.entry
         # An alert says much that others say too, and stands in memory and in the changelog for as long as it is open.
@@ -274,8 +311,11 @@ class Partition:
         return self._body.decode(self._decompress(data) if data.startswith(zstandard.FRAME_HEADER) else data)
 
     def _forget(self, key: str) -> None:
-        for memory in (self.seen, self._written, self._due, self._open, self._live, self._changed):
+        for memory in (
+            self.seen, self._written, self._due, self._open, self._live, self._changed, self.updated,
+        ):  # fmt: skip
             memory.pop(key, None)
+        self._pending.discard(key.removeprefix(DEVICE))
         self._packed[key] = None
 
     def _evict(self, changed: Collection[str]) -> None:

@@ -28,6 +28,9 @@ VALUES = {
     "max_readers": ("6", 6),
     "max_names": ("7", 7),
     "max_devices": ("8", 8),
+    "max_digests": ("9", 9),
+    "max_digest_bytes": ("10", 10),
+    "digest_hourly_bytes": ("11", 11),
     "metrics": ("127.0.0.1:9", "127.0.0.1:9"),
     "canary_seconds": ("9.5", 9.5),
     "heartbeat_seconds": ("2.5", 2.5),
@@ -199,3 +202,8 @@ def test_bounds_of_the_long_tail_that_are_none_are_refused(key: str, value: floa
 def test_an_engine_that_is_none_or_cannot_be_shared_is_refused(given: dict[str, object], reason: str) -> None:
     with pytest.raises(msgspec.ValidationError, match=reason):
         msgspec.convert(given, CaptureSettings)
+
+
+@pytest.mark.parametrize("key", ["max_digests", "max_digest_bytes", "digest_hourly_bytes"])
+def test_a_budget_of_digests_below_nothing_is_refused(tmp_path: Path, key: str) -> None:
+    assert f"{key} is below 0" in refusal(write(tmp_path, f"[collector]\n{key} = -1\n"))

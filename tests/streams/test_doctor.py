@@ -30,7 +30,7 @@ def test_a_sound_machine_has_nothing_bad_and_every_note_has_its_mend(tmp_path: P
     assert [check for check, answer in found.items() if answer.state == BAD] == []
     assert all(answer.text for answer in found.values())
     assert all(bool(answer.mend) == (answer.state != OK) for answer in found.values())
-    assert "17 detections" in found["rules"].text and "numpy" in found["libraries"].text
+    assert "18 detections" in found["rules"].text and "numpy" in found["libraries"].text
 
 
 def test_a_tshark_that_is_not_there_is_bad_only_where_the_settings_ask_for_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,9 @@ from streams.settings import Settings, StoreSettings, load_settings, state_folde
 GIVEN = {
     "collector": {
         "sensor": "switch-2", "site": "harbour", "networks": ["10.20.0.0/16", "fd20::/16"], "max_flows": 11,
-        "max_readers": 12, "max_names": 13, "max_devices": 14, "metrics": "127.0.0.1:1", "heartbeat_seconds": 1.5,
+        "max_readers": 12, "max_names": 13, "max_devices": 14,
+        "max_digests": 21, "max_digest_bytes": 22, "digest_hourly_bytes": 23,
+        "metrics": "127.0.0.1:1", "heartbeat_seconds": 1.5,
         "canary_seconds": 1.75,
     },
     "rules": {

@@ -99,7 +99,9 @@ def test_no_two_panels_overlap(path: Path) -> None:
 
 
 def test_the_uids_of_the_dashboards_do_not_change() -> None:
-    assert [path.stem for path in DASHBOARDS] == ["lenswatch-overview", "lenswatch-sensors", "lenswatch-verdicts"]
+    assert [path.stem for path in DASHBOARDS] == [
+        f"lenswatch-{name}" for name in ("firmware", "overview", "sensors", "verdicts")
+    ]
 
 
 def test_the_dashboards_are_what_their_script_makes() -> None:
@@ -200,5 +202,5 @@ def test_what_the_examples_comment_out_is_taken_too(tmp_path: Path) -> None:
 
 def test_the_groups_of_the_rules_are_in_the_order_of_the_way() -> None:
     names = [group["name"] for group in load(RULES)["groups"]]
-    assert names == [f"lenswatch-{each}" for each in ("findings", "sensors", "workers", "sinks")]
+    assert names == [f"lenswatch-{each}" for each in ("findings", "firmware", "sensors", "workers", "sinks")]
     assert all(one != other for one, other in pairwise(names))

@@ -145,9 +145,9 @@ def test_bytes_that_are_wrong_never_raise(seed: int) -> None:
 @needs_a_wire
 def test_an_interface_is_read_as_a_file_is(tmp_path: Path) -> None:
     office = CAPTURES["office.pcap"]
-    by_file = sum(
-        each.event.dataset != "lenswatch.flow" for each in read_with(Pipeline(CollectorSettings(), ()), office)
-    )
+    ours = read_with(Pipeline(CollectorSettings(), ()), office)
+    # Wireshark is not asked for bodies, of which the digests are made.
+    by_file = sum(each.event.dataset not in ("lenswatch.flow", "lenswatch.file") for each in ours)
     pipeline = WiresharkPipeline(CollectorSettings(), ())
     with wire(tmp_path) as line:
         ring = Ring(line.near)

@@ -40,7 +40,6 @@ OVER_UDP = {
         Announced(software="Hikvision/1.0"),
     ),
     "snmp": (161, snmp("1.3.6.1.2.1.1.1.0", b"IPC-HX5\xff"), Announced(software="IPC-HX5\xff")),
-    "tftp": (69, b"\0\1digicap.dav\0octet\0", Announced(location="digicap.dav")),
     "syslog": (514, b"<30>1 2026-11-25T00:00:00Z cam-7 app 1 - - started", Announced(name="cam-7")),
     "dhcpv6": (547, b"\1\0\0\1\0\x27\0\x0e\0\5cam-7\5local\0", Announced(name="cam-7.local")),
     "radius": (

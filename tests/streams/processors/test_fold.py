@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from collector.observation import Observation
 from rules.alert import LEVELS, WINDOW_SECONDS, Alert
 from rules.match import Hit, RuleSet
-from streams.processors.fold import MAX_EVIDENCE, SWEEP_SECONDS, Fold, FoldState, merge_steps
+from streams.processors.fold import MAX_EVIDENCE, SWEEP_SECONDS, Fold, FoldState
 
 BEGIN = datetime.datetime(2026, 11, 2, 8, tzinfo=datetime.UTC)
 SERVER = "materialfile.dahuasecurity.com"
@@ -108,11 +108,6 @@ def test_a_check_that_came_first_and_is_told_late_is_a_step(see: See) -> None:
     fold.add(see("download", 30))
     (news,) = fold.add(see("check"))
     assert steps(news) == ["check", "download"] and news.lenswatch.state == "step"
-
-
-def test_a_step_keeps_the_first_time_it_was_seen(see: See) -> None:
-    taken = [step for at in (30, 10, 20) for step in see("check", at, at).lenswatch.steps or []]
-    assert [step.observation for step in merge_steps(taken)] == ["check-10"]
 
 
 def test_the_strongest_activity_leads(see: See) -> None:

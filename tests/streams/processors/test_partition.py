@@ -15,6 +15,7 @@ from rules.alert import WINDOW_SECONDS, Alert
 from rules.match import RuleSet
 from streams.processors.correlate import Correlate
 from streams.processors.detect import Memory, judge
+from streams.processors.firmware import Updates
 from streams.processors.fold import Fold
 from streams.processors.liveness import STEP_SECONDS
 from streams.processors.partition import FORGET_SECONDS, Batch, Body, Entry, Outcome, Partition, heads_of
@@ -227,7 +228,7 @@ def test_records_crashes_and_repeats_come_to_what_one_process_comes_to(
     rules: RuleSet, see: Make, sightings: list[Any], cuts: set[int], again: int
 ) -> None:
     observations = [see(kind, at, number, f"site/{device}") for number, (kind, at, device) in enumerate(sightings)]
-    memory = Memory(Fold(), Correlate())
+    memory = Memory(Fold(), Correlate(), Updates())
     whole = [*judge(observations, rules, lambda _: memory).news, *memory.fold.finish()]
     table: Table = {}
     got: list[Alert] = []
@@ -284,3 +285,18 @@ def test_an_entry_is_small_and_its_head_is_read_without_the_rest(rules: RuleSet,
     assert not msgspec.msgpack.decode(table["d/site/b"], type=Entry).body.startswith(zstandard.FRAME_HEADER)
     (head,) = [head for key, head in heads_of(table.items())[0] if key == "d/site/a"]
     assert (head.partition, head.open) == (0, 1)
+
+
+def test_when_devices_were_updated_is_read_again_after_a_rebalance_a_few_at_a_time(rules: RuleSet, see: Make) -> None:
+    table: Table = {}
+    partition = Partition(0, table)
+    seen = [see("download", number, device=f"site/{number}") for number in range(3)]
+    write(table, partition, partition.take(batch(1, *seen, see("check", 9, device="site/9")), rules))
+    known = {f"d/site/{number}": AT + number for number in range(3)} | {"d/site/9": None}
+    assert partition.updated == known
+    again = reopen(table)
+    assert again.updated == {}
+    again.read_updates(1)
+    assert len(again.updated) == 1
+    again.read_updates()
+    assert again.updated == known
