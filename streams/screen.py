@@ -364,6 +364,15 @@ def _finding_rows(alert: Alert) -> Rows:
     yield "seen", f"{first}{until} UTC, {times_words(detail.count)}"
     for step in detail.steps or ():
         yield "step", f"{step.step} at {time_words(step.at)} UTC: {step.detail}"
+        if step.size_bytes is not None:
+            kind = ", ".join(filter(None, (step.container, step.mime_type)))
+            yield "", f"{step.size_bytes:,} bytes{f' ({kind})' if kind else ''}{', probable' if step.probable else ''}"
+        if step.sha256 is not None:
+            yield "", f"SHA-256 {step.sha256}"
+    if detail.update is not None:
+        given = f"from inside, by {detail.update.by}" if detail.update.origin == "inside" else f"of {detail.update.by}"
+        missing = ", ".join(detail.update.not_seen)
+        yield "update", f"{given}; {f'not seen: {missing}' if missing else 'all of it was seen'}"
 
 
 def _packet_rows(alert: Alert) -> Rows:
