@@ -1,6 +1,6 @@
 # lenswatch: everything a person or a machine types. `make help` reads the comments after the two hash signs.
-.PHONY: help demo test lint types house rules truth bench bench-streams live soak fuzz clean lock pytest
-.PHONY: tshark ndpi consumers wire kafka prometheus
+.PHONY: help demo test lint types house rules truth bench bench-streams live latency soak fuzz clean lock pytest
+.PHONY: tshark ndpi consumers wire kafka prometheus engines
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -70,16 +70,23 @@ truth: $(VENV)/.ready-dev tshark  ## Compare with the known truth about the capt
 bench: $(VENV)/.ready-dev tshark ndpi  ## Packets per second beside other tools, on the same files
 	$(BIN)/python bench/run.py
 
-bench-streams: $(VENV)/.ready-dev kafka  ## Observations per second through a real Kafka
+bench-streams: $(VENV)/.ready-dev kafka engines  ## Observations per second through a real Kafka, beside other engines
 	$(BIN)/python bench/publishing.py
 	$(BIN)/python bench/worker.py
+	$(BIN)/python bench/engines.py
 
-live: $(VENV)/.ready-dev wire  ## Live capture over a pair of virtual interfaces: drops, CPU, latency (needs root)
+live: $(VENV)/.ready-dev wire  ## Live capture over a pair of virtual interfaces: drops, CPU, latency, new rules (needs root)
 	$(BIN)/python bench/live.py
 	$(BIN)/python bench/live.py --workers 2
+	$(BIN)/python bench/reload.py
+
+latency: $(VENV)/.ready-dev kafka wire  ## From the packet to the signed webhook, both shapes; a burst with a dead receiver (needs root)
+	$(BIN)/python bench/delivery.py
+	$(BIN)/python bench/way.py
 
 soak: $(VENV)/.ready-dev kafka prometheus  ## Memory over a long run; Kafka and collector killed again and again
 	$(BIN)/python bench/run.py --memory
+	$(BIN)/python bench/worker_memory.py
 	LENSWATCH_SOAK=1 $(BIN)/python -m pytest -s tests/system/test_collect.py
 	LENSWATCH_CHAOS_ROUNDS=30 $(BIN)/python -m pytest tests/system/test_chaos.py
 	LENSWATCH_SOAK=1 $(BIN)/python -m pytest tests/system/test_delivery_chaos.py
@@ -92,10 +99,23 @@ lock: $(VENV)/.ready-dev  ## Write both lock files from pyproject.toml (newer ve
 	$(PIP_COMPILE) --build-deps-for editable $(LOCK_OPTIONS) --output-file requirements.lock pyproject.toml
 	$(PIP_COMPILE) --build-deps-for editable $(LOCK_OPTIONS) --constraint requirements.lock --extra dev \
 		--output-file requirements-dev.lock pyproject.toml
+	$(PIP_COMPILE) $(LOCK_OPTIONS) --output-file bench/engines.lock bench/engines.in
 
 clean:  ## Remove the virtual environment, caches and build output
 	rm -rf $(VENV) build dist out ./*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stream engines of the benchmark want older versions of what lenswatch wants, so they have an environment of their
+# own. Bytewax has no wheels for Python 3.13 and later.
+ENGINES := out/engines/venv
+
+engines: $(ENGINES)/.ready  ## Fetch the stream engines that the worker is compared with, apart from its own environment
+
+$(ENGINES)/.ready: bench/engines.lock | $(BIN)/pip
+	@echo "make: installing into $(ENGINES) (a minute, once)"
+	@$(BIN)/python -m venv --clear $(ENGINES)
+	@$(ENGINES)/bin/python -m pip install --quiet --require-hashes --requirement bench/engines.lock
+	@touch $@
 
 # The broker that the system tests start; the jars stay where they are until the pom changes.
 KAFKA_LIBS := out/kafka/libs

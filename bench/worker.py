@@ -64,9 +64,10 @@ def measure_alone(records: list[Record], count: int) -> None:
     began, writes = time.process_time(), 0
     for number, headers, value in records:
         read: Any = codec.read_record(headers, value, 2e9)
-        outcome = partitions[number].take(read.batch, rules)
-        writes += len(outcome.changed)
-        table |= {key: data for key, data in outcome.changed.items() if data is not None}
+        partitions[number].take(read.batch, rules)
+        changes = partitions[number].changes()
+        writes += len(changes)
+        table |= {key: data for key, data in changes.items() if data is not None}
     seconds = time.process_time() - began
     print(f"decoding alone            {decoding:>9,.0f} observations/s, {size:,.0f} bytes each")
     print(f"decoding and processors   {count / seconds:>9,.0f} observations/s, {writes:,} writes of a device")
@@ -116,7 +117,7 @@ async def plain_loop(address: str, topic: str, group: str, count: int) -> float:
                                         alert.event.id.encode(), partition=place.partition)
                     for alert in outcome.news
                 ]  # fmt: skip
-                for key, data in outcome.changed.items():
+                for key, data in partition.changes().items():
                     if data is not None:
                         table[key] = data
                         await producer.send(f"{group}-devices-changelog", data, key.encode(), partition=place.partition)

@@ -16,7 +16,19 @@ from collector.canary import DATASET, Canaries
 from collector.capture.source import Source
 from collector.errors import CaptureError, LenswatchError
 from collector.kafka_settings import KafkaSettings
-from collector.opening import CaptureFilter, Follow, User, Workers, crew_of, open_sources, with_options
+from collector.opening import (
+    CaptureFilter,
+    Deep,
+    Engine,
+    Follow,
+    User,
+    Workers,
+    crew_of,
+    open_sources,
+    pipeline_for,
+    with_deep,
+    with_options,
+)
 from collector.running import Interrupts, rare_collection
 from collector.settings import (
     ALL,
@@ -24,6 +36,7 @@ from collector.settings import (
     TOUCHED,
     CaptureSettings,
     CollectorSettings,
+    DeepSettings,
     default_state_folder,
     read_settings,
 )
@@ -50,6 +63,7 @@ class EdgeSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     collector: CollectorSettings = CollectorSettings()
     capture: CaptureSettings = CaptureSettings()
+    deep: DeepSettings = DeepSettings()
     kafka: KafkaSettings = KafkaSettings()
     spool: SpoolSettings = SpoolSettings()
 
@@ -81,6 +95,8 @@ def collect(
     workers: Workers = None,
     user: User = None,
     follow: Follow = None,
+    engine: Engine = None,
+    deep: Deep = None,
 ) -> None:
     """Read packets and publish what they say to Kafka, for `lenswatch worker` elsewhere.
 
@@ -96,11 +112,12 @@ def collect(
         raise typer.BadParameter(
             "where is Kafka? name --kafka HOST:PORT, or [kafka] servers; --dump does without", param_hint="--kafka"
         )
-    capture = with_options(settings.capture, capture_filter, workers, user, follow)
+    capture = with_options(settings.capture, capture_filter, workers, user, follow, engine)
+    settings = msgspec.structs.replace(settings, capture=capture, deep=with_deep(settings.deep, deep))
     # What knows the rules hands in what loads them: (config) → what touches a known endpoint.
     load: Callable[[Path | None], Concerns] | None = context.obj
     touches = watched_by(settings.collector, lambda: nothing if load is None else load(config))
-    opened = open_sources(sources, capture, IMPORTED_LATER)
+    opened = open_sources(sources, capture, IMPORTED_LATER, settings.deep)
     if check:
         run_check(settings, opened, dump)
     elif dump:
@@ -120,13 +137,10 @@ def new_pipeline(
 ) -> "Pipeline | Crew":
     """The pipeline, which is slow to load; with several workers, theirs."""
     from collector.identify.fingerprint import read_fingerprints
-    from collector.pipeline import Pipeline
 
-    crew = crew_of(sources)
-    if crew is not None:
-        crew.prepare(settings.collector, read_fingerprints(), None, touches)
-        return crew
-    return Pipeline(settings.collector, read_fingerprints(), None, touches)
+    return pipeline_for(
+        settings.capture, settings.collector, read_fingerprints(), None, crew_of(sources), settings.deep, touches
+    )
 
 
 def read_all(

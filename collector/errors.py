@@ -5,7 +5,8 @@ ValueError
     └── Truncated        the bytes end early; a stream may wait for more, a datagram is broken
 LenswatchError           words for a person: one line that names file, place and mend
 ├── CaptureError         a capture that cannot be read on; carries the byte offset
-│   └── InterfaceError   an interface that cannot be listened to
+│   ├── InterfaceError   an interface that cannot be listened to
+│   └── EngineError      another engine that reads no more
 └── SettingsError        a settings file or variable that is wrong
 """
 
@@ -35,6 +36,14 @@ class InterfaceError(CaptureError):
 
     def __init__(self, name: str, reason: str) -> None:
         LenswatchError.__init__(self, f"{name}: {reason}")
+        self.name, self.offset, self.reason = name, 0, reason
+
+
+class EngineError(CaptureError):
+    """An engine that was asked for in place of our own, and cannot go on."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        LenswatchError.__init__(self, f"--engine {name}: {reason}")
         self.name, self.offset, self.reason = name, 0, reason
 
 

@@ -17,6 +17,12 @@ DEVICE_DATASET = DATASET_PREFIX + "device"
 
 FLOW_DATASET = DATASET_PREFIX + "flow"
 
+FILE_DATASET = DATASET_PREFIX + "file"
+"""A body that may be firmware has passed whole: `event.action` is download (the server sent it) or upload."""
+
+PUSH_DATASET, FIRMWARE_PUSH = DATASET_PREFIX + "push", "firmware_push"
+"""Dataset and `event.action` of what gives a device firmware from inside our networks; `device` is who gets it."""
+
 
 class Fields(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
     """A set of ECS fields. Documents are trees, so that the cycle collector need not look at them."""
@@ -191,6 +197,28 @@ class UserAgent(Fields):
     original: str
 
 
+class FileHash(Fields):
+    """`file.hash.*`."""
+
+    sha256: str
+
+
+class File(Fields):
+    """`file.*`: a body that passed whole. `hash` is over the body as it was sent, its content coding kept; `name` the
+    last segment of the path it was asked for by."""
+
+    size: int
+    hash: FileHash
+    mime_type: str | None = None
+    name: str | None = None
+
+
+class FileFormat(Fields):
+    """`lenswatch.file.*`: what a file is by its first bytes (`containers.toml`)."""
+
+    container: str | None = None
+
+
 class Model(Fields):
     """`device.model.*`."""
 
@@ -316,7 +344,8 @@ class FlowState(Fields):
 
 class Lenswatch(Fields):
     """`lenswatch.*` of an observation. `domain_source` says where `destination.domain` is from:
-    tls_sni, http_host, rtsp_url, dns_question or dns_answer (the answer that led this client to this address)."""
+    tls_sni, http_host, rtsp_url, dns_question or dns_answer (the answer that led this client to this address).
+    `pushed_by` is the address that gives a device firmware from inside."""
 
     device: DeviceIdentity | None = None
     domain_source: str | None = None
@@ -324,9 +353,11 @@ class Lenswatch(Fields):
     announced: Announced | None = None
     broken: Broken | None = None
     flow: FlowState | None = None
+    file: FileFormat | None = None
     declared: Declared | None = None
     egress: EgressBreach | None = None
     baseline: Novelty | None = None
+    pushed_by: str | None = None
     site: str | None = None
 
 
@@ -345,4 +376,5 @@ class Observation(Fields, rename={"timestamp": "@timestamp"}):
     url: Url | None = None
     http: Http | None = None
     user_agent: UserAgent | None = None
+    file: File | None = None
     lenswatch: Lenswatch | None = None

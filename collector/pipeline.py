@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from collector.containers import read_containers
 from collector.decode import decode
+from collector.digests import Digests
 from collector.dissectors.dissector import FROM_CLIENT, FROM_SERVER, Fact
 from collector.flows import EVICTED_SHARE, NS, READ_BOTH, READ_NOTHING, SWEEP_SECONDS, FlowTable
 from collector.identify.fingerprint import Fingerprint
@@ -24,8 +26,9 @@ from collector.reading import (
     datagram_candidates,
     load_dissectors,
     stream_candidates,
+    with_digests,
 )
-from collector.reporting import Concerns, Place, Reporter
+from collector.reporting import Concerns, FlowName, Place, Reporter, Strangers, Told
 from collector.settings import CollectorSettings
 from collector.views import FlowValues, FlowView, OwnNetworks
 
@@ -57,7 +60,10 @@ class Pipeline:
         self.names = NameMemory(settings.max_names)
         self.inventory = Inventory(settings.site, fingerprints, settings.max_devices)
         self.inventory.watch(settings.watched)
-        dissectors = load_dissectors()
+        self.digests = Digests(
+            read_containers(), settings.max_digests, settings.max_digest_bytes, settings.digest_hourly_bytes
+        )
+        dissectors = with_digests(load_dissectors(), self.digests)
         self._streams, self._datagrams = stream_candidates(dissectors), datagram_candidates(dissectors)
         self._numbers = {name: number for number, name in enumerate(dict.fromkeys(each.name for each in dissectors), 1)}
         self._own = OwnNetworks(settings.networks)
@@ -68,6 +74,7 @@ class Pipeline:
             touches,
         )  # fmt: skip
         self._report: Any = self.report
+        self.strangers: Strangers | None = None
 
     def report_to(self, report: Any) -> None:
         """Let another take what was read, as a Reporter does."""
@@ -94,6 +101,8 @@ class Pipeline:
             self.flows.advance(block.at_ns)
             self._finish_ended(found)
             self._say_opened(found)
+        if self.strangers is not None:
+            self._tell_strangers(self.strangers.told(), found)
         self._count(found)
         return found
 
@@ -107,6 +116,17 @@ class Pipeline:
             if self._hour and len(rows):
                 self._report.still_there(columns, rows, found)
             self._hour = hour
+            self.digests.refill()
+
+    def _tell_strangers(self, told: list[Told], found: list[Observation]) -> None:
+        """What somebody else read of flows that nobody here recognises."""
+        for values, fact, at_ns, place in told:
+            observation = self._report.fact(FlowView(values, self.inventory), FlowName(), fact, at_ns, place)
+            if observation is not None:
+                found.append(observation)
+        if self.strangers is not None:
+            for reason, count in self.strangers.missed().items():
+                self.ledger.drop("deep", reason, count)
 
     def _say_opened(self, found: list[Observation], at_once: bool = False) -> None:
         opened = self.flows.opened(self._last_ns, at_once)
@@ -116,6 +136,8 @@ class Pipeline:
     def finish(self) -> list[Observation]:
         """The capture is over: every flow ends."""
         found: list[Observation] = []
+        if self.strangers is not None:
+            self._tell_strangers(self.strangers.finish(), found)
         self._say_opened(found, at_once=True)
         self.flows.finish()
         self._finish_ended(found)
@@ -125,6 +147,8 @@ class Pipeline:
             self.ledger.drop(stage, "evicted", count)
         self.ledger.drop("flows", "ingress_not_named", self.flows.ingresses.overflow)
         self.ledger.drop("networks", "between_addresses_that_are_none_of_ours", self.report.foreign)
+        for reason, count in self.digests.close().items():
+            self.ledger.drop("digests", reason, count)
         return found
 
     def _count(self, found: list[Observation]) -> None:
@@ -148,7 +172,7 @@ class Pipeline:
     def _read_packets(
         self, batch: PacketBatch, rows: Ints, packets: Ints, sides: Ints, found: list[Observation]
     ) -> None:
-        columns, readers = self.flows.columns, self.flows.readers
+        columns, readers, strangers = self.flows.columns, self.flows.readers, self.strangers
         reading = columns["reading"]
         distinct, places = np.unique(rows, return_inverse=True)
         values_of = self._own.values(columns, distinct)
@@ -176,6 +200,8 @@ class Pipeline:
             else:
                 self._read_segment(row, reader, values, direction, sequence, bytes(data[start:stop]), syn, at_ns, found)
             self._settle(row, reader)
+            if strangers is not None and reader.protocol is None:
+                strangers.offer(values, direction, bytes(data[start:stop]), sequence, at_ns)
 
     def _new_reader(self, row: int, values: FlowValues) -> Reader:
         """A reader for a row; when there are too many, the oldest is given up and its flow no longer read."""
@@ -236,7 +262,7 @@ class Pipeline:
         if fact.dataset in ASKED_DATASETS:
             turned = fact.backward != (direction == FROM_SERVER)
         else:
-            turned = fact.backward and (fact.tls is not None or fact.url is not None)
+            turned = fact.backward and fact.file is None and (fact.tls is not None or fact.url is not None)
         if turned and not reader.turned:
             reader.turned, self._viewed = True, None
         observation = self._report.fact(self._view(row, reader, values), reader, fact, at_ns, place)

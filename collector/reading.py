@@ -1,11 +1,21 @@
 """What reads a flow: whoever recognises its bytes, then that protocol's dissection, until nothing more is of use."""
 
+import dataclasses
 import functools
 import importlib
 from collections.abc import Sequence
 
+from collector.digests import Digests
 from collector.dissectors import DISSECTORS
-from collector.dissectors.dissector import FROM_CLIENT, FROM_SERVER, Conversation, Dissection, Dissector, Fact
+from collector.dissectors.dissector import (
+    FROM_CLIENT,
+    FROM_SERVER,
+    Conversation,
+    Digesting,
+    Dissection,
+    Dissector,
+    Fact,
+)
 from collector.errors import Malformed
 from collector.reassembly import Reassembly
 
@@ -29,7 +39,15 @@ Candidates = tuple[tuple[Dissector, ...], ...]
 """By the first byte of a flow, who may recognise it, in the order of the list."""
 
 
-@functools.cache
+def with_digests(dissectors: Sequence[Dissector], digests: Digests) -> tuple[Dissector, ...]:
+    """The dissectors, those that can taking digests on this budget."""
+    return tuple(
+        each if each.digest is None else dataclasses.replace(each, begin=functools.partial(each.digest, digests))
+        for each in dissectors
+    )
+
+
+@functools.lru_cache(8)
 def stream_candidates(dissectors: tuple[Dissector, ...]) -> Candidates:
     """Those that read TCP, by first byte, so that a new flow asks few of many."""
     return _by_first_byte(tuple(each for each in dissectors if each.begin is not None))
@@ -164,6 +182,8 @@ class StreamReader:
         """A hole does no harm where nothing was read yet, or inside a body that is skipped."""
         if self._dissection is None:
             return self._heads is None or not self._heads[direction]
+        if isinstance(self._dissection, Digesting):
+            self._dissection.forgo_digest(direction)
         skip = self._dissection.skip
         if hole > skip[direction]:
             return False

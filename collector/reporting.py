@@ -5,20 +5,25 @@ import ipaddress
 import socket
 from collections import Counter
 from collections.abc import Callable
+from typing import Protocol
 
+import msgspec
 import numpy as np
 
 from collector.dissectors.dissector import Fact
 from collector.encrypted_dns import recognise_encrypted_dns
 from collector.flows import Column, Ended
 from collector.identify.banners import SELF_DATASETS
+from collector.identify.evidence import Sign
 from collector.identify.inventory import Inventory
 from collector.identify.known import KnownDevice
 from collector.ingress import Ingresses
 from collector.naming import NameMemory
 from collector.observation import (
     DATASET_PREFIX,
+    FIRMWARE_PUSH,
     FLOW_DATASET,
+    PUSH_DATASET,
     Broken,
     Endpoint,
     Event,
@@ -29,25 +34,62 @@ from collector.observation import (
     Url,
 )
 from collector.packets import Ints, Mask
+from collector.pushes import TFTP, read_pushes
 from collector.reading import DatagramReader, StreamReader
 from collector.settings import CollectorSettings
 from collector.telling import IDENTIFIED, SEEN, concerns_us, is_followed, tell_of
-from collector.views import FlowView, OwnNetworks, time_of
+from collector.views import FlowValues, FlowView, OwnNetworks, time_of
 
 NS = 10**9
 Place = tuple[int | str, int]
 """Where a fact stood, so that two in one packet are two: its TCP sequence number (or a word), and its ordinal there."""
 Concerns = Callable[[str, str | None, str, Callable[[], str], Url | None, str | None], bool]
 """Dataset, name called or asked for, direction, the other side's address, URL, user agent → is it worth observing?"""
+Told = tuple[FlowValues, Fact, int, Place]
+"""A flow, what was said on it, when (nanoseconds since 1970), and where."""
 MAX_RESOLVERS = 10_000
 SEEN_COLUMNS = ("key", "macs", "addresses", "version", "layer2", "last_ns", "ingress")
 CONTACT_DATASETS = frozenset(
-    ("tls", "quic", "http", "rtsp", "ntp", "stun", "dahua_p2p", "ezviz", "dvrip", "dhip", "reolink")
+    ("tls", "quic", "http", "file", "rtsp", "ntp", "stun", "dahua_p2p", "ezviz", "dvrip", "dhip", "reolink")
 )
 """Those in which a device calls somebody, by a name that it says or that it looked up before."""
 BROKEN_DATASET = DATASET_PREFIX + "broken"
+DEVICE = "device"
+"""The dataset of what a device said in a protocol that only Wireshark reads; its action is the protocol."""
+BEGINNINGS = {"dhcp": "DISCOVER", "wsd": "Hello"}
+"""What a device says when it begins anew (RFC 2131 4.4.1; WS-Discovery 1.1, 4.1): it may have been updated."""
+INTERNAL = "internal"
 ENCRYPTED_DNS = "encrypted_dns"
 """The dataset of what opens a connection for look-ups that nobody between can read; its action is dot, doh or doq."""
+
+
+class Strangers(Protocol):
+    """Who takes the packets of flows that no dissector recognises, and may say later what they were. Nobody waits."""
+
+    def offer(self, values: FlowValues, direction: int, payload: bytes, sequence: int, at_ns: int) -> None:
+        """A packet."""
+        ...
+
+    def told(self) -> list[Told]:
+        """What was said since the last time."""
+        ...
+
+    def missed(self) -> Counter[str]:
+        """Packets that nobody looked at since the last time, by reason."""
+        ...
+
+    def finish(self) -> list[Told]:
+        """The rest; this may take a little."""
+        ...
+
+
+class FlowName:
+    """What is known of a flow that has no reader here: the name of its peer, and where that stood."""
+
+    __slots__ = ("name",)
+
+    def __init__(self) -> None:
+        self.name: tuple[str, str] | None = None
 
 
 class Reporter:
@@ -69,7 +111,7 @@ class Reporter:
         ingresses: Ingresses,
         touches: Concerns | None = None,
     ) -> None:
-        self._concerns, self._touches = concerns, touches
+        self._concerns, self._touches, self._pushes = concerns, touches, read_pushes()
         self.foreign = 0
         self._resolvers: set[bytes] = set()
         self._discovery = np.zeros(65_536, bool)
@@ -82,7 +124,7 @@ class Reporter:
         self._sensor, self._site = settings.sensor, settings.site
 
     def fact(
-        self, view: FlowView, reader: StreamReader | DatagramReader, fact: Fact, at_ns: int, place: Place
+        self, view: FlowView, reader: "StreamReader | DatagramReader | FlowName", fact: Fact, at_ns: int, place: Place
     ) -> Observation | None:
         """What a dissector read, as an observation; None when it concerns nobody."""
         dataset, name = fact.dataset, fact.name
@@ -103,22 +145,60 @@ class Reporter:
         if self._inventory.news:
             self._tell_news(view.values[-1], at_ns, self.news)
         hidden = recognise_encrypted_dns(fact, view.values[5][1 - view.values[0]], view.ends[1])
-        agent = fact.user_agent.original if fact.user_agent is not None else None
-        called = name if dataset == "dns" else reader.name[0] if reader.name is not None else None
-        whole = DATASET_PREFIX + (dataset if hidden is None else ENCRYPTED_DNS)
-        if not self._is_asked_for(view, whole, called, fact.url, agent):
-            return None
+        anew = self._begins_anew(view, fact) if dataset in BEGINNINGS else None
+        firmware = (
+            anew is not None or fact.file is not None or (view.direction == INTERNAL and self._pushes.is_push(fact))
+        )
+        if anew is None:
+            agent = fact.user_agent.original if fact.user_agent is not None else None
+            called = name if dataset == "dns" else reader.name[0] if reader.name is not None else None
+            whole = DATASET_PREFIX + (dataset if hidden is None else ENCRYPTED_DNS)
+            ask = self._is_watched if firmware else self._is_asked_for
+            if not ask(view, whole, called, fact.url, agent):
+                return None
         if fact.finish is not None:
             fact.finish()
+        if dataset == DEVICE:
+            view.complete()
+            view.network.protocol = fact.action
         observation = self._make(view, dataset, at_ns, place, reader.name)
         observation.dns, observation.tls, observation.url = fact.dns, fact.tls, fact.url
         observation.http, observation.user_agent = fact.http, fact.user_agent
         observation.event.action = fact.action
         if observation.lenswatch is not None:
             observation.lenswatch.tls, observation.lenswatch.announced = fact.offer, fact.announced
+            observation.file, observation.lenswatch.file = fact.file, fact.format
+        if anew is not None and observation.lenswatch is not None:
+            # Before it has an address, a device is known by its MAC alone.
+            observation.device, observation.lenswatch.device = anew.device, anew.identity
+        elif firmware and view.direction == INTERNAL:
+            self._mark_push(view, fact, observation)
         if hidden is not None:
             observation.event.dataset, observation.event.action = DATASET_PREFIX + ENCRYPTED_DNS, hidden
         return observation
+
+    def _begins_anew(self, view: FlowView, fact: Fact) -> KnownDevice | None:
+        """The camera that says what a device says when it begins anew: it may have been updated. That, and of what is
+        watched a file and a push, are told whoever asks, for there are few of them."""
+        if fact.backward or BEGINNINGS[fact.dataset] != fact.action:
+            return None
+        said = fact.announced
+        known: KnownDevice | None = view.device
+        if fact.dataset == "dhcp":
+            known = self._inventory.lease(said.mac, None) if said is not None and said.mac is not None else None
+        return known if known is not None and known.is_camera else None
+
+    def _mark_push(self, view: FlowView, fact: Fact, observation: Observation) -> None:
+        """Firmware that is given from inside: the device is the one that gets it, whoever began the flow."""
+        if not self._pushes.is_push(fact) or observation.lenswatch is None:
+            return
+        observation.event.dataset, observation.event.action = PUSH_DATASET, FIRMWARE_PUSH
+        observation.lenswatch.pushed_by = view.server
+        if fact.dataset != TFTP:
+            known = view.server_device()
+            observation.lenswatch.pushed_by = view.client
+            if known is not None:
+                observation.device, observation.lenswatch.device = known.device, known.identity
 
     def broken(
         self, view: FlowView, reader: StreamReader | DatagramReader, broken: Broken, at_ns: int, place: Place
@@ -171,6 +251,10 @@ class Reporter:
             return
         for sign in self._inventory.banners.signs(fact):
             sender.add(sign)
+        if said is not None and fact.dataset == DEVICE:
+            # Which protocols it speaks says who it is to a person, and for or against a camera nothing.
+            words = ", ".join(each for each in msgspec.structs.astuple(said) if isinstance(each, str))
+            sender.add(Sign(f"speaks {fact.action}: {words}", f"speaks {fact.action}"))
         if said is not None and fact.dataset in SELF_DATASETS:
             sender.tell(said, named=fact.dataset == "dhcp")
 
@@ -242,11 +326,10 @@ class Reporter:
         self, view: FlowView, dataset: str, name: str | None, url: Url | None = None, agent: str | None = None
     ) -> bool:
         """Whether an observation may be made, and concerns anybody."""
-        if not self._is_watched(view, dataset, name, url, agent):
-            return False
+        # Most concerns nobody, and then whose it is need not be known.
         if self._concerns is None or self._concerns(dataset, name, view.direction, view.peer_address, url, agent):
-            return True
-        self.unasked[dataset] += 1
+            return self._is_watched(view, dataset, name, url, agent)
+        self._let_go(view, dataset)
         return False
 
     def _is_watched(
@@ -255,12 +338,14 @@ class Reporter:
         """Whether the traffic is to be watched: a camera's, or of what touches a known endpoint."""
         if self._touches is None or self._is_of_a_camera(view):
             return True
-        if view.direction == "external":
-            self.foreign += 1
-        elif self._touches(dataset, name, view.direction, view.peer_address, url, agent):
+        if view.direction != "external" and self._touches(dataset, name, view.direction, view.peer_address, url, agent):
             return True
-        self.unasked[dataset] += 1
+        self._let_go(view, dataset)
         return False
+
+    def _let_go(self, view: FlowView, dataset: str) -> None:
+        self.unasked[dataset] += 1
+        self.foreign += self._touches is not None and view.direction == "external"
 
     def _is_of_a_camera(self, view: FlowView) -> bool:
         """Whether a side of ours is a camera, one of its kin, or one that somebody named."""
@@ -346,7 +431,8 @@ class Reporter:
             destination = Endpoint(ip=destination.ip, port=destination.port, mac=destination.mac, domain=name[0])
         network = view.network
         if network.protocol is None and dataset not in ("flow", "broken"):
-            network.protocol = dataset
+            # A file comes by HTTP; the network's protocol is whose connection it is.
+            network.protocol = "http" if dataset == "file" else dataset
         text = f"{self._sensor}|{view.flow}|{at_ns}|{place[0]}.{place[1]}|{dataset}"
         return Observation(
             timestamp=time_of(at_ns),

@@ -12,7 +12,9 @@ import tomli
 
 from collector.errors import SettingsError
 
+ENGINES = ("own", "pyshark")
 MAX_WORKERS, MIN_BLOCK_BYTES, MAX_RING_BYTES = 64, 1 << 17, 4 << 30
+MIN_DEEP_BYTES = 512 << 20
 ENVIRONMENT_PREFIX = "LENSWATCH_"
 OWN_NETWORKS = (
     "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "fc00::/7", "fe80::/10",
@@ -29,7 +31,8 @@ class CollectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
     """`[collector]`: who this sensor is, which networks are ours (CIDR), which devices are `watched` like cameras
     whatever they are (addresses, networks, MACs with colons); whose `traffic` is told of: that of cameras and of those,
     also of what touched a known endpoint, or all; the bounds of its memories; where it shows
-    its metrics (host:port, "" for nowhere), how often it sends a heartbeat, and how often a canary (0: never)."""
+    its metrics (host:port, "" for nowhere), how often it sends a heartbeat, and how often a canary (0: never).
+    Digests of bodies that may be firmware: of how many at once (0: none), how long each, how many bytes an hour."""
 
     sensor: str = "lenswatch"
     site: str = "default"
@@ -40,6 +43,9 @@ class CollectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
     max_readers: int = 100_000
     max_names: int = 200_000
     max_devices: int = 100_000
+    max_digests: int = 256
+    max_digest_bytes: int = 512 << 20
+    digest_hourly_bytes: int = 8 << 30
     metrics: str = "127.0.0.1:9471"
     heartbeat_seconds: float = 10.0
     canary_seconds: float = 900.0
@@ -48,6 +54,9 @@ class CollectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
         for name in ("max_flows", "max_readers", "max_names", "max_devices"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is less than 1")
+        for name in ("max_digests", "max_digest_bytes", "digest_hourly_bytes"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is below 0")
         if self.heartbeat_seconds <= 0:
             raise ValueError("heartbeat_seconds is not above 0")
         if self.canary_seconds < 0:
@@ -69,7 +78,8 @@ def is_hardware(text: str) -> bool:
 
 class CaptureSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`[capture]`: how interfaces and endless files are read. `filter` is pcap's (pcap-filter(7)); `user` is whom a
-    root process becomes once its sockets are open; `block_bytes` is a power of two."""
+    root process becomes once its sockets are open; `block_bytes` is a power of two. `engine`: who dissects, we ("own")
+    or Wireshark ("pyshark": slow)."""
 
     filter: str = ""
     workers: int = 1
@@ -78,6 +88,7 @@ class CaptureSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     promiscuous: bool = True
     user: str = ""
     follow: bool = False
+    engine: str = "own"
 
     def __post_init__(self) -> None:
         if not 1 <= self.workers <= MAX_WORKERS:
@@ -86,6 +97,31 @@ class CaptureSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
             raise ValueError(f"block_bytes is no power of two of at least {MIN_BLOCK_BYTES}")
         if not 2 * self.block_bytes <= self.ring_bytes <= MAX_RING_BYTES:
             raise ValueError(f"ring_bytes is not between two blocks and {MAX_RING_BYTES}")
+        if self.engine not in ENGINES:
+            raise ValueError(f"engine is {self.engine!r}, which is none of {', '.join(ENGINES)}")
+        if self.engine != "own" and self.workers > 1:
+            raise ValueError(f"engine {self.engine} reads in one process: workers must be 1")
+
+
+class DeepSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`[deep]`: whether Wireshark reads a sample of what we do not dissect, and within which bounds: its share of one
+    processor, packets for each device and service, memory, and how long it may be silent."""
+
+    enabled: bool = False
+    cpu_share: float = 0.01
+    packets: int = 8
+    memory_bytes: int = 1 << 30
+    hang_seconds: float = 30.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.cpu_share <= 1:
+            raise ValueError("cpu_share is not above 0 and at most 1")
+        if self.packets < 1:
+            raise ValueError("packets is less than 1")
+        if self.memory_bytes < MIN_DEEP_BYTES:
+            raise ValueError(f"memory_bytes is less than {MIN_DEEP_BYTES}, with which tshark does not start")
+        if self.hang_seconds <= 0:
+            raise ValueError("hang_seconds is not above 0")
 
 
 def default_state_folder(environment: Mapping[str, str]) -> Path:

@@ -1,4 +1,4 @@
-"""Several processes share an interface's packets, and what they read is told by one, as if one had read it all.
+"""Several processes share the packets of an interface, or of some, and one tells what they read, as if it had read all.
 
 The kernel deals the packets out by flow (PACKET_FANOUT, packet(7)) with a small program: both directions of a flow, and
 all that one mirror sends, go to one worker. A worker takes headers off, keeps its flows, and reads protocols. Who a
@@ -13,7 +13,7 @@ import os
 import pickle
 import signal
 from collections import Counter, OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -30,7 +30,7 @@ from collector.ledger import Ledger
 from collector.observation import Broken, Observation
 from collector.packets import Block, Ints
 from collector.pipeline import Pipeline
-from collector.reporting import Concerns, Place
+from collector.reporting import Concerns, FlowName, Place, Strangers
 from collector.settings import CaptureSettings, CollectorSettings
 from collector.views import FlowValues, FlowView
 
@@ -79,13 +79,14 @@ class Recorder:
         return {number: self._ingresses.key(number) for number in np.unique(columns["ingress"]).tolist()}
 
 
-def work(ring: Ring, settings: CollectorSettings, connection: Connection) -> None:
+def work(ring: Ring, settings: CollectorSettings, connection: Connection, strangers: Strangers | None = None) -> None:
     """A worker's life: what it reads goes to the parent after every block, and at the end what was left."""
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, signal.SIG_IGN)
     pipeline = Pipeline(settings, ())
     recorder = Recorder(pipeline.flows.ingresses)
     pipeline.report_to(recorder)
+    pipeline.strangers = strangers
     problem: str | None = None
 
     def send(at_ns: int, notice: str | None, done: bool) -> None:
@@ -113,38 +114,36 @@ def work(ring: Ring, settings: CollectorSettings, connection: Connection) -> Non
         pass
 
 
-class FlowName:
-    """What the parent knows of a reader: the name of its flow's peer, and where that stood."""
-
-    __slots__ = ("name",)
-
-    def __init__(self) -> None:
-        self.name: tuple[str, str] | None = None
-
-
 class Crew:
-    """Workers on one interface: a `Source` to read from, and in place of the Pipeline to whoever takes what was read.
+    """Workers on one interface, or so many on each of several: a `Source` to read from, and in place of the Pipeline to
+    whoever takes what was read.
 
-    Sockets are opened at once; the workers begin with the first block that is asked for.
+    Sockets are opened at once; the workers begin with the first block that is asked for. The two directions of a flow
+    are one flow only where they come in at one interface.
     """
 
     size_bytes: int | None = None
 
-    def __init__(self, name: str, capture: CaptureSettings = DEFAULTS) -> None:
-        self.name, self.count = name, capture.workers
-        share = Share(os.getpid() & 0xFFFF, deal_out())
-        self._rings = [Ring(name, capture, share) for _ in range(capture.workers)]
+    def __init__(self, names: Sequence[str], capture: CaptureSettings = DEFAULTS) -> None:
+        self.name, self.count = ", ".join(names), len(names) * capture.workers
+        self._rings = []
+        for number, name in enumerate(names):
+            # A group's sockets are all of one interface.
+            share = Share(os.getpid() + number & 0xFFFF, deal_out())
+            self._rings += [Ring(name, capture, share) for _ in range(capture.workers)]
         for ring in self._rings:
             ring.start()
+        self._first = range(0, self.count, capture.workers)
         self._connections: list[Connection] = []
         self._processes: list[Any] = []
         self._late: list[Event] = []
         self._ready: list[Event] = []
-        self._until = [0] * capture.workers
-        self._ledgers = [Ledger() for _ in range(capture.workers)]
+        self._until = [0] * self.count
+        self._ledgers = [Ledger() for _ in range(self.count)]
         self._numbers = 0
         self._stopped = False
         self.last_ns = 0
+        self.strangers: Callable[[], Strangers] | None = None
 
     def prepare(
         self,
@@ -172,30 +171,32 @@ class Crew:
         """A block without packets whenever workers have told something; `process` turns that into observations."""
         self._begin()
         live = {connection: worker for worker, connection in enumerate(self._connections)}
-        problems: list[str] = []
+        problems: list[tuple[str, str]] = []
         none, nothing = np.zeros(0, np.int64), np.zeros(0, np.uint8)
         try:
             while live:
-                notices = []
+                notices: list[tuple[str, str | None]] = []
                 for connection in wait(list(live), WAIT_SECONDS):
                     worker = live[connection]  # type: ignore[index]
+                    name = self._rings[worker].name
                     try:
                         at_ns, events, ledger, notice, done, problem = pickle.loads(connection.recv_bytes())  # type: ignore[union-attr]
                     except (EOFError, OSError):
                         at_ns, events, ledger, notice, done = 0, [], self._ledgers[worker], None, True
-                        problem = f"{self.name}: worker {worker + 1} ended by itself; what it had is lost"
+                        problem = f"{name}: worker {worker + 1} ended by itself; what it had is lost"
                         self.stop()
                     self._take(worker, at_ns, events, ledger)
-                    notices += [notice] if notice and not worker else []
-                    problems += [problem] if problem else []
+                    notices += [(name, notice)] if notice and worker in self._first else []
+                    problems += [(name, problem)] if problem else []
                     if done:
                         self._until[worker] = 1 << 62
                         del live[connection]  # type: ignore[arg-type]
                 self._release(min(self._until))
-                for notice in notices or [None]:
-                    yield Block(nothing, none, none, none, none, 1, interface=self.name, notice=notice)
+                for name, notice in notices or [(self.name, None)]:
+                    yield Block(nothing, none, none, none, none, 1, interface=name, notice=notice)
             if problems:
-                raise InterfaceError(self.name, problems[0].removeprefix(f"{self.name}: "))
+                name, problem = problems[0]
+                raise InterfaceError(name, problem.removeprefix(f"{name}: "))
         finally:
             self._end()
 
@@ -211,7 +212,7 @@ class Crew:
                 for other in self._rings:
                     if other is not ring:
                         other.close()
-                work(ring, self.settings, theirs)
+                work(ring, self.settings, theirs, self.strangers() if self.strangers is not None else None)
 
             process = context.Process(target=run, daemon=True)
             process.start()

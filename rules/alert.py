@@ -161,12 +161,41 @@ class Lookalike(Fields):
 
 
 class Step(Fields):
-    """`lenswatch.steps[]`: one step of a firmware transaction, the first time it was seen."""
+    """`lenswatch.steps[]`: one step of a firmware transaction, the first time it was seen: check, download, install,
+    new_version.
+
+    `host` is who was asked or who gave it, by name, else address; `origin` is inside where that is one of our own.
+    `size_bytes`, `mime_type`, `sha256` and `container` are of the file where it passed in the clear. `probable`: it is
+    taken for this step by its size alone. `silent_seconds`: how long nothing was seen of the device before it was back.
+    """
 
     step: str
     at: datetime.datetime
     detail: str
     observation: str
+    host: str | None = None
+    origin: str | None = None
+    size_bytes: int | None = None
+    mime_type: str | None = None
+    sha256: str | None = None
+    container: str | None = None
+    probable: bool | None = None
+    silent_seconds: float | None = None
+    version_before: str | None = None
+    version_after: str | None = None
+
+
+class Update(Fields):
+    """`lenswatch.update.*`: a firmware transaction as a whole. `origin` is maker (it was fetched from outside) or
+    inside; `by` who gave it. `not_seen` names in words what a whole transaction has and was not seen; `says` is it in a
+    sentence."""
+
+    origin: str
+    by: str
+    not_seen: list[str]
+    says: str
+    version_before: str | None = None
+    version_after: str | None = None
 
 
 class CorrelationBasis(Fields):
@@ -205,6 +234,7 @@ class AlertDetail(Fields):
     verdicts: list[Verdict] | None = None
     lookalike: Lookalike | None = None
     steps: list[Step] | None = None
+    update: Update | None = None
     device_type: str | None = None
     device_evidence: list[str] | None = None
     domain_source: str | None = None

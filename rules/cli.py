@@ -1,4 +1,4 @@
-"""`lenswatch rules`: check, list, lookup, test, export. (`explain` needs alerts, and is mounted beside them.)"""
+"""`lenswatch rules`: list, lookup, test, export. (What needs alerts or settings is mounted beside them.)"""
 
 import datetime
 import os
@@ -32,21 +32,6 @@ def rules(context: typer.Context) -> None:
     if context.invoked_subcommand is None:
         typer.echo(context.get_help(), err=True)
         raise typer.Exit(USAGE)
-
-
-@app.command()
-def check(folders: Folders = []) -> None:  # noqa: B006
-    """Load every fact and detection; say all that is wrong, each with file and key."""
-    loaded = load_rules(folders)
-    facts = loaded.facts
-    names = sum(len(file.endpoint) for file in facts.endpoints.values())
-    listings = sum(len(entity.listings) for entity in facts.entities.values())
-    typer.echo(
-        f"{len(loaded.detections)} detections, {len(loaded.correlations)} correlations, {names} endpoint names, "
-        f"{len(facts.entities)} companies, "
-        f"{len(facts.programmes)} programmes, {listings} listings, {len(facts.as_numbers)} AS numbers: all right\n"
-        f"digest {loaded.digest}"
-    )
 
 
 @app.command("list")

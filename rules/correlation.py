@@ -109,6 +109,7 @@ def build_correlation(path: Path, documents: Sequence[dict[str, Any]], content: 
         reference=references[0] if references else None,
         path=path,
         version=version,
+        content=content,
         fires=lambda seen: False,
         asked=frozenset(),
         directions=frozenset(),

@@ -77,7 +77,8 @@ class CorrelationCustom(msgspec.Struct, forbid_unknown_fields=True, frozen=True)
 @dataclasses.dataclass(frozen=True, slots=True)
 class Detection:
     """One compiled rule. `version` begins the SHA-256 of its file, `name` is what a correlation may call it; `fires`
-    reads the fields of `asked` alone, and is silent in all but these `directions` (None: it need not be)."""
+    reads the fields of `asked` alone, and is silent in all but these `directions` (None: it need not be). `content` is
+    that of its file."""
 
     id: str
     title: str
@@ -97,6 +98,7 @@ class Detection:
     directions: frozenset[str] | None
     steps: bool = False
     name: str | None = None
+    content: bytes = dataclasses.field(default=b"", repr=False, compare=False)
 
 
 def read_detection(path: Path, content: bytes) -> Detection:
@@ -132,6 +134,7 @@ def build_detection(path: Path, document: dict[str, Any], content: bytes) -> Det
         reference=references[0] if references else None,
         path=path,
         version=hashlib.sha256(content).hexdigest()[:16],
+        content=content,
         fires=compiled.fires,
         asked=compiled.asked,
         directions=compiled.directions,

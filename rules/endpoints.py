@@ -8,9 +8,11 @@ Addresses are matched by longest prefix (`networks.py`).
 """
 
 import contextlib
+import itertools
 import re
-from collections.abc import Iterable
-from typing import Final
+from array import array
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
 
 import idna
 import msgspec
@@ -21,6 +23,8 @@ from rules.networks import NetworkIndex
 MAX_NAME_LENGTH: Final = 253
 CUSTOMER_ROLE: Final = "ddns_customer"
 _HOST_NAME = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)*")
+# A name that needs no second look: it has a dot, and its end tells it from an address.
+_PLAIN_NAME = re.compile(rf"(?=[^.]*\.){_HOST_NAME.pattern}(?<![0-9])").fullmatch
 # RFC 3490 section 3.1: the three other characters that stand for the dot.
 _OTHER_DOTS = str.maketrans("\u3002\uff0e\uff61", "...")
 
@@ -101,7 +105,7 @@ class EndpointIndex:
     `size` is the number of names, patterns and networks that were added.
     """
 
-    __slots__ = ("_deep", "_first", "_networks", "_shared", "_top", "size")
+    __slots__ = ("_deep", "_first", "_networks", "_owners", "_shared", "_top", "size")
 
     def __init__(self) -> None:
         # An owner alone stands for a node that has nothing else: a long list has very many.
@@ -110,6 +114,7 @@ class EndpointIndex:
         self._top: dict[str, _Owner] = {}
         self._shared: dict[tuple[int, int, bool], _Node] = {}
         self._networks: NetworkIndex[EndpointMatch | _List] = NetworkIndex()
+        self._owners: list[_Owner | _Node] = []
         self.size = 0
 
     def match_name(self, name: str) -> EndpointMatch | None:
@@ -208,7 +213,12 @@ class EndpointIndex:
         """Takes a bulk list, a name or a network a line. Raises ValueError with the line that is neither."""
         shared = _List(entity, bulk.role, bulk.confidence, bulk.match, bulk.sources, bulk.note)
         exact = bulk.match == "exact"
+        plain: list[str] = []
         for number, line in enumerate(lines, 1):
+            # Nearly every line is a name as it is compared, and lists are long.
+            if _PLAIN_NAME(line) and len(line) <= MAX_NAME_LENGTH:
+                plain.append(line)
+                continue
             text = (line.partition("#")[0] if "#" in line else line).strip()
             if not text:
                 continue
@@ -219,6 +229,7 @@ class EndpointIndex:
                     self._add_name(_checked(text), shared, exact, replace=False)
             except ValueError as error:
                 raise ValueError(f"line {number}: {error}") from None
+        self._add_names(plain, shared, exact)
 
     def reject(self, fact: NotTheCompany) -> None:
         """Takes names that are not the company's: they, and all below them, match nothing, whatever other facts say.
@@ -232,6 +243,29 @@ class EndpointIndex:
         """Makes the added networks answerable; to be called once, after the last addition."""
         self._networks.seal()
         return self
+
+    def pieces(self, most: int) -> Iterator[tuple[Any, ...]]:
+        """The sealed index in pieces of at most `most` entries, for an empty one elsewhere to `take` in this order."""
+        tables: dict[str, dict[str, Any]] = {"_top": self._top, "_first": self._first, "_deep": self._deep}
+        owners = {id(owner): owner for table in tables.values() for owner in table.values()}
+        numbers = {key: number for number, key in enumerate(owners)}
+        yield "owners", list(owners.values()), self.size
+        for place, table in tables.items():
+            names, entries = iter(table), map(numbers.__getitem__, map(id, table.values()))
+            while some := list(itertools.islice(names, most)):
+                yield place, "\n".join(some), array("I", itertools.islice(entries, most))
+        for piece in self._networks.pieces(most):
+            yield "networks", piece
+
+    def take(self, piece: tuple[Any, ...]) -> None:
+        """Take a piece of another index."""
+        place, what, *more = piece
+        if place == "owners":
+            self._owners, self.size = what, more[0]
+        elif place == "networks":
+            self._networks.take(what)
+        else:
+            getattr(self, place).update(zip(what.split("\n"), map(self._owners.__getitem__, more[0]), strict=True))
 
     def _add_network(self, text: str, owner: EndpointMatch | _List) -> None:
         self.size += 1
@@ -254,6 +288,27 @@ class EndpointIndex:
             self._set(name, node.owner, owner if replace else node.exact or owner, node.deeper, node)
         else:
             self._set(name, owner if replace else node.owner or owner, node.exact, node.deeper, node)
+
+    def _add_names(self, names: list[str], owner: _List, exact: bool) -> None:
+        """As `_add_name` of each, none replacing; names have a dot. What nobody has named yet goes in all at once."""
+        entry = self._shape(None, owner, False) if exact else owner
+        known = [name for table, some in self._by_table(names) for name in _fill(table, some, entry)]
+        self.size += len(names) - len(known)
+        for name in known:
+            self._add_name(name, owner, exact, replace=False)
+        above = names
+        while above:
+            above = [name for name in {name[name.find(".") + 1 :] for name in above} if "." in name]
+            for table, some in self._by_table(above):
+                for name in _fill(table, some, self._shape(None, None, True)):
+                    node = self._node(name)
+                    if not node.deeper:
+                        self._set(name, node.owner, node.exact, True, node)
+
+    def _by_table(self, names: list[str]) -> "tuple[tuple[dict[str, _Owner | _Node], list[str]], ...]":
+        first = [name for name in names if name.count(".") == 1]
+        deep = [name for name in names if name.count(".") > 1]
+        return (self._first, first), (self._deep, deep)
 
     def _add_pattern(self, under: str, pattern: re.Pattern[str], match: EndpointMatch) -> None:
         self.size += 1
@@ -285,15 +340,28 @@ class EndpointIndex:
         if old.patterns or old.rejected is not None:
             self._table(name)[name] = _Node(owner, exact, deeper, old.patterns, old.rejected)
             return
-        # All nodes of one shape are one object, since a long list has very many.
+        self._table(name)[name] = self._shape(owner, exact, deeper)
+
+    def _shape(self, owner: _Owner | None, exact: _Owner | None, deeper: bool) -> _Node:
+        """All nodes of one shape are one object, since a long list has very many."""
         shape = (id(owner), id(exact), deeper)
         node = self._shared.get(shape)
         if node is None:
             node = self._shared[shape] = _Node(owner, exact, deeper)
-        self._table(name)[name] = node
+        return node
 
 
 _NOTHING: Final = _Node()
+
+
+def _fill(table: dict[str, Any], names: list[str], entry: Any) -> list[str]:
+    """Give the names that have no entry this one; those that have one already."""
+    fresh = dict.fromkeys(names, entry)
+    known = [name for name in fresh if name in table]
+    for name in known:
+        del fresh[name]
+    table.update(fresh)
+    return known
 
 
 def is_below(name: str, zone: str) -> bool:

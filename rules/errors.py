@@ -27,6 +27,12 @@ class RuleErrors(LenswatchError):  # noqa: N818 - it is several
         self.errors = tuple(errors)
 
 
+def first_line(error: Exception) -> str:
+    """All that is wrong in one line: the first of it, and how much more there is."""
+    first, *rest = str(error).splitlines() or [repr(error)]
+    return f"{first} (and {len(rest)} more)" if rest else first
+
+
 def known_word(word: str, known: Collection[str], kind: str) -> str:
     """The word, where it is a known one. Raises SettingsError that names the nearest and lists all."""
     if word in known:

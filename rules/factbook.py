@@ -65,6 +65,7 @@ class Facts:
 
     `endpoints` is by entity id, the files of all folders merged. `bulk` is (entity id, list, its file). `activities`
     maps a role, and "firmware_download", to an activity. `digest` is the SHA-256 over paths and contents of the files.
+    `indicators`: how many names, networks and patterns each folder holds.
     """
 
     sources: dict[str, Source]
@@ -79,6 +80,7 @@ class Facts:
     digest: str
     profiles: dict[str, Profile] = dataclasses.field(default_factory=dict)
     scenarios: dict[str, Scenario] = dataclasses.field(default_factory=dict)
+    indicators: tuple[int, ...] = ()
 
 
 def read_facts(folders: Sequence[Path]) -> Facts:
@@ -117,6 +119,7 @@ class _Book:
         self.activities: dict[str, str] = {}
         self.profiles: dict[str, Profile] = {}
         self.scenarios: dict[str, Scenario] = {}
+        self.indicators: list[int] = []
 
     def facts(self) -> Facts:
         entities, programmes = apply_editions(self.entities, self.programmes, self.editions)
@@ -133,6 +136,7 @@ class _Book:
             digest=self.digest.hexdigest(),
             profiles=self.profiles,
             scenarios=self.scenarios,
+            indicators=tuple(self.indicators),
         )
 
     def _endpoint_files(self) -> dict[str, EndpointFile]:
@@ -177,6 +181,7 @@ class _Book:
             reason = "no facts (*.toml) in this folder" if folder.is_dir() else "no such folder"
             self._refuse(folder, "", f"{reason}; name a folder that holds {', '.join(KINDS)}")
         seen: dict[object, str] = {}
+        self.indicators.append(0)
         for path in paths:
             parts = path.relative_to(folder).parts
             kind = KINDS.get(parts[0]) if len(parts) == (1 if parts[0].endswith(".toml") else 2) else None
@@ -295,6 +300,7 @@ class _Book:
     def _add_endpoints(self, path: Path, table: EndpointFile, parts: Parts) -> None:
         entity = table.entity
         for place, fact in parts:
+            self.indicators[-1] += isinstance(fact, EndpointName | FirmwareFact | NetworkAddress)
             match fact:
                 case EndpointName():
                     self.names[fact.match, fact.name] = (entity, fact)
@@ -310,12 +316,20 @@ class _Book:
     def _add_bulk(self, path: Path, place: str, entity: str, fact: BulkList) -> None:
         bulk = (path.parent / fact.file).resolve()
         try:
-            self._digest(fact.file, bulk.read_bytes())
+            content = bulk.read_bytes()
+            self._digest(fact.file, content)
+            self.indicators[-1] += count_lines(content)
         except OSError as error:
             reason = f"{bulk} cannot be read: {error.strerror or error}; the path counts from this file's folder"
             self._refuse(path, f"{place}.file", reason)
             return
         self.bulk[entity, bulk] = fact
+
+
+def count_lines(content: bytes) -> int:
+    """How many lines of a list are no comments."""
+    whole = b"\n" + content.rstrip(b"\n")
+    return whole.count(b"\n") - whole.count(b"\n#") if content.strip() else 0
 
 
 def _join(place: str, key: str) -> str:

@@ -6,7 +6,7 @@ import string
 from collections.abc import Callable
 from typing import Final
 
-from collector.observation import Observation
+from collector.observation import FIRMWARE_PUSH, Observation
 from rules.alert import (
     LEVELS,
     MAX_RELATED,
@@ -32,6 +32,7 @@ from rules.verdict import duties_of, strongest
 
 MAX_IDENTIFIERS: Final = 1 << 14
 ID_DIGITS: Final = 32
+INSIDE: Final = "inside"
 _FORMATTER: Final = string.Formatter()
 
 
@@ -186,11 +187,35 @@ def _endpoint(contact: Contact) -> EndpointBasis:
     )
 
 
+def step_of(observation: Observation, contact: Contact | None) -> str | None:
+    """The step of an update that an observation shows: what it touched says it, or that firmware was pushed."""
+    if contact is not None and contact.step is not None:
+        return contact.step
+    return "download" if observation.event.action == FIRMWARE_PUSH else None
+
+
 def _steps(observation: Observation, contact: Contact | None) -> list[Step] | None:
-    if contact is None or contact.step is None:
+    step = step_of(observation, contact)
+    if step is None:
         return None
-    detail = observation.url.original if observation.url else contact.name or contact.address or ""
-    return [Step(step=contact.step, at=observation.timestamp, detail=detail, observation=observation.event.id)]
+    pushed, url = observation.event.action == FIRMWARE_PUSH, observation.url
+    known = (contact.name or contact.address) if contact is not None else None
+    giver = observation.lenswatch.pushed_by if pushed and observation.lenswatch is not None else None
+    file, more = observation.file, observation.lenswatch
+    return [
+        Step(
+            step=step,
+            at=observation.timestamp,
+            detail=url.original if url is not None else known or "",
+            observation=observation.event.id,
+            host=giver or known or observation.destination.domain or their_side(observation).ip,
+            origin=INSIDE if pushed else None,
+            size_bytes=file.size if file is not None else None,
+            mime_type=file.mime_type if file is not None else None,
+            sha256=file.hash.sha256 if file is not None else None,
+            container=more.file.container if more is not None and more.file is not None else None,
+        )
+    ]
 
 
 def _threat(seen: Sighting) -> Threat:

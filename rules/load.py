@@ -1,11 +1,13 @@
 """Folders of facts and detections → RuleSet. Everything that is wrong is said at once, with file and place."""
 
+import contextlib
 import datetime
 import hashlib
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from collector.errors import LenswatchError
 from rules.correlation import Correlation, link
 from rules.court import ANYBODY, Court, Organisation
 from rules.detection import Detection
@@ -17,6 +19,7 @@ from rules.match import RuleSet
 from rules.pack import unpack
 from rules.rulebook import read_rulebook
 from rules.scenario import assume
+from rules.signature import FOLDER_SIGNATURE, NO_TRUST, Trust
 from rules.verdict import Judge
 from rules.waivers import read_waivers
 
@@ -106,39 +109,128 @@ def under_scenario(rules: RuleSet, id: str, begins: datetime.date) -> RuleSet:
 def collect_files(folders: Sequence[Path] = ()) -> dict[str, bytes]:
     """All files of the shipped facts and detections, and of the folders', by their names in a pack. Raises RuleErrors
     that names a file that cannot be read."""
-    layers = [{"facts": SHIPPED, "detections": SHIPPED_DETECTIONS}]
-    layers += [{kind: folder / kind for kind in ("facts", "detections")} for folder in folders]
+    layers = [{"facts": SHIPPED, "detections": SHIPPED_DETECTIONS}, *map(_kinds, folders)]
+    return {
+        f"{number}/{name}": content
+        for number, layer in enumerate(layers)
+        for name, content in _read_layer(layer).items()
+    }
+
+
+def read_folder(folder: Path) -> tuple[dict[str, bytes], bytes | None]:
+    """All files of one folder of facts and detections by their names in it, and the signature that lies beside them.
+    Raises RuleErrors that names a file that cannot be read."""
+    signature = folder / FOLDER_SIGNATURE
+    try:
+        return _read_layer(_kinds(folder)), signature.read_bytes() if signature.exists() else None
+    except OSError as error:
+        raise RuleErrors([RuleError(signature, "", f"cannot be read: {error.strerror or error}")]) from error
+
+
+def _kinds(folder: Path) -> dict[str, Path]:
+    return {kind: folder / kind for kind in ("facts", "detections")}
+
+
+def _read_layer(layer: dict[str, Path]) -> dict[str, bytes]:
     files: dict[str, bytes] = {}
-    for number, layer in enumerate(layers):
-        for kind, folder in layer.items():
-            for path in sorted(folder.rglob("*")):
-                try:
-                    if path.is_file() and "__pycache__" not in path.parts:
-                        files[f"{number}/{kind}/{path.relative_to(folder).as_posix()}"] = path.read_bytes()
-                except OSError as error:
-                    raise RuleErrors([RuleError(path, "", f"cannot be read: {error.strerror or error}")]) from error
+    for kind, folder in layer.items():
+        for path in sorted(folder.rglob("*")):
+            try:
+                if path.is_file() and "__pycache__" not in path.parts:
+                    files[f"{kind}/{path.relative_to(folder).as_posix()}"] = path.read_bytes()
+            except OSError as error:
+                raise RuleErrors([RuleError(path, "", f"cannot be read: {error.strerror or error}")]) from error
     return files
 
 
-def load_pack(content: bytes, organisation: Organisation = ANYBODY, waivers: Sequence[Path] = ()) -> RuleSet:
-    """The rules of a pack, whole or not at all, for who we are here, with our waivers. Raises PackError, or RuleErrors
-    with all that is wrong, and as `load_rules`."""
+def load_pack(
+    content: bytes,
+    organisation: Organisation = ANYBODY,
+    waivers: Sequence[Path] = (),
+    trust: Trust = NO_TRUST,
+    signature: bytes | None = None,
+) -> RuleSet:
+    """The rules of a pack, whole or not at all, for who we are here, with our waivers; where anybody is trusted, only
+    with a signature that holds. Raises PackError, SignatureError, or RuleErrors with all that is wrong, and as
+    `load_rules`."""
     files = unpack(content)
-    with tempfile.TemporaryDirectory(prefix="lenswatch-rules-") as name:
-        base = Path(name)
-        for place, inner in files.items():
-            path = base / place
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(inner)
-        layers = sorted({place.partition("/")[0] for place in files}, key=int)
+    signed = trust.check("the pack", files, signature) if trust else None
+    layers = sorted({place.partition("/")[0] for place in files}, key=int)
+    with _scratch() as base:
+        _write(base, files)
         try:
-            return load_rules([base / layer for layer in layers], organisation, waivers, shipped=False)
+            rules = load_rules([base / layer for layer in layers], organisation, waivers, shipped=False)
         except RuleErrors as wrong:
-            raise RuleErrors([_in_pack(base, error) for error in wrong.errors]) from wrong
+            raise RuleErrors([_moved(error, base, Path()) for error in wrong.errors]) from wrong
+        _check_lists(rules.facts, (base.resolve(),))
+    rules.signatures = (signed,)
+    return rules
 
 
-def _in_pack(base: Path, error: RuleError) -> RuleError:
-    path = error.path.relative_to(base) if error.path.is_relative_to(base) else error.path
+def load_trusted(
+    folders: Sequence[Path],
+    organisation: Organisation = ANYBODY,
+    waivers: Sequence[Path] = (),
+    known: datetime.date | None = None,
+    trust: Trust = NO_TRUST,
+) -> RuleSet:
+    """As `load_rules`; where anybody is trusted, of each folder only what its signature covers: what is read is a copy
+    of the files that were checked. Raises SignatureError too."""
+    if not trust:
+        return load_rules(folders, organisation, waivers, known)
+    with _scratch() as base:
+        signatures = []
+        copies = [base / str(number) for number in range(len(folders))]
+        for folder, copy in zip(folders, copies, strict=True):
+            files, signature = read_folder(folder)
+            # Of a folder that holds nothing, that is what is said.
+            signatures.append(trust.check(folder, files, signature) if files else None)
+            _write(copy, files)
+        try:
+            rules = load_rules(copies, organisation, waivers, known)
+        except RuleErrors as wrong:
+            errors = list(wrong.errors)
+            for folder, copy in zip(folders, copies, strict=True):
+                errors = [_moved(error, copy, folder) for error in errors]
+            raise RuleErrors(errors) from wrong
+        _check_lists(rules.facts, (base.resolve(), SHIPPED.resolve()))
+    rules.signatures = tuple(signatures)
+    return rules
+
+
+def _check_lists(facts: Facts, places: Sequence[Path]) -> None:
+    """Raises RuleErrors for a list that lies elsewhere, where neither digest nor signature covers it."""
+    outside = [path for _, _, path in facts.bulk if not any(path.is_relative_to(place) for place in places)]
+    if outside:
+        reason = "lies outside of the pack, where no signature covers it; put it into the pack's facts/"
+        raise RuleErrors([RuleError(path, "", reason) for path in outside])
+
+
+@contextlib.contextmanager
+def _scratch() -> Iterator[Path]:
+    """A folder of this process alone, for a while. Raises LenswatchError where there is no room for one."""
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="lenswatch-rules-")
+    except OSError as error:
+        raise LenswatchError(f"no folder for temporary files: {error.strerror or error}; name one in TMPDIR") from error
+    with folder as name:
+        yield Path(name)
+
+
+def _write(base: Path, files: Mapping[str, bytes]) -> None:
+    for place, content in files.items():
+        path = base / place
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        except OSError as error:
+            reason = f"cannot be written: {error.strerror or error}; name another folder in TMPDIR"
+            raise LenswatchError(f"{path}: {reason}") from error
+
+
+def _moved(error: RuleError, copy: Path, place: Path) -> RuleError:
+    """An error in a copy as one in the place that was copied."""
+    path = place / error.path.relative_to(copy) if error.path.is_relative_to(copy) else error.path
     return RuleError(path, error.place, error.reason)
 
 

@@ -11,7 +11,7 @@ import functools
 import re
 import unicodedata
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import idna
 
@@ -120,9 +120,7 @@ class _Makers:
     """Makers' labels and brands in the forms in which they are compared."""
 
     def __init__(self, files: dict[str, EndpointFile], entities: dict[str, Entity]) -> None:
-        from publicsuffixlist import PublicSuffixList
-
-        self._suffixes = PublicSuffixList(_registries(), accept_unknown=False, accept_encoded_idn=False)
+        self._suffixes = _suffix_list()
         self.known: set[str] = set()
         self._labels: dict[str, Maker] = {}
         self._own: dict[str, Maker] = {}
@@ -214,6 +212,14 @@ class _Makers:
             if len(part) >= MIN_INSIDE_LENGTH and part not in OTHER_NAMES and (found := self._near(part, self._brands)):
                 return found
         return None
+
+
+@functools.cache
+def _suffix_list() -> Any:
+    """Read once, since it never changes."""
+    from publicsuffixlist import PublicSuffixList
+
+    return PublicSuffixList(_registries(), accept_unknown=False, accept_encoded_idn=False)
 
 
 def _length(maker: Maker) -> int:

@@ -24,13 +24,14 @@ from rules.detection import Detection
 from rules.endpoints import CUSTOMER_ROLE, EndpointIndex, EndpointMatch, normalise_name
 from rules.fact import AsNumber, Entity
 from rules.factbook import Facts
-from rules.finding import Finding, device_of
+from rules.finding import Finding, device_of, step_of
 from rules.firmware import FIRMWARE_ROLE, FirmwareIndex, FirmwareStep
 from rules.listing import Standings
 from rules.lookalike import Lookalikes
 from rules.plan import Feed, Plan, Question, plan_for
 from rules.sentence import INBOUND, their_side
 from rules.sighting import Contact, Sighting
+from rules.signature import Signature
 from rules.verdict import Judge
 
 NAME_LOOKUP: Final = "name_lookup"
@@ -80,8 +81,7 @@ class Hit:
     @property
     def step(self) -> str | None:
         """The step of an update that the alert would tell, if any."""
-        contact = self.seen.contact
-        return contact.step if contact is not None and self._finding.tells_steps else None
+        return step_of(self.seen.observation, self.seen.contact) if self._finding.tells_steps else None
 
     @property
     def activity(self) -> str | None:
@@ -114,7 +114,8 @@ class Lookup(msgspec.Struct, omit_defaults=True, kw_only=True):
 
 
 class RuleSet:
-    """All facts, detections and linked correlations, ready to match. `digest` is the SHA-256 over all of them."""
+    """All facts, detections and linked correlations, ready to match. `digest` is the SHA-256 over all of them;
+    `signatures` are those of the packs that they came in, as far as they were asked for."""
 
     def __init__(
         self,
@@ -128,6 +129,7 @@ class RuleSet:
         self.facts, self.endpoints, self.digest = facts, endpoints, digest
         self.detections, self.correlations = tuple(detections), tuple(correlations)
         self.court = court or Court(Judge(facts))
+        self.signatures: tuple[Signature | None, ...] = ()
         self._firmware = FirmwareIndex(facts.endpoints)
         self._lookalikes = Lookalikes(facts.endpoints, facts.entities)
         self._standings = Standings(facts.entities, facts.programmes)

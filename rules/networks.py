@@ -8,9 +8,9 @@ prefix lengths are and however deep they nest.
 import ipaddress
 from array import array
 from bisect import bisect_right
-from collections.abc import MutableSequence
+from collections.abc import Iterator, MutableSequence
 from operator import itemgetter
-from typing import Final, Generic, NamedTuple, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 Owner = TypeVar("Owner")
 _V4_BITS: Final = 32
@@ -95,6 +95,17 @@ class NetworkIndex(Generic[Owner]):
         self._v4.seal()
         self._v6.seal()
 
+    def pieces(self, most: int) -> Iterator[tuple[Any, ...]]:
+        """What was sealed, in pieces of at most `most` runs, for an empty index elsewhere to `take` in this order."""
+        for version, runs in ((4, self._v4), (6, self._v6)):
+            for piece in runs.pieces(most):
+                yield version, piece
+
+    def take(self, piece: tuple[Any, ...]) -> None:
+        """Take a piece of another index."""
+        version, inner = piece
+        (self._v4 if version == 4 else self._v6).take(*inner)
+
     def match(self, address: str) -> tuple[str, Owner] | None:
         """The longest network that holds an address (both as text), and its owner."""
         runs = self._v4
@@ -166,6 +177,23 @@ class _Runs(Generic[Owner]):
         if len(self.owners) == 1:
             self.owner_ids = array("I")
         self.hints.extend(array("I", [len(self.starts)]) * ((1 << _HINT_BITS) + 1 - len(self.hints)))
+
+    def pieces(self, most: int) -> Iterator[tuple[Any, ...]]:
+        yield "head", self.hints, self.owners, self.size
+        for begin in range(0, len(self.starts), most):
+            some = slice(begin, begin + most)
+            # No network is written as an empty text.
+            yield "runs", self.starts[some], "\n".join(text or "" for text in self.texts[some]), self.owner_ids[some]
+
+    def take(self, part: str, *what: Any) -> None:
+        if part == "head":
+            self.hints, self.owners, self.size = what
+            self.starts, self.texts, self.owner_ids = self.starts[:0], [], array("I")
+            return
+        starts, texts, owner_ids = what
+        self.starts.extend(starts)
+        self.texts.extend(text or None for text in texts.split("\n"))
+        self.owner_ids.extend(owner_ids)
 
     def _close(self, around: list[tuple[int, int, str | None, int]]) -> None:
         end, *_ = around.pop()

@@ -27,12 +27,20 @@ INBOUND: Final = "inbound"
 
 def our_side(observation: Observation) -> Endpoint:
     """The side of the flow that is on our network."""
-    return observation.destination if observation.network.direction == INBOUND else observation.source
+    return observation.destination if _is_called(observation) else observation.source
 
 
 def their_side(observation: Observation) -> Endpoint:
     """The side of the flow that our device talks to."""
-    return observation.source if observation.network.direction == INBOUND else observation.destination
+    return observation.source if _is_called(observation) else observation.destination
+
+
+def _is_called(observation: Observation) -> bool:
+    """Whether the device that is spoken of was called: from outside, or by who gives it firmware."""
+    if observation.network.direction == INBOUND:
+        return True
+    more = observation.lenswatch
+    return more is not None and more.pushed_by is not None and more.pushed_by == observation.source.ip
 
 
 def _device(seen: Sighting) -> str:
@@ -147,6 +155,7 @@ WORDS: Final[dict[str, Callable[[Sighting], str]]] = {
     "new": _new,
     "growth": _growth,
     "maker": _maker,
+    "pusher": lambda seen: (seen.observation.lenswatch and seen.observation.lenswatch.pushed_by) or "unknown",
 }
 
 

@@ -27,7 +27,8 @@ from rules.match import RuleSet
 from streams import codec
 from streams.connection import OAUTH, client_options
 from streams.faust_patch import apply_patch, committed_offset, keep_place
-from streams.metrics import Meters
+from streams.handing import Handing
+from streams.metrics import Meters, ages_of
 from streams.processors.baseline import LEARNING_DAYS
 from streams.processors.delivery import Deliveries, known_of
 from streams.processors.detect import LookUp, enriched
@@ -40,10 +41,12 @@ from streams.table import TextTable, pack_key
 from streams.topics import DELIVERED_TABLE, DEVICES_TABLE
 from streams.watchdog import Progress, go_down
 
-COMMIT_EVERY: Final = 200
+COMMIT_EVERY: Final = 10_000
+"""Records: Faust reads no more until such a commit is made, so that those by the clock must come before."""
 BUFFERED_RECORDS: Final = 64
-# What one fetch brings of a partition is handed out before the next one's turn.
-FETCH_BYTES: Final = 1 << 20
+# What one fetch brings of a partition is handed out before the next one's turn, be it another's observations or alerts
+# that wait to be delivered. One record always comes, however large it is.
+FETCH_BYTES: Final = 256 << 10
 BATCH_BYTES: Final = 256 << 10
 REQUEST_BYTES: Final = 2 << 20
 REQUEST_SECONDS: Final = 60.0
@@ -95,6 +98,7 @@ def make_app(kafka: KafkaSettings, settings: WorkerSettings, folder: Path) -> fa
         stream_buffer_maxsize=BUFFERED_RECORDS,
         stream_wait_empty=True,
         consumer_max_fetch_size=FETCH_BYTES,
+        broker_max_poll_records=BUFFERED_RECORDS,
         consumer_auto_offset_reset="earliest",
         consumer_group_instance_id=settings.instance,
     )
@@ -117,6 +121,7 @@ class Centre:
         down: Callable[[str], None] = go_down,
     ) -> None:
         self.app, self.settings, self.rules, self.sinks, self.meters = app, settings, rules, sinks, meters
+        self.handing = Handing(sinks, lambda name, count: meters.deliveries.labels(name, "ok").inc(count), self._unkept)
         self.look_up, self.policies, self.learning_days, self.down = look_up, policies, learning_days, down
         self.kafka, self.observations_topic = kafka, kafka.observations_topic
         self.progress = Progress(time.monotonic())
@@ -124,6 +129,7 @@ class Centre:
         self.deliveries: dict[int, Deliveries] = {}
         self.reading = Reading()
         self._sending: set[asyncio.Future[Any]] = set()
+        self._telling = asyncio.Lock()
         self.stopping = self.recovered = False
         self._busy = 0
         self.devices = self._table(DEVICES_TABLE, kafka.partitions)
@@ -138,7 +144,7 @@ class Centre:
         self.deliver = app.agent(app.topic(settings.alerts_topic, **raw), name="deliver", concurrency=1)(self._deliver)
         app.on_partitions_revoked.connect(self._on_revoked)
         app.on_rebalance_complete.connect(self._on_recovered)
-        meters.set_rules(rules.digest)
+        meters.rules.show(rules)
 
     def _table(self, name: str, partitions: int) -> TextTable:
         return TextTable(self.app.Table(name, key_type=bytes, value_type=bytes, partitions=partitions))
@@ -208,16 +214,17 @@ class Centre:
             await self._bury(error.reason, error.words, value or b"", message, value)
             return
         partition = self._partition(message.partition)
-        if isinstance(read, codec.Tick):
-            self.meters.records.labels("tick").inc()
-            outcome = partition.tick(read.at)
-        else:
-            outcome = self._match(partition, read.batch)
-            if read.fault is not None:
-                fault = read.fault
-                await self._bury(fault.reason, fault.words, b"\n".join(fault.lines), message, value)
-        await self._tell(outcome.news, message.partition)
-        self.devices.stage(message.partition, outcome.changed)
+        # Between what a record changes and the telling of it nobody may write the change.
+        async with self._telling:
+            if isinstance(read, codec.Tick):
+                self.meters.records.labels("tick").inc()
+                outcome = partition.tick(read.at)
+            else:
+                outcome = self._match(partition, read.batch)
+                if read.fault is not None:
+                    fault = read.fault
+                    await self._bury(fault.reason, fault.words, b"\n".join(fault.lines), message, value)
+            await self._tell(outcome.news, message.partition)
         self.meters.seconds.observe(time.perf_counter() - began)
 
     def _match(self, partition: Partition, batch: Batch) -> Outcome:
@@ -229,8 +236,10 @@ class Centre:
             self.meters.findings.see(observation, self.rules)
         if outcome.matched:
             self.meters.hits.labels("told").inc(outcome.told)
-            self.meters.hits.labels("waived").inc(outcome.waived)
-            self.meters.hits.labels("folded").inc(outcome.matched - outcome.told - outcome.waived)
+            waived = sum(outcome.waived.values())
+            self.meters.rules.waive(outcome.waived)
+            self.meters.hits.labels("waived").inc(waived)
+            self.meters.hits.labels("folded").inc(outcome.matched - outcome.told - waived)
         if outcome.duplicate:
             self.meters.duplicates.labels("record").inc()
         return outcome
@@ -261,12 +270,18 @@ class Centre:
         if error is not None:
             self.down(f"the broker did not take a record: {type(error).__name__}: {error}")
 
+    def _unkept(self, error: BaseException) -> None:
+        self.down(f"a sink did not take an alert: {type(error).__name__}: {error}")
+
     async def settle(self) -> None:
-        """Wait until the broker has all that was told, then write what the same records changed: a record whose change
-        is known is not told again. Raises what went wrong."""
-        told = list(self._sending)
+        """Wait until the broker has all that was told, and the sinks all that was handed to them; then write what the
+        same records changed: a record whose change is known is not told again. Raises what went wrong."""
+        async with self._telling:
+            for number, partition in self.partitions.items():
+                self.devices.stage(number, partition.changes())
+            told = list(self._sending)
         staged = [(table, dict(table.staged)) for table in (self.devices, self.delivered)]
-        await asyncio.gather(*told)
+        await asyncio.gather(*told, self.handing.settle())
         for table, changes in staged:
             table.keep(changes)
             for key, change in changes.items():
@@ -286,9 +301,7 @@ class Centre:
         if not deliveries.is_news(alert):
             self.meters.duplicates.labels("alert").inc()
             return
-        for sink in self.sinks:
-            await sink.deliver([alert])
-            self.meters.deliveries.labels(sink.name, "ok").inc()
+        await self.handing.take(alert)
         self.delivered.stage(message.partition, deliveries.delivered(alert))
 
     def _partition(self, number: int) -> Partition:
@@ -355,6 +368,12 @@ class Centre:
         for deliveries in self.deliveries.values():
             meters.evicted.labels(DELIVERED_TABLE).inc(deliveries.evicted)
             deliveries.evicted = 0
+        updated: list[float | None] = []
+        for partition in self.partitions.values():
+            partition.read_updates()
+            updated += partition.updated.values()
+        for age, count in ages_of(updated, at).items():
+            meters.updated.labels(age).set(count)
         meters.open.set(sum(partition.open_findings for partition in self.partitions.values()))
         meters.devices.set(devices)
         meters.silent.set(silent)

@@ -17,7 +17,18 @@ import typer
 from collector.capture.source import Source
 from collector.cli import collect
 from collector.errors import LenswatchError, SettingsError
-from collector.opening import CaptureFilter, Follow, User, Workers, crew_of, open_sources, with_options
+from collector.opening import (
+    CaptureFilter,
+    Deep,
+    Engine,
+    Follow,
+    User,
+    Workers,
+    crew_of,
+    open_sources,
+    with_deep,
+    with_options,
+)
 from collector.packets import Block
 from collector.publish.jsonl import JsonLines
 from collector.running import Interrupts, rare_collection
@@ -26,20 +37,22 @@ from rules.alert import LEVELS, Alert
 from rules.cli import app as rules_app
 from rules.cli import read_day
 from rules.facts_cli import app as facts_app
-from streams.acks import Ack, add_ack, read_acks
-from streams.alert_filter import AlertFilter, read_level, read_since
+from streams.alerts_cli import alerts_app, explain
 from streams.declared_file import DeclaredList, read_declared
 from streams.device_store import open_devices
 from streams.devices_cli import devices_app
 from streams.edge import known_endpoints
 from streams.geo_cli import app as geo_app
-from streams.kafka_cli import Servers, kafka_settings, read_kept_alerts, topics_app, worker
+from streams.kafka_cli import topics_app, worker
 from streams.live import IMPORTED_LATER, Ticker, with_notices
 from streams.local import LocalWatch, Output, Run
+from streams.options import Config, Folders
+from streams.pack_cli import mount as mount_pack_commands
 from streams.processors.declared import Register
 from streams.publish_cli import publish
+from streams.renewal import renewal_for, renewing
 from streams.ruleset import rules_for
-from streams.screen import fill, in_order, print_alerts, printable, screen_width, story, story_text, summary_lines
+from streams.screen import fill, in_order, print_alerts, say, screen_width, summary_lines
 from streams.settings import Settings, load_settings, state_folder
 from streams.sinks_cli import sinks_app
 from streams.store import AlertStore, open_alerts
@@ -58,7 +71,6 @@ app = typer.Typer(
     context_settings={"max_content_width": 100},
     help="Which of our cameras call whom, and under which law does that matter?",
 )
-alerts_app = typer.Typer(rich_markup_mode=None, help="The alerts so far: list them, show one.")
 app.command()(collect)
 app.add_typer(rules_app, name="rules")
 app.add_typer(facts_app, name="facts")
@@ -66,6 +78,8 @@ app.add_typer(alerts_app, name="alerts")
 app.add_typer(devices_app, name="devices")
 app.add_typer(geo_app, name="geo")
 rules_app.command()(publish)
+rules_app.command()(explain)
+mount_pack_commands(rules_app)
 app.add_typer(topics_app, name="topics")
 app.add_typer(sinks_app, name="sinks")
 app.command()(worker)
@@ -73,11 +87,6 @@ app.command()(worker)
 DEMO = Path(__file__).parent / "demo" / "office.pcap"
 FAILED, USAGE, ALERTED = 1, 2, 3
 
-Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="The settings file (TOML).")]
-Folders = Annotated[
-    list[Path],
-    typer.Option("--rules", metavar="DIR", help="A folder of your own facts/ and detections/; may be repeated."),
-]
 AlertsTo = Annotated[
     str | None,
     typer.Option(
@@ -103,15 +112,6 @@ AsOf = Annotated[
     str | None,
     typer.Option(metavar="DAY", help="The day whose listings count, YYYY-MM-DD; default: each packet's day."),
 ]
-AlertId = Annotated[str, typer.Argument(metavar="ID", help="An alert's id, or its first digits.")]
-AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of words.")]
-Since = Annotated[
-    str | None, typer.Option(metavar="WHEN", help="Seen since then: a day, a time, or so long ago as 12h or 7d.")
-]
-Severity = Annotated[str | None, typer.Option(metavar="LEVEL", help=f"Of this level or above: {', '.join(LEVELS)}.")]
-OfDevice = Annotated[str | None, typer.Option("--device", metavar="TEXT", help="Of a device: part of id or address.")]
-OfCompany = Annotated[str | None, typer.Option("--company", metavar="TEXT", help="Of a company: id, or part of name.")]
-Unseen = Annotated[bool, typer.Option("--unseen", help="Only those that nobody has acknowledged.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -149,10 +149,13 @@ def watch(
     user: User = None,
     follow: Follow = None,
     inventory: DeclaredList = None,
+    engine: Engine = None,
+    deep: Deep = None,
 ) -> None:
     """Read captures, or listen to an interface; find the cameras' calls and say what they mean.
 
-    The alerts are shown, and kept for `lenswatch alerts`; what was read is summed up on standard error.
+    The alerts are shown, and kept for `lenswatch alerts`; what was read is summed up on standard error. SIGHUP, or a
+    file of the rules that changed, has the rules read again where the watching does not end by itself.
     """
     if fail_on is not None and fail_on not in LEVELS:
         raise typer.BadParameter(f"{fail_on!r} is no level; one of {', '.join(LEVELS)}", param_hint="--fail-on")
@@ -161,8 +164,8 @@ def watch(
     on = None if as_of is None else read_day(as_of)
     known = None if known_at is None else read_day(known_at, "--known-at")
     settings = load_settings(config)
-    capture = with_options(settings.capture, capture_filter, workers, user, follow)
-    settings = msgspec.structs.replace(settings, capture=capture)
+    capture = with_options(settings.capture, capture_filter, workers, user, follow, engine)
+    settings = msgspec.structs.replace(settings, capture=capture, deep=with_deep(settings.deep, deep))
     register = None if inventory is None else Register(read_declared(inventory))
     run = run_watch(settings, sources, alerts, observations, on, folders, known, register)
     finish(run, fail_on)
@@ -216,35 +219,37 @@ def run_watch(
     """Watch the named sources; write, keep and show what was found."""
     from streams.doctor import keep_last_run
 
-    rules = rules_for(settings, folders, known)
-    rules.prepare()
-    for line in warnings(rules.court.waivers, on or datetime.datetime.now(datetime.UTC).date()):
-        say(line)
-    # Last, because it may give up the right to read what was needed until here.
-    opened = open_sources(names, settings.capture, IMPORTED_LATER)
-    folder = state_folder(settings.store)
     with contextlib.ExitStack() as stack:
+        renewal = renewal_for(stack, settings, names, folders, known)
+        rules = rules_for(settings, folders, known)
+        rules.prepare()
+        for line in warnings(rules.court.waivers, on or datetime.datetime.now(datetime.UTC).date()):
+            say(line)
+        # Last, because it may give up the right to read what was needed until here.
+        opened = open_sources(names, settings.capture, IMPORTED_LATER, settings.deep)
         store = stack.enter_context(contextlib.closing(open_alerts(settings.store)))
         outputs: list[list[Output]] = [[], [StoreOutput(store)]]
         for place, name in ((0, observations_to), (1, alerts_to)):
             if name is not None:
                 outputs[place].append(stack.enter_context(contextlib.closing(JsonLines(name))))
         quiet = "-" in (alerts_to, observations_to)
-        shown = Ticker.beside(outputs[1], opened, quiet)
         meters = add_outlets(stack, settings, rules, outputs)
+        # Last: the sinks need not wait for a screen.
+        shown = Ticker.beside(outputs[1], opened, quiet)
         stack.enter_context(rare_collection())
         interrupts = stack.enter_context(Interrupts())
         progress = stack.enter_context(progress_bar(opened))
         devices = open_devices(settings.store)
         book = stack.enter_context(contextlib.closing(Storybook(devices)))
-        local = LocalWatch(settings, rules, on, outputs[0], crew_of(opened), book, register)
+        local = LocalWatch(settings, rules, on, outputs[0], crew_of(opened), book, register, book.updates)
         restore(local.pipeline.inventory, devices, register)
         if meters is not None:
             meters.watches(local)
+        stack.enter_context(renewing(renewal, local, meters, say))
         run = local.watch(
             [interrupts.between_blocks(source) for source in opened], outputs[1], with_notices(progress, say)
         )
-    keep_last_run(folder, run, time.time())
+    keep_last_run(state_folder(settings.store), run, time.time())
     show(run, quiet or shown)
     return run
 
@@ -329,117 +334,6 @@ def finish(run: Run, fail_on: str | None) -> None:
         raise typer.Exit(ALERTED)
 
 
-@alerts_app.callback(invoke_without_command=True)
-def list_alerts(
-    context: typer.Context,
-    config: Config = None,
-    as_json: AsJson = False,
-    kafka: Servers = None,
-    since: Since = None,
-    severity: Severity = None,
-    device: OfDevice = None,
-    company: OfCompany = None,
-    unseen: Unseen = False,
-) -> None:
-    """The alerts so far, the gravest first. `lenswatch alerts show ID` tells one whole; --kafka reads the workers'."""
-    if context.invoked_subcommand is not None:
-        context.obj = (config, kafka)
-        return
-    asked = AlertFilter(
-        None if since is None else read_since(since, datetime.datetime.now(datetime.UTC)),
-        None if severity is None else read_level(severity), device, company,
-    )  # fmt: skip
-    alerts = in_order(asked.of(read_alerts(config, kafka=kafka)))
-    if unseen:
-        acks = read_acks(state_folder(load_settings(config).store))
-        alerts = [alert for alert in alerts if alert.event.id not in acks]
-    if as_json:
-        for alert in alerts:
-            typer.echo(msgspec.json.encode(alert))
-    elif not alerts:
-        typer.echo("no alerts are kept yet" if asked == AlertFilter() and not unseen else "no such alerts")
-    else:
-        print_alerts(alerts)
-
-
-@alerts_app.command("ack")
-def ack_alert(
-    context: typer.Context,
-    alert_id: AlertId,
-    by: Annotated[str, typer.Option(metavar="WHO", help="Who has looked at it.")],
-    note: Annotated[str, typer.Option(metavar="TEXT", help="What they say.")] = "",
-    config: Config = None,
-    kafka: Servers = None,
-) -> None:
-    """Note that somebody has looked at an alert. It is kept on this machine, beside the alerts."""
-    outer_config, outer_kafka = context.obj
-    alert = find_alert(config or outer_config, alert_id, kafka or outer_kafka)
-    now, revision = datetime.datetime.now(datetime.UTC), alert.lenswatch.revision
-    folder = state_folder(load_settings(config or outer_config).store)
-    add_ack(folder, Ack(timestamp=now, id=alert.event.id, revision=revision, by=by, note=note))
-    typer.echo(f"{alert.event.id[:8]} acknowledged by {printable(by)}")
-
-
-@alerts_app.command("show")
-def show_alert(
-    context: typer.Context,
-    alert_id: AlertId,
-    config: Config = None,
-    as_json: AsJson = False,
-    kafka: Servers = None,
-) -> None:
-    """One alert with the whole chain behind it."""
-    outer_config, outer_kafka = context.obj
-    alert = find_alert(config or outer_config, alert_id, kafka or outer_kafka)
-    if as_json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(alert), indent=2))
-    else:
-        typer.echo(story_text(story(alert)))
-        ack = read_acks(state_folder(load_settings(config or outer_config).store)).get(alert.event.id)
-        if ack is not None:
-            said = f": {printable(ack.note)}" if ack.note else ""
-            typer.echo(f"\nacknowledged at {ack.timestamp:%Y-%m-%d %H:%M} UTC by {printable(ack.by)}{said}")
-
-
-@rules_app.command()
-def explain(
-    alert_id: AlertId,
-    config: Config = None,
-    folders: Folders = [],  # noqa: B006
-    kafka: Servers = None,
-) -> None:
-    """The chain behind an alert: packet, name, endpoint fact, company, listings, verdicts; each with its sources."""
-    alert = find_alert(config, alert_id, kafka)
-    rules = rules_for(load_settings(config), folders)
-    typer.echo(story_text(story(alert, rules.facts.sources)))
-    if rules.digest != alert.rule.ruleset:
-        say("the facts or rules have changed since this alert; it says what they said then")
-
-
-def read_alerts(config: Path | None, prefix: str = "", kafka: str | None = None) -> list[Alert]:
-    """The kept alerts whose id begins so, of this machine, or of the workers where a broker is named. Raises
-    LenswatchError."""
-    settings = load_settings(config)
-    if kafka is not None:
-        return read_kept_alerts(kafka_settings(config, kafka), prefix)
-    folder = state_folder(settings.store)
-    if not AlertStore.is_in(folder):
-        return []
-    with contextlib.closing(open_alerts(settings.store)) as store:
-        return store.get(prefix) if prefix else store.all()
-
-
-def find_alert(config: Path | None, prefix: str, kafka: str | None = None) -> Alert:
-    """The one alert whose id begins so. Raises LenswatchError."""
-    found = read_alerts(config, prefix.lower(), kafka)
-    if not found:
-        raise LenswatchError(f"{prefix}: no alert with this id is kept; `lenswatch alerts` lists them")
-    if len(found) > 1:
-        some = ", ".join(alert.event.id[: len(prefix) + 4] for alert in found[:5])
-        raise LenswatchError(f"{prefix}: {len(found)} alerts begin so ({some}); give more of the id")
-    return found[0]
-
-
 @app.command()
 def doctor(config: Config = None) -> None:
     """Check what watching needs, and say how to mend what is not there."""
@@ -461,12 +355,6 @@ def doctor(config: Config = None) -> None:
 app.command()(verdict)
 app.command()(whatif)
 app.command("waivers")(list_waivers)
-
-
-def say(words: object) -> None:
-    """Words for the person on standard error, each line with the command's name before it."""
-    for line in str(words).splitlines():
-        typer.echo(f"lenswatch: {printable(line)}", err=True)
 
 
 def main() -> None:

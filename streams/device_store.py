@@ -1,17 +1,18 @@
-"""The devices' stories, in SQLite beside the alerts: those that were seen longest ago are let go when there are too
-many. A story that is forgotten is gone from the file, and from what SQLite keeps of deleted rows."""
+"""The devices' stories and updates, in SQLite beside the alerts: those that were seen longest ago are let go when there
+are too many. A story that is forgotten is gone from the file, and from what SQLite keeps of deleted rows."""
 
 import contextlib
 import hashlib
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
 
 from collector.errors import LenswatchError
 from streams.database import Retention, open_database
+from streams.processors.firmware import UpdateState
 from streams.processors.stories import Story
 from streams.settings import StoreSettings, state_folder
 
@@ -23,16 +24,22 @@ CREATE TABLE IF NOT EXISTS devices (id TEXT PRIMARY KEY, last_seen TEXT NOT NULL
     kept REAL NOT NULL DEFAULT 0) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS devices_by_time ON devices (last_seen);
 CREATE TABLE IF NOT EXISTS forgotten (number INTEGER PRIMARY KEY AUTOINCREMENT, digest BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS updates (id TEXT PRIMARY KEY, document BLOB NOT NULL, kept REAL NOT NULL DEFAULT 0)
+    WITHOUT ROWID;
 """
 UPSERT = """
 INSERT INTO devices VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET last_seen = excluded.last_seen,
     document = excluded.document, kept = excluded.kept
 """
+UPSERT_UPDATE = """
+INSERT INTO updates VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET document = excluded.document, kept = excluded.kept
+"""
 
 
 class DeviceStore:
     """One SQLite file, shared by several processes. Every method raises LenswatchError that names it, when it is none,
-    is broken, or cannot be written. A story that was not written for `days` is let go; 0: never."""
+    is broken, or cannot be written. What was not written for `days`, a story or what is known of updates, is let go; 0:
+    never."""
 
     def __init__(self, folder: Path, max_devices: int, days: int = 0, now: Callable[[], float] = time.time) -> None:
         self.path = folder / FILE_NAME
@@ -41,6 +48,7 @@ class DeviceStore:
             self._database = open_database(self.path, SCHEMA)
             self._database.execute("PRAGMA secure_delete = ON")
             self._retention = Retention(self._database, "devices", days, now())
+            self._updates_retention = Retention(self._database, "updates", days, now())
             self._heard = self._last_forgotten()
 
     @staticmethod
@@ -90,11 +98,31 @@ class DeviceStore:
             rows = self._database.execute("SELECT document FROM devices ORDER BY last_seen, id").fetchall()
             return [msgspec.json.decode(row[0], type=Story) for row in rows]
 
+    def put_updates(self, states: Mapping[str, UpdateState | None]) -> None:
+        """Keep what is known of devices' updates; None removes. Whoever hands them over bounds them."""
+        at = self._now()
+        rows = [(device, msgspec.json.encode(state), at) for device, state in states.items() if state is not None]
+        gone = [(device,) for device, state in states.items() if state is None]
+        if rows or gone:
+            with self._named(), self._database:
+                self._database.execute("BEGIN IMMEDIATE")
+                self._database.executemany(UPSERT_UPDATE, rows)
+                self._database.executemany("DELETE FROM updates WHERE id = ?", gone)
+                self._updates_retention.look(at)
+
+    def updates(self) -> dict[str, UpdateState]:
+        """What is known of devices' updates, by their ids."""
+        with self._named():
+            rows = self._database.execute("SELECT id, document FROM updates ORDER BY id").fetchall()
+            return {row[0]: msgspec.json.decode(row[1], type=UpdateState) for row in rows}
+
     def forget(self, identifier: str) -> bool:
-        """Remove a device's story, for every process that has it open too; False when there is none."""
+        """Remove a device's story, and what is known of its updates, for every process that has them open too; False
+        when there is no story."""
         with self._named():
             with self._database:
                 self._database.execute("BEGIN IMMEDIATE")
+                self._database.execute("DELETE FROM updates WHERE id = ?", (identifier,))
                 gone = self._database.execute("DELETE FROM devices WHERE id = ?", (identifier,)).rowcount > 0
                 self._database.execute("INSERT INTO forgotten (digest) VALUES (?)", (digest_of(identifier),))
                 number = self._last_forgotten() - MAX_FORGOTTEN

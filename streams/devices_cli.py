@@ -2,7 +2,6 @@
 
 import contextlib
 import datetime
-from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
@@ -13,9 +12,11 @@ from collector.identify.fingerprint import read_fingerprints
 from rules.alert import Alert
 from streams.delivery import outbox_folder
 from streams.device_store import DeviceStore, open_devices
-from streams.devices_screen import SORTS, Profile, print_devices, profile_of, story_rows
+from streams.devices_screen import SORTS, Profile, days_since, print_devices, profile_of, story_rows
 from streams.dispatch.outbox import Outbox
+from streams.options import AsJson, Config
 from streams.processors.declared import newest
+from streams.processors.firmware import UpdateState
 from streams.processors.stories import Story
 from streams.ruleset import rules_for
 from streams.screen import printable, story_text
@@ -24,8 +25,6 @@ from streams.store import AlertStore, open_alerts
 
 devices_app = typer.Typer(rich_markup_mode=None, help="The devices so far: list them, tell one's story, forget one.")
 
-Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="The settings file (TOML).")]
-AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of words.")]
 DeviceId = Annotated[str, typer.Argument(metavar="ID", help="A device's id, its address or MAC, or a part of them.")]
 Maker = Annotated[str | None, typer.Option(metavar="TEXT", help="Of this maker or brand: part of the name.")]
 Programme = Annotated[
@@ -43,6 +42,15 @@ def open_stories(settings: Settings) -> list[Story]:
         return []
     with contextlib.closing(open_devices(settings.store)) as store:
         return store.all()
+
+
+def open_updates(settings: Settings) -> dict[str, UpdateState]:
+    """What is known of every device's updates. Raises LenswatchError."""
+    folder = state_folder(settings.store)
+    if not DeviceStore.is_in(folder):
+        return {}
+    with contextlib.closing(open_devices(settings.store)) as store:
+        return store.updates()
 
 
 def find_story(settings: Settings, text: str) -> Story:
@@ -100,8 +108,8 @@ def list_devices(
         raise typer.BadParameter(f"{sort!r} is no key; one of {', '.join(SORTS)}", param_hint="--sort")
     settings = load_settings(config)
     rules, today = rules_for(settings), datetime.datetime.now(datetime.UTC).date()
-    names = maker_names()
-    profiles = [profile_of(story, rules, today, names) for story in open_stories(settings)]
+    names, updates = maker_names(), open_updates(settings)
+    profiles = [profile_of(story, rules, today, names, updates.get(story.id)) for story in open_stories(settings)]
     asked = [each for each in profiles if fits(each, maker, programme, site, kind)]
     asked.sort(key=lambda each: each.story.id)
     asked.sort(key=SORTS[sort])
@@ -117,7 +125,10 @@ def list_devices(
 def as_document(profile: Profile) -> dict[str, Any]:
     """A story as JSON, with the programmes and companies of it."""
     document: dict[str, Any] = msgspec.to_builtins(profile.story)
-    return document | {"programmes": profile.programmes, "companies": profile.companies}
+    clock: dict[str, Any] = msgspec.to_builtins(profile.clock)
+    for name, at in (("checked", profile.clock.checked_at), ("updated", profile.clock.updated_at)):
+        clock[f"days_since_{name}"] = days_since(at, profile.today)
+    return document | {"programmes": profile.programmes, "companies": profile.companies, "update_clock": clock}
 
 
 @devices_app.command("show")
@@ -125,7 +136,8 @@ def show_device(context: typer.Context, device_id: DeviceId, config: Config = No
     """One device's story on a page: what it is and why, whom it calls, its firmware, its alerts."""
     settings = load_settings(config or context.obj)
     story = find_story(settings, device_id)
-    profile = profile_of(story, rules_for(settings), datetime.datetime.now(datetime.UTC).date(), maker_names())
+    today, update = datetime.datetime.now(datetime.UTC).date(), open_updates(settings).get(story.id)
+    profile = profile_of(story, rules_for(settings), today, maker_names(), update)
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(as_document(profile)), indent=2))
     else:
@@ -150,7 +162,7 @@ def forget_device(
         bool, typer.Option("--alerts", help="Its alerts too: those that are kept, and what waits of them for a sink.")
     ] = False,
 ) -> None:
-    """Remove a device's story. Its alerts are evidence, and stay unless --alerts is said."""
+    """Remove a device's story, with its updates. Its alerts are evidence, and stay unless --alerts is said."""
     settings = load_settings(config or context.obj)
     identifier = find_device(settings, device_id, alerts)
     folder, waiting = state_folder(settings.store), outbox_folder(settings)

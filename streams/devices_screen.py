@@ -9,6 +9,7 @@ from collector.observation import CAMERA_KINDS
 from rules.alert import LISTED_STATUSES, Alert
 from rules.match import Lookup, RuleSet
 from streams.processors.declared import newest
+from streams.processors.firmware import INSIDE, Clock, UpdateState
 from streams.processors.stories import Called, Story
 from streams.screen import Column, console, fill, fit, in_order, name_width, plain, printable, screen_width, time_words
 
@@ -26,6 +27,8 @@ class Profile:
     made_by: list[Lookup]
     called: dict[str, Lookup]
     names: Mapping[str, str]
+    clock: Clock
+    today: datetime.date
 
     @property
     def programmes(self) -> list[str]:
@@ -43,11 +46,14 @@ def listed_on(found: Lookup) -> list[str]:
     return list(dict.fromkeys(each.programme for each in found.listings if each.status in LISTED_STATUSES))
 
 
-def profile_of(story: Story, rules: RuleSet, on: datetime.date, names: Mapping[str, str]) -> Profile:
+def profile_of(
+    story: Story, rules: RuleSet, on: datetime.date, names: Mapping[str, str], update: UpdateState | None = None
+) -> Profile:
     """A story with what the facts say of its companies on a day; `names` are makers' by their ids."""
     makers = dict.fromkeys(each for each in (story.maker, story.identity.oem) if each)
     called = {name: rules.lookup(name, on) for name in story.called}
-    return Profile(story, [rules.company(maker, on) for maker in makers], called, names)
+    clock = update.clock if update is not None else Clock()
+    return Profile(story, [rules.company(maker, on) for maker in makers], called, names, clock, on)
 
 
 def kind_words(story: Story) -> str:
@@ -81,6 +87,41 @@ def model_words(story: Story) -> str:
     return story.device.model.name if story.device.model is not None else ""
 
 
+def days_since(at: datetime.datetime | None, today: datetime.date) -> int | None:
+    """Whole days from a time (UTC) to a day; None for no time."""
+    return None if at is None else max((today - at.astimezone(datetime.UTC).date()).days, 0)
+
+
+def ago_words(at: datetime.datetime, today: datetime.date) -> str:
+    """How long ago, in days."""
+    days = days_since(at, today) or 0
+    return "today" if not days else f"{days} day{'' if days == 1 else 's'} ago"
+
+
+def update_words(profile: Profile) -> str:
+    """When it was updated last, or only asked; nothing where neither was seen."""
+    clock = profile.clock
+    if clock.updated_at is not None:
+        return f"updated {ago_words(clock.updated_at, profile.today)}"
+    return f"asked for updates {ago_words(clock.checked_at, profile.today)}" if clock.checked_at is not None else ""
+
+
+def _update_rows(profile: Profile) -> Rows:
+    """The update clock."""
+    clock, today = profile.clock, profile.today
+    if clock.checked_at is None:
+        yield "asked", "for updates: never, as far as was seen"
+    else:
+        of = f", of {clock.checked_with}" if clock.checked_with else ""
+        yield "asked", f"for updates last {time_words(clock.checked_at)} UTC{of}; {ago_words(clock.checked_at, today)}"
+    if clock.updated_at is None:
+        yield "updated", "never, as far as was seen"
+    else:
+        by = clock.updated_by or "nobody that was seen"
+        given = f"from inside, by {by}" if clock.origin == INSIDE else f"by {by}"
+        yield "updated", f"last {time_words(clock.updated_at)} UTC, {given}; {ago_words(clock.updated_at, today)}"
+
+
 def sure_words(story: Story) -> str:
     """How sure the kind is."""
     return f"{story.identity.confidence:.0%}"
@@ -94,6 +135,7 @@ SORTS: dict[str, Callable[[Profile], Any]] = {
     "model": lambda profile: model_words(profile.story).casefold(),
     "site": lambda profile: profile.story.site or "",
     "confidence": lambda profile: -profile.story.identity.confidence,
+    "updated": lambda profile: profile.clock.updated_at.timestamp() if profile.clock.updated_at else 0.0,
     "calls": lambda profile: -len(profile.story.called),
     "id": lambda profile: profile.story.id,
 }
@@ -103,7 +145,10 @@ def columns_of(profiles: Sequence[Profile]) -> list[Column]:
     """The columns of the table of devices; times go where there is no room."""
     stories = [each.story for each in profiles]
     devices = ["\n".join(filter(None, (kind_words(each), address_words(each), each.identity.name))) for each in stories]
-    models = ["\n".join(filter(None, (model_words(each), each.identity.firmware))) for each in stories]
+    models = [
+        "\n".join(filter(None, (model_words(each.story), each.story.identity.firmware, update_words(each))))
+        for each in profiles
+    ]
     calls = [calls_words(each) for each in profiles]
     listed = [", ".join(each.programmes) for each in profiles]
     return [
@@ -152,6 +197,7 @@ def device_lines(profile: Profile, width: int) -> str:
     """One device as a few lines: for where a table has no room."""
     story = profile.story
     what = " ".join(filter(None, (maker_words(profile), model_words(story), story.identity.firmware)))
+    what = ", ".join(filter(None, (what, update_words(profile))))
     lines = [
         f"{kind_words(story)} {address_words(story)}, {sure_words(story)} sure",
         what,
@@ -192,6 +238,7 @@ def _identity_rows(profile: Profile) -> Rows:
             yield label, text
     for number, version in enumerate(reversed(story.firmware)):
         yield "firmware" if not number else "", f"{version.firmware} since {time_words(version.since)} UTC"
+    yield from _update_rows(profile)
     yield "seen", f"first {time_words(story.first_seen)}, last {time_words(story.last_seen)} UTC"
     if story.site:
         yield "site", story.site

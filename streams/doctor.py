@@ -46,7 +46,7 @@ def examine(settings: Settings) -> Iterator[Answer]:
     """Every check, in the order of the packet's life."""
     yield check_python()
     yield check_libraries()
-    yield check_tshark()
+    yield check_tshark(settings)
     yield check_privileges()
     yield check_rules(settings)
     yield check_geo(settings)
@@ -80,18 +80,21 @@ def check_libraries() -> Answer:
     return Answer("libraries", OK, ", ".join(found))
 
 
-def check_tshark() -> Answer:
-    """tshark, for the second opinion; watching does not need it."""
+def check_tshark(settings: Settings) -> Answer:
+    """tshark, for the second opinion; watching does not need it, unless the settings say so."""
     import subprocess
 
     path = shutil.which("tshark")
     mend = "sudo apt-get install tshark"
+    wanted = "deep" if settings.deep.enabled else "capture.engine" if settings.capture.engine == "pyshark" else ""
+    if path is None and wanted:
+        return Answer("tshark", BAD, f"not installed, and {wanted} in the settings asks for it", mend)
     if path is None:
         return Answer("tshark", NOTE, "not installed; watching works without it", mend)
     try:
         done = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=TSHARK_SECONDS, check=True)
     except (OSError, subprocess.SubprocessError) as error:
-        return Answer("tshark", NOTE, f"does not start: {error}", mend)
+        return Answer("tshark", BAD if wanted else NOTE, f"does not start: {error}", mend)
     return Answer("tshark", OK, done.stdout.partition("\n")[0])
 
 

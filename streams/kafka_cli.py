@@ -10,11 +10,11 @@ import typer
 from collector.errors import LenswatchError, SettingsError
 from collector.kafka_settings import KafkaSettings
 from rules.alert import Alert
+from streams.options import Config
 from streams.settings import Settings, load_settings
 
 topics_app = typer.Typer(rich_markup_mode=None, help="The Kafka topics: make them, check them.")
 
-Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="The settings file (TOML).")]
 Servers = Annotated[
     str | None, typer.Option("--kafka", metavar="HOST:PORT,…", help="The Kafka brokers; default: [kafka] servers.")
 ]
@@ -59,8 +59,9 @@ def worker(
 ) -> None:
     """Match the observations that Kafka holds against the rules, with as many workers as you start.
 
-    SIGTERM finishes what was begun, SIGHUP reads the rules again.
+    SIGTERM finishes what was begun. SIGHUP, or a file of the rules that changed, has them read again.
     """
+    from streams.rule_files import files_of
     from streams.worker import alert_sink, rules_loader, run_worker
 
     settings = kafka_settings(config, kafka)
@@ -71,7 +72,9 @@ def worker(
         return
     if until is not None:
         raise typer.BadParameter("goes with --replay only", param_hint="--until")
-    run_worker(settings, rules_loader(settings, folders), alert_sink(alerts))
+    # Looked at before they are read, so that no change in between is missed.
+    files = files_of(settings.rules, folders)
+    run_worker(settings, rules_loader(settings, folders), alert_sink(alerts), files)
 
 
 @topics_app.command("create")

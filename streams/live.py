@@ -13,6 +13,7 @@ from streams.screen import alert_lines, console, screen_width
 
 IMPORTED_LATER = (
     "aiohttp",
+    "collector.pipeline",
     "email.parser",
     "maxminddb",
     "rich.console",

@@ -4,7 +4,7 @@ import dataclasses
 import datetime
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
@@ -14,9 +14,9 @@ from collector.capture.source import Source
 from collector.errors import CaptureError, SettingsError
 from collector.identify.fingerprint import read_fingerprints
 from collector.ledger import Ledger
-from collector.observation import Observation
+from collector.observation import FLOW_DATASET, Observation, Url
+from collector.opening import pipeline_for
 from collector.packets import Block
-from collector.pipeline import Pipeline
 from collector.watched import watched_by
 from rules.alert import Alert
 from rules.match import RuleSet
@@ -27,9 +27,9 @@ from streams.processors.declared import DATASET as DECLARED_DATASET
 from streams.processors.declared import Register
 from streams.processors.detect import Memory, enriched, judge
 from streams.processors.egress import Policies
+from streams.processors.firmware import Updates, UpdateState
 from streams.processors.fold import Fold
 from streams.settings import Settings
-from streams.storybook import with_stories
 
 if TYPE_CHECKING:
     from collector.workers import Crew
@@ -90,7 +90,8 @@ class Stories(Output, Protocol):
 
 
 class LocalWatch:
-    """One sensor in one process."""
+    """One sensor in one process. `renew`, where it is set, is asked after each block for rules to go on with; what was
+    found and counted so far stays."""
 
     def __init__(
         self,
@@ -101,28 +102,28 @@ class LocalWatch:
         crew: "Crew | None" = None,
         stories: Stories | None = None,
         register: Register | None = None,
+        updates: MutableMapping[str, UpdateState] | None = None,
     ) -> None:
         self.rules, self.on, self.observations, self.stories = rules, on, observations, stories
+        self.renew: Callable[[Block], RuleSet | None] | None = None
         # Where nobody takes every observation, only those that a detection may ask about need be made.
-        concerns = None if observations else with_stories(rules.concerns) if stories is not None else rules.concerns
+        concerns = None if observations else self._concerns
         self.policies = Policies(settings.egress, register)
         unknown = self.policies.unknown()
         if unknown:
             raise SettingsError(f'the inventory names the policy {unknown[0]!r}: set it at [egress."{unknown[0]}"]')
         watched = (*settings.collector.watched, *self.policies.members())
         collector = msgspec.structs.replace(settings.collector, watched=watched)
-        touches = watched_by(collector, lambda: rules.touches)
-        self.pipeline: Pipeline | Crew
-        if crew is None:
-            self.pipeline = Pipeline(collector, read_fingerprints(), concerns, touches)
-        else:
-            crew.prepare(collector, read_fingerprints(), concerns, touches)
-            self.pipeline = crew
+        touches = watched_by(collector, lambda: self._touches)
+        self.pipeline = pipeline_for(
+            settings.capture, collector, read_fingerprints(), concerns, crew, settings.deep, touches
+        )
         self.register = register
         if register is not None:
             self.pipeline.inventory.expect(register.addresses, register.hardware)
         baseline = None if stories is None else Baseline(stories.habits_of, settings.baseline.learning_days)
-        self.memory = Memory(Fold(), Correlate(), baseline)
+        counts: Counter[str] = Counter()
+        self.memory = Memory(Fold(), Correlate(counts=counts), Updates(updates, counts=counts), baseline)
         self.geo = GeoFiles(settings.geo.asn, settings.geo.country)
         self.run = Run(self.pipeline.ledger, geo=self.geo.counts, uncounted=self.memory.correlate.counts)
         self.canaries = Canaries(collector.sensor, collector.site, collector.canary_seconds, time.time())
@@ -142,6 +143,7 @@ class LocalWatch:
                     for block in source.blocks():
                         self._take(self.pipeline.process(block), alerts)
                         self._sing(alerts)
+                        self.rules = (self.renew(block) if self.renew is not None else None) or self.rules
                         if progress is not None:
                             progress(block)
                 except CaptureError as error:
@@ -159,6 +161,32 @@ class LocalWatch:
             )
         self.run.seconds = time.perf_counter() - began
         return self.run
+
+    def _concerns(
+        self,
+        dataset: str,
+        name: str | None,
+        direction: str,
+        peer: Callable[[], str],
+        url: Url | None = None,
+        agent: str | None = None,
+    ) -> bool:
+        # A story tells of every flow to outside that has a name; of one without, detections ask.
+        if dataset == FLOW_DATASET and name is not None and direction == "outbound" and self.stories is not None:
+            return True
+        # The rules that are in force when it is asked, not those of the beginning.
+        return self.rules.concerns(dataset, name, direction, peer, url, agent)
+
+    def _touches(
+        self,
+        dataset: str,
+        name: str | None,
+        direction: str,
+        peer: Callable[[], str],
+        url: Url | None = None,
+        agent: str | None = None,
+    ) -> bool:
+        return self.rules.touches(dataset, name, direction, peer, url, agent)
 
     def _sing(self, alerts: Sequence[Output]) -> None:
         canaries = self.canaries.due(time.time())
@@ -178,7 +206,7 @@ class LocalWatch:
         if self.stories is not None:
             # First: what is usual for a device is a part of its story.
             self.stories.write(found)
-        judged = judge(found, self.rules, lambda _: self.memory, self.on)
+        judged = judge(found, self.rules, lambda _: self.memory, self.on, self.memory.updates.pending)
         self.run.matched += judged.matched
         self.run.told += judged.told
         self.run.waived += judged.waived

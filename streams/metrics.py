@@ -1,5 +1,7 @@
 """What a worker says of itself to Prometheus, and whether it lives and is ready. Labels have few values only."""
 
+import math
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -10,18 +12,24 @@ from collector.observation import CAMERA_KINDS, Observation
 from collector.page import Page
 from rules.alert import Alert
 from rules.match import RuleSet
+from rules.verdict import OUTCOMES
 from streams.processors.canary import is_canary
+from streams.rules_metrics import NONE, OTHER, PREFIX, RulesMeters
 
-PREFIX: Final = "lenswatch_"
 SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 MAX_SENSORS: Final = 100
-OTHER, NONE = "other", "none"
 DELIVERY_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 DELAY_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0, 2.5, 5.0, 10.0, 60.0, 600.0, 3600.0)
 FINDING_LABELS: Final = ("rule", "severity", "company", "role", "site", "sensor")
+VERDICT_LABELS: Final = ("programme", "profile", "outcome")
 EGRESS_LABELS: Final = ("company", "country", "site")
 FLOW: Final = "lenswatch.flow"
 MAX_FINDING_SERIES: Final = 2_000
+MAX_UPDATES: Final = 10_000
+AGES: Final = (("30d", 30.0), ("90d", 90.0), ("180d", 180.0), ("365d", 365.0), ("older", math.inf))
+"""How long ago a device was updated: the name, and the most days."""
+NEVER: Final = "never"
+UPDATE_LABELS: Final = ("step", "origin", "company")
 
 
 class Meters:
@@ -56,8 +64,9 @@ class Meters:
         self.addresses = counter(
             "geo_events", "Addresses of which something is not known; files taken, refused.", "what"
         )
-        self.reloads = counter("rules_reloads", "Times that the rules were read again.", "result")
+        self.rules = RulesMeters(registry)
         self.devices = gauge("devices_known", "Devices of this worker's partitions.")
+        self.updated = gauge("devices_updated", "Devices by the days since an update of theirs was seen.", "age")
         self.silent = gauge("devices_silent", "Devices that were not seen for a while.")
         self.sensors = gauge("sensor_last_seen_timestamp_seconds", "When a sensor's newest packet was.", "sensor")
         self.entries = gauge("table_entries", "Entries of a table, of this worker's partitions.", "table")
@@ -78,10 +87,6 @@ class Meters:
                 oldest = at if oldest is None else min(oldest, at)
         if oldest is not None:
             self.sensors.labels(OTHER).set(oldest)
-
-    def set_rules(self, digest: str) -> None:
-        """Which rules are in force."""
-        self.findings.set_rules(digest)
 
     def tell(self, alert: Alert) -> None:
         """A revision of an alert was told."""
@@ -140,17 +145,12 @@ class FindingMeters:
         self.programmes = counter("finding_programmes", "Findings, by programme in force.", "programme", "severity")
         self.countries = counter("finding_countries", "Findings, by the country of the address called.", "country")
         self.egress = counter("device_egress_bytes", "Bytes that cameras sent out, and to whom.", *EGRESS_LABELS)
+        self.updates = counter("firmware_steps", "Steps of firmware updates, each once.", *UPDATE_LABELS)
+        self._steps: OrderedDict[str, set[str]] = OrderedDict()
         self.overflow = counter("label_overflow", "Times that a label was folded into other.", "metric")
-        self.rules = Gauge(PREFIX + "rules_info", "1 for the rules in force.", ("digest",), registry=registry)
-        self.loaded = Gauge(
-            PREFIX + "rules_loaded_timestamp_seconds", "When the rules in force were read.", registry=registry
+        self.verdicts = counter(
+            "finding_verdicts", "Findings, by what each programme says of them to whom.", *VERDICT_LABELS
         )
-
-    def set_rules(self, digest: str) -> None:
-        """Which rules are in force from now on."""
-        self.rules.clear()
-        self.rules.labels(digest).set(1)
-        self.loaded.set_to_current_time()
 
     def see(self, observation: Observation, rules: RuleSet) -> None:
         """Count what a camera or recorder sent out, when the observation is a flow's end."""
@@ -167,6 +167,7 @@ class FindingMeters:
 
     def tell(self, alert: Alert) -> None:
         """Count a finding when it is new; a canary is none."""
+        self._tell_steps(alert)
         if alert.lenswatch.state != "new" or is_canary(alert):
             return
         detail = alert.lenswatch
@@ -177,8 +178,30 @@ class FindingMeters:
         self._inc("findings", self.findings, values)
         for programme in sorted({each.programme for each in detail.listings or ()}):
             self._inc("finding_programmes", self.programmes, (programme, detail.level))
+        # Several companies stand behind one finding: of what a programme says of each the strongest counts.
+        said: dict[tuple[str, str], str] = {}
+        for verdict in detail.verdicts or ():
+            if verdict.waiver is None and verdict.concerns:
+                key = (verdict.programme, verdict.profile or NONE)
+                said[key] = min(said.get(key, verdict.outcome), verdict.outcome, key=OUTCOMES.index)
+        for key, outcome in sorted(said.items()):
+            self._inc("finding_verdicts", self.verdicts, (*key, outcome))
         geo = alert.destination.geo
         self._inc("finding_countries", self.countries, (geo.country_iso_code if geo is not None else NONE,))
+
+    def _tell_steps(self, alert: Alert) -> None:
+        detail = alert.lenswatch
+        if not detail.steps or detail.update is None:
+            return
+        known = self._steps.pop(alert.event.id, None) or set()
+        if len(self._steps) >= MAX_UPDATES:
+            self._steps.popitem(last=False)
+        self._steps[alert.event.id] = known
+        for step in detail.steps:
+            if step.step not in known:
+                known.add(step.step)
+                company = detail.entity.id if detail.entity is not None else NONE
+                self._inc("firmware_steps", self.updates, (step.step, detail.update.origin, company))
 
     def _inc(self, name: str, counter: Counter, values: tuple[str, ...], by: float = 1) -> None:
         known = self._known.setdefault(name, set())
@@ -189,6 +212,16 @@ class FindingMeters:
             else:
                 known.add(values)
         counter.labels(*values).inc(by)
+
+
+def ages_of(updated: Iterable[float | None], at: float) -> dict[str, int]:
+    """How many devices were last updated so long before a time (seconds since 1970), by AGES; never: they only asked
+    for updates, or said their version, as far as was seen."""
+    counts = dict.fromkeys((*(name for name, _ in AGES), NEVER), 0)
+    for each in updated:
+        days = math.inf if each is None else (at - each) / 86_400
+        counts[NEVER if each is None else next(name for name, most in AGES if days <= most)] += 1
+    return counts
 
 
 def serve(

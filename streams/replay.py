@@ -256,7 +256,7 @@ class Run:
             done.duplicates += outcome.duplicate
             if read.fault is not None:
                 done.unreadable[read.fault.reason] += len(read.fault.lines)
-        for key, data in outcome.changed.items():
+        for key, data in partition.changes().items():
             if data is None:
                 self._tables[number].pop(key, None)
             else:

@@ -1,8 +1,9 @@
 """The rules' journey: a pack is put on a compacted topic of one partition, and every worker takes the newest.
 
-A record's value is the pack (`rules.pack`), its headers say `schema` (1), `digest` (of the files) and `ruleset` (the
-digest of the facts and detections as a worker tells it). A pack is taken whole or not at all, and one that is refused
-leaves in force what was.
+A record's value is the pack (`rules.pack`), its headers say `schema` (1), `digest` (of the files), `ruleset` (the
+digest of the facts and detections as a worker tells it), `signature` (`rules.signature`) where it was signed, and
+`may_shrink` where it may have lost more than half of the indicators. A pack is taken whole or not at all, and one that
+is refused leaves in force what was.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
 from collector.errors import LenswatchError
 from collector.kafka_settings import KafkaSettings
+from rules.errors import first_line
 from rules.load import load_pack
 from rules.match import RuleSet
 from rules.pack import MAX_PACK_BYTES, digest_of, unpack
@@ -25,8 +27,8 @@ KEY: Final = b"rules"
 MAX_RECORD_BYTES: Final = MAX_PACK_BYTES + (64 << 10)
 POLL_MS: Final = 1_000
 
-ReadPack = Callable[[bytes], RuleSet]
-Take = Callable[[RuleSet], None]
+ReadPack = Callable[[bytes, bytes | None], RuleSet]
+Take = Callable[[RuleSet, bool], None]
 Refuse = Callable[[str], None]
 
 
@@ -39,11 +41,20 @@ class Published(NamedTuple):
     size_bytes: int
 
 
-async def publish(kafka: KafkaSettings, topic: str, packed: bytes) -> Published:
+def read_unsigned(packed: bytes, signature: bytes | None) -> RuleSet:
+    """The rules of a pack, whoever signed it."""
+    return load_pack(packed)
+
+
+async def publish(
+    kafka: KafkaSettings, topic: str, packed: bytes, signature: bytes | None = None, may_shrink: bool = False
+) -> Published:
     """Put a pack on the topic, once it is known that it can be loaded. Raises PackError, RuleErrors, or LenswatchError
     that names the broker."""
     digest, ruleset = digest_of(unpack(packed)), load_pack(packed).digest
     headers = [("schema", SCHEMA), ("digest", digest.encode()), ("ruleset", ruleset.encode())]
+    headers += [("signature", signature)] if signature is not None else []
+    headers += [("may_shrink", b"1")] if may_shrink else []
     with reaching(kafka):
         producer = AIOKafkaProducer(
             **client_options(kafka), acks="all", enable_idempotence=True, max_request_size=MAX_RECORD_BYTES
@@ -58,18 +69,16 @@ async def publish(kafka: KafkaSettings, topic: str, packed: bytes) -> Published:
     return Published(digest, ruleset, sent.offset, len(packed))
 
 
-def load(record: Any, read: ReadPack = load_pack) -> RuleSet:
+def load(record: Any, read: ReadPack = read_unsigned) -> RuleSet:
     """The rules of a record, ready to match. Raises LenswatchError that says what is wrong with it."""
     headers = dict(record.headers)
     if headers.get("schema") != SCHEMA:
         said = (headers.get("schema") or b"")[:20]
         raise LenswatchError(f"{record.topic} at {record.offset}: schema {said!r}; upgrade the worker")
     try:
-        rules = read(record.value)
+        rules = read(record.value, headers.get("signature"))
     except LenswatchError as error:
-        first, *rest = str(error).splitlines()
-        more = f" (and {len(rest)} more)" if rest else ""
-        raise LenswatchError(f"{record.topic} at {record.offset}: {first}{more}") from error
+        raise LenswatchError(f"{record.topic} at {record.offset}: {first_line(error)}") from error
     rules.prepare()
     return rules
 
@@ -77,7 +86,7 @@ def load(record: Any, read: ReadPack = load_pack) -> RuleSet:
 class RulesTopic:
     """A reader of the topic, over a consumer of its own that joins no group and commits nothing."""
 
-    def __init__(self, consumer: Any, topic: str, read: ReadPack = load_pack) -> None:
+    def __init__(self, consumer: Any, topic: str, read: ReadPack = read_unsigned) -> None:
         self._consumer, self._read = consumer, read
         self._place = TopicPartition(topic, 0)
         consumer.assign([self._place])
@@ -111,17 +120,18 @@ class RulesTopic:
 
 
 @contextlib.asynccontextmanager
-async def reading_rules(kafka: KafkaSettings, topic: str, read: ReadPack = load_pack) -> AsyncIterator[RulesTopic]:
+async def reading_rules(kafka: KafkaSettings, topic: str, read: ReadPack = read_unsigned) -> AsyncIterator[RulesTopic]:
     """A reader of the topic for as long as it is needed. Raises LenswatchError."""
     async with consuming(kafka, max_partition_fetch_bytes=MAX_RECORD_BYTES) as consumer:
         yield RulesTopic(consumer, topic, read)
 
 
-async def hand_on(record: Any, take: Take, refuse: Refuse, read: ReadPack = load_pack) -> None:
-    """Load the rules of a record beside the work, and take them; or refuse them and say why."""
+async def hand_on(record: Any, take: Take, refuse: Refuse, read: ReadPack = read_unsigned) -> None:
+    """Load the rules of a record beside the work, and hand them on, with whether they may have shrunk; or refuse them
+    and say why."""
     try:
         rules = await asyncio.to_thread(load, record, read)
     except LenswatchError as error:
         refuse(str(error))
     else:
-        take(rules)
+        take(rules, "may_shrink" in dict(record.headers))

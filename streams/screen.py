@@ -14,6 +14,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
+import typer
+
 from collector.observation import CAMERA_KINDS
 from rules.alert import LISTED_STATUSES, Alert, Verdict
 from rules.verdict import OUTCOMES
@@ -362,6 +364,15 @@ def _finding_rows(alert: Alert) -> Rows:
     yield "seen", f"{first}{until} UTC, {times_words(detail.count)}"
     for step in detail.steps or ():
         yield "step", f"{step.step} at {time_words(step.at)} UTC: {step.detail}"
+        if step.size_bytes is not None:
+            kind = ", ".join(filter(None, (step.container, step.mime_type)))
+            yield "", f"{step.size_bytes:,} bytes{f' ({kind})' if kind else ''}{', probable' if step.probable else ''}"
+        if step.sha256 is not None:
+            yield "", f"SHA-256 {step.sha256}"
+    if detail.update is not None:
+        given = f"from inside, by {detail.update.by}" if detail.update.origin == "inside" else f"of {detail.update.by}"
+        missing = ", ".join(detail.update.not_seen)
+        yield "update", f"{given}; {f'not seen: {missing}' if missing else 'all of it was seen'}"
 
 
 def _packet_rows(alert: Alert) -> Rows:
@@ -464,3 +475,9 @@ def story_text(rows: Iterable[tuple[str, str]]) -> str:
         for number, line in enumerate(fill(text, width)):
             lines.append(f"{label if number == 0 else '':<{margin}}{line}".rstrip())
     return "\n".join(lines)
+
+
+def say(words: object) -> None:
+    """Words for the person on standard error, each line with the command's name before it."""
+    for line in str(words).splitlines():
+        typer.echo(f"lenswatch: {printable(line)}", err=True)

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from collector.kafka_settings import KafkaSettings
-from collector.settings import CaptureSettings, CollectorSettings, default_state_folder, read_settings
+from collector.settings import CaptureSettings, CollectorSettings, DeepSettings, default_state_folder, read_settings
 from collector.spool import SpoolSettings
 from rules.court import Organisation, Site, UseClass
 from streams.processors.baseline import LEARNING_DAYS
@@ -21,13 +21,26 @@ GROUP = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 class RulesSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`[rules]`: further folders of facts and detections, as --rules adds them; who we are (`profiles`), and what the
-    cameras are for (`use_class`), at some `sites` another; and the files of our waivers."""
+    cameras are for (`use_class`), at some `sites` another; and the files of our waivers. Whose signature a folder or a
+    pack may have (`trusted_keys`, files of public keys), and whether it must have one. How often a changed file is
+    looked for while `watch` or `worker` runs (`poll_seconds`, 0: never), and whether rules may follow that have lost
+    more than half of the indicators."""
 
     folders: tuple[Path, ...] = ()
     profiles: tuple[str, ...] = ()
     use_class: UseClass | None = None
     sites: dict[str, Site] = {}
     waivers: tuple[Path, ...] = ()
+    trusted_keys: tuple[Path, ...] = ()
+    require_signed: bool = False
+    poll_seconds: float = 2.0
+    may_shrink: bool = False
+
+    def __post_init__(self) -> None:
+        if self.require_signed and not self.trusted_keys:
+            raise ValueError("require_signed needs trusted_keys: name the files of public keys")
+        if self.poll_seconds < 0:
+            raise ValueError("poll_seconds is below 0")
 
     def organisation(self) -> Organisation:
         """Who we are."""
@@ -129,6 +142,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     collector: CollectorSettings = CollectorSettings()
     capture: CaptureSettings = CaptureSettings()
+    deep: DeepSettings = DeepSettings()
     rules: RulesSettings = RulesSettings()
     geo: GeoSettings = GeoSettings()
     baseline: BaselineSettings = BaselineSettings()

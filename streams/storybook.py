@@ -5,12 +5,13 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
-from collector.observation import FLOW_DATASET, Observation
+from collector.observation import Observation
 from streams.device_store import DeviceStore
 from streams.processors import stories
 from streams.processors.baseline import Habits
 from streams.processors.declared import Register, newest
 from streams.processors.stories import Story
+from streams.update_book import UpdateBook
 
 MAX_OPEN: Final = 10_000
 KEEP_SECONDS: Final = 5.0
@@ -25,10 +26,12 @@ class Restorable(Protocol):
 
 
 class Storybook:
-    """An output for observations. What changed is written every few seconds, and at the end."""
+    """An output for observations. What changed is written every few seconds, and at the end; so are `updates`, which
+    whoever judges the observations changes."""
 
     def __init__(self, store: DeviceStore, now: Callable[[], float] = time.monotonic) -> None:
         self._store, self._now = store, now
+        self.updates = UpdateBook(store)
         self._open: OrderedDict[str, Story] = OrderedDict()
         self._changed: dict[str, Story] = {}
         self._kept_at = now()
@@ -40,7 +43,7 @@ class Storybook:
                 identifier = each.device.id
                 story = stories.add(self._known(identifier), each)
                 self._open[identifier] = self._changed[identifier] = story
-        if self._changed and self._now() >= self._kept_at + KEEP_SECONDS:
+        if (self._changed or self.updates.has_changed) and self._now() >= self._kept_at + KEEP_SECONDS:
             self.keep()
 
     def _known(self, identifier: str) -> Story | None:
@@ -64,12 +67,14 @@ class Storybook:
 
     def keep(self) -> None:
         """Write what changed; a device that somebody forgot meanwhile begins anew, with what is seen from now on."""
-        for identifier in self._store.forgotten(list(self._open)):
+        for identifier in self._store.forgotten([*self._open, *self.updates]):
             self._open.pop(identifier, None)
             self._changed.pop(identifier, None)
+            self.updates.pop(identifier, None)
         changed, self._changed = self._changed, {}
         self._kept_at = self._now()
         self._store.put(changed.values())
+        self.updates.keep()
 
     def close(self) -> None:
         """Write the rest, and close the store."""
@@ -86,15 +91,3 @@ def restore(inventory: Restorable, store: DeviceStore, register: Register | None
         inventory.restore(story.id, story.hardware, story.addresses)
         if register is not None:
             register.remember(newest(story.addresses), story.hardware, story.site, story.last_seen)
-
-
-Concerns = Callable[..., bool]
-
-
-def with_stories(concerns: Concerns) -> Concerns:
-    """What is worth observing where stories are kept: whatever a detection asks for, and cameras' flows to outside."""
-
-    def asks(dataset: str, name: str | None, direction: str, *more: object) -> bool:
-        return (dataset == FLOW_DATASET and direction == "outbound") or concerns(dataset, name, direction, *more)
-
-    return asks

@@ -4,6 +4,8 @@ What the ledger counts is read when somebody asks, and never counted twice.
 """
 
 import contextlib
+import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from prometheus_client import CollectorRegistry, disable_created_metrics
@@ -14,7 +16,8 @@ from collector.observation import Observation
 from rules.alert import Alert
 from rules.match import RuleSet
 from streams.local import LocalWatch
-from streams.metrics import PREFIX, FindingMeters, SinkMeters, serve
+from streams.metrics import FindingMeters, SinkMeters, ages_of, serve
+from streams.rules_metrics import PREFIX, RulesMeters
 from streams.settings import Settings
 
 
@@ -25,8 +28,9 @@ class WatchMeters(Collector):
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         self.findings, self.sinks = FindingMeters(self.registry), SinkMeters(self.registry)
-        self.findings.set_rules(rules.digest)
-        self._rules = rules
+        self.rules = RulesMeters(self.registry)
+        self.rules.show(rules)
+        self._waived: Counter[str] = Counter()
         self._local: LocalWatch | None = None
         self.registry.register(self)
 
@@ -39,8 +43,12 @@ class WatchMeters(Collector):
         for document in documents:
             if isinstance(document, Alert):
                 self.findings.tell(document)
-            else:
-                self.findings.see(document, self._rules)
+            elif self._local is not None:
+                self.findings.see(document, self._local.rules)
+        if self._local is not None and self._local.run.waived != self._waived:
+            waived = self._local.run.waived.copy()
+            self.rules.waive(waived - self._waived)
+            self._waived = waived
 
     @property
     def is_ready(self) -> bool:
@@ -77,6 +85,14 @@ class WatchMeters(Collector):
         hits.add_metric(("folded",), local.memory.fold.folded)
         hits.add_metric(("waived",), sum(local.run.waived.values()))
         yield hits
+        ages = GaugeMetricFamily(
+            PREFIX + "devices_updated", "Devices by the days since an update of theirs was seen", labels=("age",)
+        )
+        states = [state.clock.updated_at for state in list(local.memory.updates.devices.values())]
+        updated = [None if at is None else at.timestamp() for at in states]
+        for age, count in ages_of(updated, time.time()).items():
+            ages.add_metric((age,), count)
+        yield ages
         for name, words, number in (
             ("devices_known", "Devices that were seen", len(local.pipeline.inventory)),
             ("findings_open", "Findings that have not ended", len(local.memory.fold)),

@@ -14,8 +14,8 @@ from streams.reading import Place
 POLL_SECONDS: Final = 1.0
 DOWN_SECONDS: Final = 10.0
 TABLES_SECONDS: Final = 300.0
-# A client hands out the records of one partition before those of the next.
-MAX_TURN_RECORDS: Final = 500
+# A client hands out what it has fetched of one partition before the next one's turn.
+MAX_TURN_RECORDS: Final = 64
 FAILED: Final = 1
 
 

@@ -16,7 +16,9 @@ from aiokafka.errors import KafkaError
 
 from collector.errors import LenswatchError
 from collector.running import rare_collection
+from rules.errors import first_line
 from rules.match import RuleSet
+from rules.succession import refusal, standing_of
 from streams.app import Centre, make_app
 from streams.connection import consuming, reaching
 from streams.delivery import open_dispatch
@@ -24,6 +26,7 @@ from streams.geo import GeoFiles
 from streams.metrics import Meters, serve
 from streams.processors.egress import Policies
 from streams.reading import Place
+from streams.rule_files import SETTLE_SECONDS, RuleFiles
 from streams.rules_topic import RulesTopic, hand_on, reading_rules
 from streams.ruleset import rules_for, rules_in
 from streams.settings import Settings, state_folder
@@ -38,7 +41,7 @@ DRAIN_SECONDS: Final = 60.0
 LoadRules = Callable[[], RuleSet]
 
 
-def run_worker(settings: Settings, load: LoadRules, sinks: Sequence[Taker]) -> None:
+def run_worker(settings: Settings, load: LoadRules, sinks: Sequence[Taker], files: RuleFiles | None = None) -> None:
     """Run until SIGTERM or SIGINT has drained the worker. Raises LenswatchError when it cannot begin, or ended by
     itself."""
     logging.basicConfig(level=logging.ERROR, format="lenswatch: %(name)s: %(message)s", stream=sys.stderr)
@@ -48,14 +51,17 @@ def run_worker(settings: Settings, load: LoadRules, sinks: Sequence[Taker]) -> N
     rules = load()
     rules.prepare()
     with rare_collection():
-        asyncio.run(Worker(settings, load, rules, sinks).run())
+        asyncio.run(Worker(settings, load, rules, sinks, files).run())
 
 
 class Worker:
     """The life of one worker in its event loop."""
 
-    def __init__(self, settings: Settings, load: LoadRules, rules: RuleSet, sinks: Sequence[Taker]) -> None:
-        self.settings, self._load, self._rules, self._sinks = settings, load, rules, sinks
+    def __init__(
+        self, settings: Settings, load: LoadRules, rules: RuleSet, sinks: Sequence[Taker],
+        files: RuleFiles | None = None,
+    ) -> None:  # fmt: skip
+        self.settings, self._load, self._rules, self._sinks, self._files = settings, load, rules, sinks, files
         self.meters = Meters()
         self._ended = asyncio.Event()
         self._reloading: asyncio.Task[None] | None = None
@@ -79,8 +85,8 @@ class Worker:
                 await hand_on(record, self._take, self._refuse, self._read_pack)
             await self._run(topic)
 
-    def _read_pack(self, packed: bytes) -> RuleSet:
-        return rules_in(self.settings, packed)
+    def _read_pack(self, packed: bytes, signature: bytes | None) -> RuleSet:
+        return rules_in(self.settings, packed, signature)
 
     async def _run(self, topic: RulesTopic) -> None:
         settings, worker = self.settings, self.settings.worker
@@ -109,7 +115,9 @@ class Worker:
     async def _live(self, centre: Centre, topic: RulesTopic) -> None:
         """Start, keep the gauges and ticks going, and end: in good order when asked to, at once when the app fails."""
         follow = topic.follow(self._take, self._refuse)
-        loops = (self._beats(centre), self._rounds(centre), self._lags(centre), follow)
+        loops = [self._beats(centre), self._rounds(centre), self._lags(centre), follow]
+        if self._files is not None and self.settings.rules.poll_seconds:
+            loops.append(self._look(self._files))
         tasks = [asyncio.create_task(each) for each in loops]
         ended = asyncio.create_task(self._ended.wait())
         started = asyncio.create_task(self._start(centre))
@@ -199,32 +207,49 @@ class Worker:
         elif self._reloading is None or self._reloading.done():
             self._reloading = asyncio.create_task(self._reload())
 
+    async def _look(self, files: RuleFiles) -> None:
+        """Read the rules again when a file of theirs has changed, as long as they are read from files."""
+        while True:
+            await asyncio.sleep(SETTLE_SECONDS if files.is_settling else self.settings.rules.poll_seconds)
+            # What changes while they are being read is looked at after that, or it would be missed.
+            reading = self._reloading is not None and not self._reloading.done()
+            if not reading and not self._from_topic and await asyncio.to_thread(files.changed):
+                self.reload()
+
     async def _reload(self) -> None:
         try:
             rules = await asyncio.to_thread(self._load)
             await asyncio.to_thread(rules.prepare)
         except LenswatchError as error:
-            first, *rest = str(error).splitlines()
-            self._refuse(f"{first}{f' (and {len(rest)} more)' if rest else ''}")
+            self._refuse(first_line(error))
         else:
             if not self._from_topic:
-                self._put_in_force(rules)
+                self._succeed(rules, self.settings.rules.may_shrink)
 
-    def _take(self, rules: RuleSet) -> None:
-        """Rules that came by their topic."""
-        self._from_topic = True
-        self._put_in_force(rules)
+    def _take(self, rules: RuleSet, may_shrink: bool) -> None:
+        """Rules that came by their topic; the first take the place of this worker's own, whatever those were."""
+        if self._from_topic:
+            self._succeed(rules, may_shrink or self.settings.rules.may_shrink)
+        else:
+            self._from_topic = True
+            self._put_in_force(rules)
+
+    def _succeed(self, rules: RuleSet, may_shrink: bool) -> None:
+        reason = refusal(standing_of(self._rules), standing_of(rules), may_shrink)
+        if reason is None:
+            self._put_in_force(rules)
+        else:
+            self._refuse(reason)
 
     def _put_in_force(self, rules: RuleSet) -> None:
         self._rules = rules
         if self.centre is not None:
             self.centre.rules = rules
-        self.meters.reloads.labels("taken").inc()
-        self.meters.set_rules(rules.digest)
+        self.meters.rules.take(rules)
         say(f"rules {rules.digest[:12]} are in force")
 
     def _refuse(self, reason: str) -> None:
-        self.meters.reloads.labels("refused").inc()
+        self.meters.rules.refuse()
         say(f"the rules stay as they were: {reason}")
 
 

@@ -7,6 +7,7 @@ import contextlib
 import itertools
 import os
 import shutil
+import socket
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -59,6 +60,12 @@ class Wire:
 
     def near_is(self, state: str) -> None:
         run("ip", "link", "set", self.near, state)
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether a packet socket listens at the near end (packet(7); the fifth column is the interface's number)."""
+        rows = Path("/proc/net/packet").read_text("ascii").splitlines()[1:]
+        return str(socket.if_nametoindex(self.near)) in {row.split()[4] for row in rows}
 
     def inside(self, *command: str) -> str:
         """A command in the namespace; what it said."""

@@ -33,4 +33,5 @@ DISSECTORS: tuple[str, ...] = (
     "collector.dissectors.stun.DISSECTOR",
     "collector.dissectors.stun.OVER_TCP",
     "collector.dissectors.ntp.DISSECTOR",
+    "collector.dissectors.tftp.DISSECTOR",
 )

@@ -10,8 +10,8 @@ video, so that only its beginning is read.
 import re
 
 from collector.dissectors.dissector import FROM_SERVER, Dissector, Fact
-from collector.dissectors.http import escape
 from collector.errors import Malformed
+from collector.http_head import escape
 from collector.observation import Announced, Http, HttpRequest, HttpResponse, Url
 from collector.texts import clean, read_element
 

@@ -2,9 +2,10 @@
 
 import dataclasses
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from collector.observation import Announced, Dns, Http, Tls, TlsOffer, Url, UserAgent
+from collector.digests import Digests
+from collector.observation import Announced, Dns, File, FileFormat, Http, Tls, TlsOffer, Url, UserAgent
 
 FROM_CLIENT = 0
 FROM_SERVER = 1
@@ -32,6 +33,8 @@ class Fact:
     user_agent: UserAgent | None = None
     action: str | None = None
     announced: Announced | None = None
+    file: File | None = None
+    format: FileFormat | None = None
     finish: Callable[[], None] | None = dataclasses.field(default=None, compare=False)
 
 
@@ -48,6 +51,15 @@ class Dissection(Protocol):
 
     def feed(self, direction: int, data: bytes) -> Iterator[Fact]:
         """The next bytes in order of one direction; yields what they complete. Read it to its end."""
+        ...
+
+
+@runtime_checkable
+class Digesting(Protocol):
+    """A Dissection that may be taking the digest of a body."""
+
+    def forgo_digest(self, direction: int) -> None:
+        """A piece of this direction is lost: what is left of a body only counts in `skip` from now on."""
         ...
 
 
@@ -70,7 +82,8 @@ class Dissector:
     `recognises(first bytes, server port, direction)` answers True, False, or None for "ask again with more"; it is
     asked only for bytes that begin with one of `starts`, which are all that can begin this protocol (None: any byte).
     `begin()` starts a stream, `converse()` a flow of datagrams. `read_datagram(payload, direction)` reads a datagram
-    whole and raises Malformed when it breaks the protocol.
+    whole and raises Malformed when it breaks the protocol. `digest`, where there is one, begins a stream that takes
+    the digests of bodies on a budget.
     """
 
     name: str
@@ -79,3 +92,4 @@ class Dissector:
     read_datagram: Callable[[bytes, int], list[Fact]] | None = None
     converse: Callable[[], Conversation] | None = None
     starts: bytes | None = None
+    digest: Callable[[Digests], Dissection] | None = None

@@ -1,4 +1,5 @@
-"""HTTP/1.x over TCP on any port: each request and each response, its body skipped and never held.
+"""HTTP/1.x over TCP on any port: each request and each response, its body skipped and never held; of one that may be
+firmware the digest is taken as it passes (`collector.digests`).
 
 RFC 9110 (methods 9, fields 5, CONNECT 9.3.6, Upgrade 7.8), 9112 (request line 3, target 3.2, status line 4, fields 5,
 body length 6, chunked coding 7.1), 7235 4.1 (WWW-Authenticate), 4918 (WebDAV), UPnP Device Architecture 2.0 (NOTIFY,
@@ -13,9 +14,22 @@ the end of the connection, the bytes are another protocol's and are not wanted.
 import re
 from collections.abc import Iterator
 
+from collector.digests import GAP, MIN_BINARY_BYTES, PARTIAL, Body, Digests, may_be_firmware
 from collector.dissectors.dissector import FROM_SERVER, Dissector, Fact
 from collector.errors import Malformed
-from collector.observation import Announced, Http, HttpBody, HttpRequest, HttpResponse, Url, UserAgent
+from collector.http_head import escape, is_chunked, read_field, read_length, read_mime_type, read_url
+from collector.observation import (
+    Announced,
+    File,
+    FileFormat,
+    FileHash,
+    Http,
+    HttpBody,
+    HttpRequest,
+    HttpResponse,
+    Url,
+    UserAgent,
+)
 from collector.texts import clean, read_element
 
 MAX_HEAD_BYTES = 65_536
@@ -23,7 +37,6 @@ MAX_HEADERS = 200
 MAX_METHOD_CHARACTERS = 32
 MAX_LINE_BYTES = 8_192
 """A chunk's size line or a trailer line."""
-MAX_LENGTH_DIGITS = 18
 MAX_OUTSTANDING = 64
 """Requests that wait for their response; when there are more, the responses are not read any more."""
 MAX_DESCRIPTION_BYTES = 16_384
@@ -47,99 +60,7 @@ _KNOWN = re.compile(f"(?:{'|'.join(METHODS)}) (?:/|[Hh][Tt][Tt][Pp]s?://|[^ /]+:
 _METHOD_START = re.compile(rb"[A-Z][A-Z0-9_\-]{0,31}(?: |\Z)")
 _METHOD = re.compile(r"[A-Z][A-Z0-9_\-]{0,31}")
 _VERSIONS = frozenset([f"HTTP/1.{minor}" for minor in range(10)])
-_SPACES = (" ", "\t")
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://")
-_UNPRINTABLE = re.compile(r"[^ -~]")
 _SIZE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\n]*)?\r?\n")
-
-
-def read_field(head: str, lower: str, start: str, position: int = 0) -> str | None:
-    """The first field from `position` on that begins with `start`, folded lines joined (RFC 9112 5.2), else None.
-
-    `head` begins with the start line, `lower` is the same in lower case; `start` is as "\\nhost:".
-    """
-    at = lower.find(start, position)
-    if at < 0:
-        return None
-    at += len(start)
-    end = head.find("\n", at)
-    value = head[at:end] if head[end + 1 : end + 2] not in _SPACES else _unfold(head, at)
-    return value.strip(" \t\r")
-
-
-def _unfold(head: str, start: int) -> str:
-    end = head.find("\n", start)
-    while head[end + 1 : end + 2] in _SPACES and end >= 0:
-        end = head.find("\n", end + 1)
-    lines = (head[start:end] if end >= 0 else head[start:]).split("\n")
-    return " ".join([line.strip(" \t\r") for line in lines])
-
-
-def escape(text: str) -> str:
-    """Latin-1 text with each character that is not printable ASCII as \\xNN."""
-    if text.isascii() and text.isprintable():
-        return text
-    return _UNPRINTABLE.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
-
-
-def read_authority(authority: str) -> tuple[str | None, int | None]:
-    """Host (lower case, an IPv6 address in brackets, as ECS has it) and port of "host:port" (RFC 3986 3.2)."""
-    host, digits = authority, ""
-    if "@" in host:
-        host = host.rpartition("@")[2]
-    if host[:1] == "[":
-        host, bracket, digits = host.partition("]")
-        host, digits = host + bracket, digits.removeprefix(":")
-    elif host.count(":") == 1:
-        host, _, digits = host.partition(":")
-    port = int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= 5 else 0
-    return escape(host).lower() or None, port if 0 < port < 65_536 else None
-
-
-def read_url(method: str, target: str, host: str | None) -> Url:
-    """Request target and Host field → URL; an absolute target's host wins (RFC 9112 3.2.2)."""
-    path: str | None = target
-    if method == "CONNECT":
-        host, path = target, None
-    elif target[0] != "/" and (scheme := _SCHEME.match(target)):
-        rest = target[scheme.end() :]
-        end = min([at for at in (rest.find("/"), rest.find("?")) if at >= 0], default=len(rest))
-        host, path = rest[:end], rest[end:]
-    domain, port = read_authority(host) if host else (None, None)
-    query = None
-    if path is not None and "?" in path:
-        path, query = path.split("?", 1)
-    return Url(original=target, domain=domain, port=port, path=path or None, query=query)
-
-
-def read_length(head: str, lower: str) -> int | None:
-    """Content-Length; the same number several times is that number (RFC 9110 8.6). Malformed when it is none."""
-    value = read_field(head, lower, "\ncontent-length:")
-    if value is None:
-        return None
-    if not value.isdigit() or lower.count("\ncontent-length:") > 1:
-        values = {part.strip(" \t\r") for part in ",".join(_all_lengths(head, lower)).split(",")}
-        value = values.pop() if len(values) == 1 else ""
-    if not value.isdigit() or not value.isascii() or len(value) > MAX_LENGTH_DIGITS:
-        raise Malformed("the Content-Length is not one number")
-    return int(value)
-
-
-def _all_lengths(head: str, lower: str) -> list[str]:
-    values = []
-    at = lower.find("\ncontent-length:")
-    while at >= 0:
-        values.append(read_field(head, lower, "\ncontent-length:", at) or "")
-        at = lower.find("\ncontent-length:", at + 1)
-    return values
-
-
-def _is_chunked(head: str, lower: str) -> bool | None:
-    """Whether chunked is the last transfer coding (RFC 9112 6.1); None when there is no coding at all."""
-    coding = read_field(head, lower, "\ntransfer-encoding:")
-    if coding is None:
-        return None
-    return coding.lower().rsplit(",", 1)[-1].strip(" \t") == "chunked"
 
 
 def recognises(first: bytes, port: int, direction: int) -> bool | None:
@@ -175,12 +96,16 @@ _NOTHING = bytearray()
 
 
 class Side:
-    """One direction: what part of a message comes next, and the bytes of it that are already here."""
+    """One direction: what part of a message comes next, and the bytes of it that are already here. `body` is the one
+    whose digest is taken, `left` how many of its next bytes are sure to come; `told` is what it belongs to."""
 
-    __slots__ = ("held", "lines", "searched", "state")
+    __slots__ = ("body", "held", "left", "lines", "searched", "state", "told")
 
     def __init__(self) -> None:
         self.state = _HEAD
+        self.body: Body | None = None
+        self.told: tuple[Url | None, Http] | None = None
+        self.left = 0
         self.held = _NOTHING
         self.searched = 0
         self.lines = 0
@@ -241,14 +166,15 @@ def read_description(body: bytes) -> Announced | None:
 class HttpDissection:
     """One connection: requests and responses in turn, kept alive and pipelined."""
 
-    __slots__ = ("_description_bytes", "_may_switch", "_methods", "_problem", "_sides", "skip", "wants")
+    __slots__ = ("_asked", "_description_bytes", "_digests", "_may_switch", "_problem", "_sides", "skip", "wants")
 
-    def __init__(self) -> None:
+    def __init__(self, digests: Digests | None = None) -> None:
         self.wants = [True, True]
         self.skip = [0, 0]
         self._problem: Malformed | None = None
         self._sides = (Side(), Side())
-        self._methods: list[str] = []
+        self._asked: list[tuple[str, Url]] = []
+        self._digests = digests
         self._may_switch = False
         self._description_bytes = 0
 
@@ -264,6 +190,15 @@ class HttpDissection:
             if left := self.skip[direction]:
                 step = min(left, size - position)
                 self.skip[direction] = left - step
+                position += step
+                continue
+            if side.left and side.body is not None:
+                step = min(side.left, size - position)
+                side.left -= step
+                if not side.body.feed(buffer[position : position + step]):
+                    self._drop_body(direction)
+                elif not side.left and side.state == _HEAD:
+                    yield from self._finish_body(direction)
                 position += step
                 continue
             if side.state == _HEAD and buffer[position] in b"\r\n":
@@ -294,10 +229,62 @@ class HttpDissection:
                     raise self._problem
             else:
                 self._read_line(direction, part)
+                if side.body is not None and side.state == _TRAILER:
+                    yield from self._finish_body(direction)
         if self.wants[direction]:
             side.hold(buffer, position)
         else:
             side.held = _NOTHING
+
+    def forgo_digest(self, direction: int) -> None:
+        """See `Digesting`."""
+        if self._sides[direction].body is not None and self._digests is not None:
+            self._digests.give_up(GAP)
+            self._drop_body(direction)
+
+    def _drop_body(self, direction: int) -> None:
+        side = self._sides[direction]
+        self.skip[direction], side.left = side.left, 0
+        side.body = side.told = None
+
+    def _begin_body(
+        self, direction: int, kind: str | None, length: int | None, url: Url | None, http: Http, whole: bool = True
+    ) -> None:
+        """Take the digest of the body that comes next, where it may be firmware; what is but a part of one is not."""
+        side = self._sides[direction]
+        comes = self.skip[direction] or side.state == _CHUNK_SIZE
+        if self._digests is None or not comes or not may_be_firmware(kind, length):
+            return
+        if not whole:
+            self._digests.let_go[PARTIAL] += 1
+            return
+        side.body = self._digests.begin(kind, length)
+        if side.body is not None:
+            side.told = url, http
+            side.left, self.skip[direction] = self.skip[direction], 0
+
+    def _finish_body(self, direction: int) -> Iterator[Fact]:
+        side = self._sides[direction]
+        body, told = side.body, side.told
+        side.body = side.told = None
+        if body is None or told is None:
+            return
+        digest, container = body.finish()
+        if body.size < MIN_BINARY_BYTES:
+            return
+        url, http = told
+        name = url.path.rpartition("/")[2] if url is not None and url.path else None
+        yield Fact(
+            "file",
+            url.domain if url is not None else None,
+            "http_host" if url is not None and url.domain else None,
+            direction == FROM_SERVER,
+            url=url,
+            http=http,
+            action="download" if http.response is not None else "upload",
+            file=File(size=body.size, hash=FileHash(sha256=digest), mime_type=body.mime_type, name=name or None),
+            format=FileFormat(container=container) if container is not None else None,
+        )
 
     def _check_start(self, first: bytes) -> None:
         if _METHOD_START.match(first) or first.startswith(b"HTTP/1.") or b"HTTP/1.".startswith(first):
@@ -326,28 +313,31 @@ class HttpDissection:
 
     def _read_request(self, direction: int, method: str, target: str, version: str, head: str, lower: str) -> Fact:
         length = self._read_request_length(head, lower)
-        chunked = _is_chunked(head, lower)
+        chunked = is_chunked(head, lower)
         if method == "CONNECT" or chunked is False:
             self.wants[direction] = False
         self._expect_body(direction, chunked, length or 0)
         if "\nupgrade:" in lower:
             self._may_switch = True
-        if len(self._methods) < MAX_OUTSTANDING:
-            self._methods.append(method)
-        else:
-            self.wants[1 - direction] = False
         agent = read_field(head, lower, "\nuser-agent:")
         url = read_url(method, escape(target), read_field(head, lower, "\nhost:"))
+        if len(self._asked) < MAX_OUTSTANDING:
+            self._asked.append((method, url))
+        else:
+            self.wants[1 - direction] = False
+        http = Http(
+            request=HttpRequest(method=method, body=None if length is None else HttpBody(bytes=length)),
+            version=version,
+        )
+        if length or chunked:
+            self._begin_body(direction, read_mime_type(head, lower), length, url, http)
         return Fact(
             "http",
             url.domain,
             "http_host" if url.domain else None,
             direction == FROM_SERVER,
             url=url,
-            http=Http(
-                request=HttpRequest(method=method, body=None if length is None else HttpBody(bytes=length)),
-                version=version,
-            ),
+            http=http,
             user_agent=None if agent is None else UserAgent(original=escape(agent)),
         )
 
@@ -366,9 +356,17 @@ class HttpDissection:
             raise Malformed("an HTTP status line without a version or a code of three digits")
         status = int(code)
         length = read_length(head, lower)
-        kind = read_field(head, lower, "\ncontent-type:")
-        mime_type = escape(kind.partition(";")[0].rstrip(" \t").lower()) if kind else None
-        self._expect_response_body(direction, status, _is_chunked(head, lower), length)
+        mime_type = read_mime_type(head, lower)
+        asked = self._asked[0][1] if self._asked and status >= 200 else None
+        self._expect_response_body(direction, status, is_chunked(head, lower), length)
+        http = Http(
+            response=HttpResponse(
+                status_code=status, mime_type=mime_type, body=None if length is None else HttpBody(bytes=length)
+            ),
+            version=version[5:],
+        )
+        if status in (200, 206):
+            self._begin_body(direction, mime_type, length, asked, http, status == 200)
         if mime_type in _XML and 0 < self.skip[direction] <= MAX_DESCRIPTION_BYTES:
             self._description_bytes, self.skip[direction] = self.skip[direction], 0
             self._sides[direction].state = _DESCRIPTION
@@ -376,14 +374,7 @@ class HttpDissection:
             "http",
             backward=direction == FROM_SERVER,
             announced=read_server(head, lower),
-            http=Http(
-                response=HttpResponse(
-                    status_code=status,
-                    mime_type=mime_type or None,
-                    body=None if length is None else HttpBody(bytes=length),
-                ),
-                version=version[5:],
-            ),
+            http=http,
         )
 
     def _expect_response_body(self, direction: int, status: int, chunked: bool | None, length: int | None) -> None:
@@ -393,7 +384,7 @@ class HttpDissection:
             return
         if status < 200:
             return
-        method = self._methods.pop(0) if self._methods else ""
+        method = self._asked.pop(0)[0] if self._asked else ""
         if method == "CONNECT" and status < 300:
             self.wants = [False, False]
         elif method == "HEAD" or status in (204, 304):
@@ -417,7 +408,10 @@ class HttpDissection:
             if not match:
                 raise Malformed("a chunk of an HTTP body without a size")
             size = int(match[1], 16)
-            self.skip[direction] = size
+            if side.body is not None:
+                side.left = size
+            else:
+                self.skip[direction] = size
             side.state = _CHUNK_END if size else _TRAILER
             side.lines = 0
         elif side.state == _CHUNK_END:
@@ -432,4 +426,6 @@ class HttpDissection:
                 raise Malformed(f"an HTTP body has more than {MAX_HEADERS} trailers")
 
 
-DISSECTOR = Dissector(name="http", recognises=recognises, begin=HttpDissection, starts=b"\r\n" + _CAPITALS)
+DISSECTOR = Dissector(
+    name="http", recognises=recognises, begin=HttpDissection, starts=b"\r\n" + _CAPITALS, digest=HttpDissection
+)

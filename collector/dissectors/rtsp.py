@@ -9,8 +9,9 @@ import re
 from collections.abc import Iterator
 
 from collector.dissectors.dissector import FROM_SERVER, Dissector, Fact
-from collector.dissectors.http import escape, read_authority, read_field, read_server
+from collector.dissectors.http import read_server
 from collector.errors import Malformed
+from collector.http_head import escape, read_authority, read_field
 from collector.observation import Http, HttpRequest, HttpResponse, Url, UserAgent
 
 MAX_HEAD_BYTES = 16_384

@@ -6,8 +6,8 @@ tells it. The description that LOCATION leads to is read where it passes by, by 
 """
 
 from collector.dissectors.dissector import FROM_SERVER, Dissector, Fact
-from collector.dissectors.http import escape, read_field
 from collector.errors import Malformed
+from collector.http_head import escape, read_field
 from collector.observation import Announced, UserAgent
 from collector.texts import clean
 

@@ -214,7 +214,11 @@ def _is_grease(protocol: bytes) -> bool:
 
 def read_fact(body: bytes, backward: bool = False, dataset: str = "tls", transport: str = "t") -> Fact:
     """A ClientHello's body → what it says; `transport` as `ja4` has it. Truncated, Malformed."""
-    hello = read_client_hello(body)
+    return tell_hello(read_client_hello(body), backward, dataset, transport)
+
+
+def tell_hello(hello: ClientHello, backward: bool = False, dataset: str = "tls", transport: str = "t") -> Fact:
+    """What a ClientHello says; `transport` as `ja4` has it."""
     versions = [number for number in hello.versions if number not in GREASE] or [hello.version]
     highest = max([number for number in versions if number in VERSIONS], default=hello.version)
     alpn = [escape(protocol) for protocol in hello.alpn if not _is_grease(protocol)]

@@ -26,10 +26,12 @@ from collector.observation import Url
 
 MAX_KNOWN_TEXTS = 4_096
 """Texts whose signs are remembered: devices say the same again and again."""
-SELF_DATASETS = frozenset(("ssdp", "wsd", "sadp", "dhip", "dvrip", "tvt", "tuya", "mdns", "dhcp", "http"))
+SELF_DATASETS = frozenset(("ssdp", "wsd", "sadp", "dhip", "dvrip", "tvt", "tuya", "mdns", "dhcp", "http", "device"))
 """Those in which the sender speaks of itself."""
 MODEL, BRAND, PROTOCOL = "model", "brand", "protocol"
 PATHS = {"http": "http_path", "rtsp": "rtsp_path"}
+DEEP_KINDS = {"sip": "sip_user_agent", "telnet": "telnet"}
+"""Of what Wireshark reads, by protocol: the kind of banner that its text is."""
 
 Pattern = tuple[re.Pattern[str], Sign]
 
@@ -127,6 +129,8 @@ def said_by(fact: Fact) -> Iterator[tuple[str, str]]:
     dataset = fact.dataset
     if dataset in ("http", "rtsp", "ssdp") and said.software:
         yield f"{dataset}_server", said.software
+    if dataset == "device" and said.software:
+        yield DEEP_KINDS.get(fact.action or "", ""), said.software
     if dataset in ("http", "rtsp") and said.realm:
         yield f"{dataset}_realm", said.realm
     elif dataset == "wsd":

@@ -20,6 +20,13 @@ def rate(series: str) -> str:
     return f"rate({series}[$__rate_interval])"
 
 
+def fresh(series: str) -> str:
+    """How many more than a window ago; of a series that is new all of it, which `increase` alone leaves out."""
+    window = "$__rate_interval"
+    grown = f"increase({series}[{window}])"
+    return f"({grown} + (min_over_time({series}[{window}]) unless {series} offset {window}) or {grown})"
+
+
 def p99(buckets: str, by: str) -> str:
     """What 99 of 100 stay below."""
     return f"histogram_quantile(0.99, sum by ({by}) ({rate(buckets)}))"
@@ -101,8 +108,8 @@ def overview() -> Board:
               [("sum(lenswatch_findings_open)", "")], wide=6, tall=5, steps="warn")  # fmt: skip
     board.add("stat", "Devices", "Devices that were seen.",
               [("sum(lenswatch_devices_known)", "")], wide=6, tall=5)  # fmt: skip
-    board.add("timeseries", "New findings by level", "How many findings became known, per hour.",
-              [(f"sum by (severity) (rate({found}[$__rate_interval])) * 3600", "{{severity}}")], wide=12)  # fmt: skip
+    board.add("timeseries", "New findings by level", "How many findings became known, from point to point.",
+              [(f"sum by (severity) {fresh(found)}", "{{severity}}")], wide=12)  # fmt: skip
     board.add("timeseries", "Bytes that cameras send out", "By the company that they go to; none: nobody known.",
               [(f"sum by (company) ({rate(f'lenswatch_device_egress_bytes_total{{{SITE}}}')})", "{{company}}")],
               unit="Bps", wide=12)  # fmt: skip
@@ -212,9 +219,83 @@ def sensors() -> Board:
     return board
 
 
+def verdicts() -> Board:
+    """What it means for us, what is waived, and whose rules say so."""
+    board = Board("lenswatch-verdicts", "lenswatch · Verdicts, waivers and rules", [
+        ("profile", "label_values(lenswatch_finding_verdicts_total, profile)"),
+        ("instance", "label_values(lenswatch_rules_info, instance)"),
+    ])  # fmt: skip
+    chosen, here = 'profile=~"$profile"', 'instance=~"$instance"'
+    said = f"lenswatch_finding_verdicts_total{{{chosen}}}"
+    for title, outcome, words, steps in (
+        ("Prohibited", "prohibited", "Findings that a programme forbids for a profile.", "bad"),
+        ("Need a licence", "licence_required", "Findings that a programme allows with a licence only.", "bad"),
+        ("To be reported", "reportable", "Findings that show something which has to be reported.", "warn"),
+        ("To be reviewed", "review", "Findings of which a person has to say what they mean.", "warn"),
+    ):
+        query = f'sum(lenswatch_finding_verdicts_total{{outcome="{outcome}", {chosen}}}) or vector(0)'
+        board.add("stat", title, words, [(query, "")], wide=6, tall=5, steps=steps)
+    board.add("bargauge", "By programme", "What each programme says of the findings, the general picture left out.",
+              [(f"topk(15, sum by (programme, outcome) ({said}))", "{{programme}}: {{outcome}}")],
+              wide=8, tall=9)  # fmt: skip
+    board.add("table", "By profile", "Findings by who we are, programme and outcome.",
+              [(f"sum by (profile, programme, outcome) ({said})", "")], wide=8, tall=9)  # fmt: skip
+    board.add("timeseries", "New verdicts by outcome", "How many became known, from point to point.",
+              [(f"sum by (outcome) {fresh(said)}", "{{outcome}}")], wide=8, tall=9)  # fmt: skip
+    ends = "max by (waiver) (lenswatch_waiver_end_timestamp_seconds)"
+    board.add("stat", "Waivers that end soon", "Exceptions in force that end within 30 days.",
+              [(f"count(0 < {ends} - time() < 30 * 86400) or vector(0)", "")],
+              wide=6, tall=8, steps="warn")  # fmt: skip
+    board.add("table", "Waivers", "Seconds until each exception ends; below nothing: it has ended.",
+              [(f"{ends} - time()", "")], unit="s", wide=9)  # fmt: skip
+    board.add("timeseries", "Waived", "Hits that were counted and not sent, per second.",
+              [(f"sum by (waiver) ({rate('lenswatch_waived_hits_total')})", "{{waiver}}")], wide=9)  # fmt: skip
+    board.add("stat", "Rules refused", "Times that new rules were not taken; those before stay in force.",
+              [(f'sum(lenswatch_rules_reloads_total{{result="refused", {here}}})', "")],
+              wide=6, tall=8, steps="warn")  # fmt: skip
+    board.add("timeseries", "Indicators", "Names, networks and patterns of the rules in force.",
+              [(f"max by (instance) (lenswatch_rules_indicators{{{here}}})", "{{instance}}")], wide=9)  # fmt: skip
+    board.add("table", "Signed", "Age of each pack in force, and the key that signed it.",
+              [(f"time() - lenswatch_rules_pack_signed_timestamp_seconds{{{here}}}", "")],
+              unit="s", wide=9)  # fmt: skip
+    return board
+
+
+def firmware() -> Board:
+    """Which firmware comes in, from whom, and who has had none for long."""
+    board = Board("lenswatch-firmware", "lenswatch · Firmware", [
+        ("company", "label_values(lenswatch_firmware_steps_total, company)"),
+    ])  # fmt: skip
+    steps = "lenswatch_firmware_steps_total"
+    chosen = 'company=~"$company"'
+    whole = f"{steps}{{{chosen}}}"
+    fetched = f'{steps}{{step="download", {chosen}}}'
+    for title, words, labels, colour in (
+        ("Checks", "Devices' update checks, one a finding, since the workers began.", 'step="check"', None),
+        ("Fetched", "Downloads from outside, the probable ones too.", 'step="download", origin="maker"', "warn"),
+        ("Given from inside", "Firmware that an address of the own network gave.",
+         'step="download", origin="inside"', "warn"),
+        ("New versions", "Updates after which the device says another version.", 'step="new_version"', None),
+    ):  # fmt: skip
+        board.add("stat", title, words, [(f"sum({steps}{{{labels}, {chosen}}}) or vector(0)", "")], wide=6, tall=5,
+                  steps=colour)  # fmt: skip
+    board.add("timeseries", "Steps of updates", "How many of each step became known, from point to point.",
+              [(f"sum by (step) {fresh(whole)}", "{{step}}")], wide=12)  # fmt: skip
+    board.add("timeseries", "Downloads by company", "Whose firmware was fetched; none: nobody known.",
+              [(f"sum by (company, origin) {fresh(fetched)}",
+                "{{company}}, {{origin}}")], wide=12)  # fmt: skip
+    board.add("bargauge", "Days since an update", "Devices by the age of their last update; never: as far as was seen.",
+              [("sum by (age) (lenswatch_devices_updated)", "{{age}}")], wide=8, tall=9)  # fmt: skip
+    board.add("bargauge", "How far updates come", "Of the updates that were seen, how many show each step.",
+              [(f"sum by (step) ({steps}{{{chosen}}})", "{{step}}")], wide=8, tall=9)  # fmt: skip
+    board.add("table", "By company and origin", "Steps of updates, by whose firmware it is and where it came from.",
+              [(f"sum by (company, origin, step) ({steps}{{{chosen}}})", "")], wide=8, tall=9)  # fmt: skip
+    return board
+
+
 def texts() -> dict[Path, str]:
     """Each file and what stands in it."""
-    boards = (overview(), device(), sensors())
+    boards = (overview(), device(), sensors(), verdicts(), firmware())
     return {
         FOLDER / f"{board.uid}.json": json.dumps(board.document(), indent=1, ensure_ascii=False) + "\n"
         for board in boards

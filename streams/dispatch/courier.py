@@ -45,6 +45,8 @@ class Courier:
         self._waiting: dict[str, float] = {}
         self._busy: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._arrivals: list[Parcel] = []
+        self._settling: asyncio.Task[None] | None = None
         self._resume_at = 0.0
         self._just_probed = False
 
@@ -74,6 +76,8 @@ class Courier:
             for task in (*self._tasks, repeating):
                 task.cancel()
             await asyncio.gather(*self._tasks, repeating, return_exceptions=True)
+            if self._settling is not None:
+                await asyncio.gather(self._settling, return_exceptions=True)
             with contextlib.suppress(Exception):
                 await self.sink.close()
 
@@ -167,6 +171,20 @@ class Courier:
             self._fail(group, Undelivered(f"{self.name}: unforeseen: {type(error).__name__}"))
         else:
             self._arrived(group, alerts, time.perf_counter() - began)
+            await self._settle(group)
+
+    async def _settle(self, group: Sequence[Parcel]) -> None:
+        """Take what has arrived out of the outbox: in one change with all that arrived at the same moment."""
+        self._arrivals += group
+        if self._settling is None:
+            self._settling = asyncio.create_task(self._settle_all())
+        await asyncio.shield(self._settling)
+
+    async def _settle_all(self) -> None:
+        # Whoever else has an answer comes to it before this goes on.
+        await asyncio.sleep(0)
+        arrivals, self._arrivals, self._settling = self._arrivals, [], None
+        self._outbox.done(arrivals)
 
     def _arrived(self, group: Sequence[Parcel], alerts: Sequence[Alert], seconds: float) -> None:
         now, meters, name = self._clock(), self._meters, self.name
@@ -175,7 +193,6 @@ class Courier:
             until = [(alert, self.sink.lasts_until(alert, now)) for alert in alerts]
             evicted = self._outbox.last(name, [(alert, when) for alert, when in until if when is not None])
             meters.dropped.labels(name, "lasting_full").inc(evicted)
-        self._outbox.done(group)
         meters.deliveries.labels(name, "ok").inc(len(group))
         meters.seconds.labels(name).observe(seconds)
         meters.delivered_at.labels(name).set(now)

@@ -124,7 +124,8 @@ class Dispatch:
     async def _keep(self) -> None:
         """Have what was put reach the disk, and say how much waits."""
         while True:
-            self.outbox.sync()
+            # A disk may take its time, and nobody's alerts wait for that.
+            await asyncio.to_thread(self.outbox.sync)
             now = time.time()
             for name in self._names:
                 oldest = self.outbox.oldest(name)

@@ -2,7 +2,7 @@
 
 import datetime
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from collector.observation import Observation
@@ -14,17 +14,20 @@ from streams.processors.baseline import Baseline
 from streams.processors.correlate import Correlate
 from streams.processors.egress import Policies
 from streams.processors.enrich import AddressFacts, enrich
-from streams.processors.fold import Fold
+from streams.processors.firmware import Updates, concerns_updates
+from streams.processors.fold import ENDED, Fold
 
 INBOUND = "inbound"
 LookUp = Callable[[str], AddressFacts]
 
 
 class Memory(NamedTuple):
-    """What is known of a device, or of all: its findings, the windows of its correlations, and what is usual."""
+    """What is known of a device, or of all: its findings, the windows of its correlations, its updates, and what is
+    usual."""
 
     fold: Fold
     correlate: Correlate
+    updates: Updates
     baseline: Baseline | None = None
 
 
@@ -43,10 +46,11 @@ def judge(
     rules: RuleSet,
     memory_of: Callable[[str], Memory | None],
     on: datetime.date | None = None,
+    pending: Collection[str] = (),
 ) -> Judged:
-    """Every hit of the rules, and every correlation that is fulfilled, into the memory that `memory_of` names for its
-    device; None lets it go, as one that was counted before. `on`: the day whose listings count; by default each
-    packet's."""
+    """Every hit of the rules, every correlation that is fulfilled, and every step of an update, into the memory that
+    `memory_of` names for its device; None lets it go, as one that was counted before. `on`: the day whose listings
+    count; by default each packet's. `pending`: devices whose every observation may tell of an update."""
     news: list[Alert] = []
     matched = told = 0
     waived: Counter[str] = Counter()
@@ -66,9 +70,19 @@ def judge(
             waiver = hit.waiver
             if waiver is not None:
                 waived[waiver] += 1
-            elif not memory.fold.counts(hit):
-                added = memory.fold.add(hit.alert())
-                told += sum(each.event.id == hit.id for each in added)
+            else:
+                added = add_hit(memory, hit)
+                told += is_told(added, hit.id)
+                news += added
+            if hit.step is not None and isinstance(hit, Hit):
+                memory.updates.note(hit, memory.fold.known(hit.id) if waiver is None else None)
+        device = observation.device
+        if device is not None and (device.id in pending or concerns_updates(observation)):
+            memory = memory_of(device.id)
+            if memory is not None:
+                update, added = follow(memory, device.id, observation)
+                matched += update is not None
+                told += update is not None and is_told(added, update.event.id)
                 news += added
     return Judged(news, matched, told, waived)
 
@@ -82,14 +96,46 @@ def compared(observation: Observation, rules: RuleSet, memory_of: Callable[[str]
     return memory.baseline.compare(observation, contact.entity_id if contact is not None else None)
 
 
-def concerning(found: Iterable[Observation], rules: RuleSet) -> list[Observation]:
-    """The observations that could be a hit, or say what is usual: most touch nobody, and are told apart by the end of a
-    name alone."""
+def add_hit(memory: Memory, hit: Hit | CorrelationHit) -> list[Alert]:
+    """The news that a hit makes: of its transaction, where it is a step of one that has begun."""
+    if hit.step is not None and isinstance(hit, Hit):
+        begun = memory.updates.claim(hit)
+        if begun is not None:
+            memory.fold.recall(begun)
+    return [] if memory.fold.counts(hit) else memory.fold.add(hit.alert())
+
+
+def is_told(added: list[Alert], identifier: str) -> bool:
+    """Whether what was put into a fold is news of its own; before it may stand what ended meanwhile, of any finding."""
+    return bool(added) and added[-1].event.id == identifier and added[-1].lenswatch.state != ENDED
+
+
+def follow(memory: Memory, device: str, observation: Observation) -> tuple[Alert | None, list[Alert]]:
+    """A step which no detection told, and its news."""
+    begun = memory.updates.begun(device)
+    update = memory.updates.follow(observation)
+    if update is None:
+        return None, []
+    if begun is not None:
+        memory.fold.recall(begun)
+    added = memory.fold.add(update)
+    memory.updates.told(device, memory.fold.known(update.event.id))
+    return update, added
+
+
+def concerning(found: Iterable[Observation], rules: RuleSet, pending: Collection[str] = ()) -> Iterator[Observation]:
+    """The observations that could be a hit or a step, or say what is usual: most touch nobody, and are told apart by
+    the end of a name. Each is looked at when the one before it has been judged, which may have made its device one of
+    `pending`."""
     concerns = rules.concerns
-    kept = []
     for observation in found:
-        if baseline.concerns(observation):
-            kept.append(observation)
+        device = observation.device
+        if (
+            (device is not None and device.id in pending)
+            or concerns_updates(observation)
+            or baseline.concerns(observation)
+        ):
+            yield observation
             continue
         dns, direction = observation.dns, observation.network.direction
         name = observation.destination.domain
@@ -98,8 +144,7 @@ def concerning(found: Iterable[Observation], rules: RuleSet) -> list[Observation
         peer = observation.source if direction == INBOUND else observation.destination
         agent = observation.user_agent.original if observation.user_agent is not None else None
         if concerns(observation.event.dataset, name, direction or "", lambda ip=peer.ip: ip, observation.url, agent):  # type: ignore[misc]
-            kept.append(observation)
-    return kept
+            yield observation
 
 
 def enriched(found: list[Observation], look_up: LookUp | None, policies: Policies | None = None) -> list[Observation]:

@@ -7,13 +7,14 @@ come in changes neither what is counted nor which steps there are.
 """
 
 import datetime
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from rules.alert import LEVELS, MAX_RELATED, WINDOW_SECONDS, Alert, AlertDetail, Related, Step
 from rules.correlate import CorrelationHit
 from rules.match import Hit
+from streams.processors.firmware import merge_steps, with_update
 
 MAX_FINDINGS = 100_000
 MAX_REMEMBERED = 10_000
@@ -26,7 +27,6 @@ ACTIVITY_STRENGTH = {
          "telemetry_upload", "paid_service", "update_check", "update_received")
     )
 }  # fmt: skip
-CHECK, DOWNLOAD = "check", "download"
 NEW, STEP, SEVERITY, ENDED = "new", "step", "severity", "ended"
 
 
@@ -77,6 +77,7 @@ class Fold:
                 news += self._end(next(iter(self._open)))
             known = self._remembered.pop(key, None)
             if known is None:
+                alert = with_update(alert)
                 self._open[key], self._told[key] = alert, alert.lenswatch.count
                 return [*news, alert]
             self._told[key] = known.lenswatch.count
@@ -88,15 +89,34 @@ class Fold:
         self._told[key] = merged.lenswatch.count
         return [*news, merged]
 
+    def known(self, key: str) -> Alert | None:
+        """A finding as it stands, whether it is open or remembered."""
+        if key in self._repeats:
+            self._settle(key)
+        return self._open.get(key) or self._remembered.get(key)
+
+    def recall(self, alert: Alert) -> None:
+        """Remember a finding that somebody else kept; its next revision is one that cannot have been told."""
+        key = alert.event.id
+        if key in self._open or key in self._remembered:
+            return
+        detail = msgspec.structs.replace(alert.lenswatch, revision=alert.lenswatch.revision + 1)
+        if len(self._remembered) >= self.max_remembered:
+            del self._remembered[next(iter(self._remembered))]
+        self._remembered[key] = msgspec.structs.replace(alert, lenswatch=detail)
+
     def counts(self, hit: Hit | CorrelationHit) -> bool:
         """Whether a hit is no more than one more of an open finding. Then it is counted, and no alert need be made."""
         known = self._open.get(hit.id)
-        if known is None or hit.observation.timestamp.timestamp() >= self._sweep_at:
+        if known is None or not self._is_quiet(hit.observation.timestamp.timestamp()):
             return False
         detail = known.lenswatch
         if weight(hit.level, hit.activity) > strength(detail):
             return False
         at = hit.observation.timestamp
+        if hit.step is not None and hit.observation.file is not None:
+            # It may say more of a step that is known.
+            return False
         seen = (at, hit.observation.event.id)
         if hit.step is not None and not any(
             step.step == hit.step and (step.at, step.observation) <= seen for step in detail.steps or ()
@@ -131,6 +151,15 @@ class Fold:
             return
         self._sweep_at = now + SWEEP_SECONDS
         yield from self.windows_over(now)
+
+    def _is_quiet(self, now: float) -> bool:
+        """Whether a sweep now would close nothing; one that would not counts as made."""
+        if now >= self._sweep_at:
+            end = self.next_end()
+            if end is not None and now >= end:
+                return False
+            self._sweep_at = now + SWEEP_SECONDS
+        return True
 
     def windows_over(self, at: float) -> list[Alert]:
         """Close the findings whose window is over by this time (seconds since 1970)."""
@@ -212,7 +241,7 @@ def merge(known: Alert, alert: Alert) -> tuple[Alert, str | None]:
     """A finding with one more alert of it counted in, and the news that this is, if any."""
     before, now = known.lenswatch, alert.lenswatch
     steps = merge_steps((*(before.steps or ()), *(now.steps or ())))
-    fresh_step = not {step.step for step in steps} <= {step.step for step in before.steps or ()}
+    fresh_step = news_of_steps(before.steps or (), steps)
     leading = alert if strength(now) > strength(before) else known
     detail = msgspec.structs.replace(
         leading.lenswatch,
@@ -223,12 +252,16 @@ def merge(known: Alert, alert: Alert) -> tuple[Alert, str | None]:
         last_seen=max(before.last_seen, now.last_seen),
         evidence=[*before.evidence, *(each for each in now.evidence if each not in before.evidence)][:MAX_EVIDENCE],
         steps=steps or None,
+        update=before.update,
     )
     related = Related(
         ip=list(dict.fromkeys((*known.related.ip, *alert.related.ip)))[:MAX_RELATED],
         hosts=list(dict.fromkeys((*(known.related.hosts or ()), *(alert.related.hosts or ()))))[:MAX_RELATED] or None,
     )
-    merged = msgspec.structs.replace(leading, timestamp=known.timestamp, lenswatch=detail, related=related)
+    # The sentence that ends in what was seen of an update is the known alert's; another's is its own.
+    if leading is not known and before.update is not None:
+        detail = msgspec.structs.replace(detail, update=now.update)
+    merged = with_update(msgspec.structs.replace(leading, timestamp=known.timestamp, lenswatch=detail, related=related))
     raised = LEVELS.index(now.level) > LEVELS.index(before.level)
     if not raised and not fresh_step:
         return merged, None
@@ -236,15 +269,10 @@ def merge(known: Alert, alert: Alert) -> tuple[Alert, str | None]:
     return revise(merged, alert.timestamp, state), state
 
 
-def merge_steps(steps: Iterable[Step]) -> list[Step]:
-    """Each step once, as it was first seen, in order of time. A check after the download is no step towards it: the
-    device looks whether there is more."""
-    first: dict[str, Step] = {}
-    for step in sorted(steps, key=lambda step: (step.at, step.observation)):
-        first.setdefault(step.step, step)
-    if CHECK in first and DOWNLOAD in first and first[CHECK].at > first[DOWNLOAD].at:
-        del first[CHECK]
-    return list(first.values())
+def news_of_steps(before: Sequence[Step], steps: Sequence[Step]) -> bool:
+    """Whether there is a new step, or a file is known now that was not."""
+    known = {step.step: step.sha256 for step in before}
+    return any(step.step not in known or (known[step.step] is None and step.sha256) for step in steps)
 
 
 def strength(detail: AlertDetail) -> tuple[int, int]:

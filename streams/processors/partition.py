@@ -2,18 +2,20 @@
 
 The state of a device is one value of a plain mapping (a Kafka table, or a dictionary): its open findings and, in the
 same value, which records are counted in them. So a record that is read again after a crash finds either both or none
-of what it had changed, and changes nothing twice. A device is written at most once a record.
+of what it had changed, and changes nothing twice. What changed is asked for, and packed, as seldom as it is written.
 
 Time comes in with the records: the packets' in the observations, and the clock's in ticks, records that hold nothing
 but a time. They are read in the order of the partition like any other, so that reading again does the same again.
 """
 
 import datetime
+import itertools
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final, NamedTuple
 
 import msgspec
+import zstandard
 
 from collector.observation import Observation
 from rules.alert import Alert
@@ -23,6 +25,7 @@ from streams.processors import dedupe, liveness
 from streams.processors.baseline import LEARNING_DAYS, Baseline, Habits
 from streams.processors.correlate import Correlate
 from streams.processors.detect import Memory, concerning, judge
+from streams.processors.firmware import Updates, UpdateState
 from streams.processors.fold import Fold, FoldState
 
 MAX_DEVICES: Final = 200_000
@@ -30,6 +33,9 @@ MAX_DEVICE_FINDINGS: Final = 200
 MAX_DEVICE_REMEMBERED: Final = 20
 MAX_LIVE: Final = 1_000
 MAX_PARTITION_ORIGINS: Final = 1_000
+READ_AT_ONCE: Final = 200
+MIN_COMPRESSED_BYTES: Final = 512
+ZSTD_LEVEL: Final = 1
 FORGET_SECONDS: Final = 3 * 86_400.0
 FORGET_HABITS_SECONDS: Final = 90 * 86_400.0
 DEVICE, SENSOR = "d/", "s/"
@@ -48,12 +54,20 @@ class Head(msgspec.Struct, array_like=True):
 
 
 class Entry(Head, array_like=True):
-    """What is kept of a device, or of a sensor. `marks` says which records are counted in `fold`, `windows` and
-    `habits`."""
+    """What is kept of a device, or of a sensor: the head, and a `Body` in MessagePack, as a zstd frame (RFC 8878) where
+    that is worth it."""
+
+    body: bytes = b""
+
+
+class Body(msgspec.Struct, array_like=True):
+    """The findings of a device, the windows of its correlations, and what is known of its updates and of what is usual
+    for it. `marks` says which records are counted in all of it."""
 
     marks: dict[str, list[int]] = {}
     fold: FoldState | None = None
     windows: Windows | None = None
+    update: UpdateState | None = None
     habits: Habits | None = None
 
 
@@ -68,29 +82,46 @@ class Batch(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What a record came to: the news, in order, and the entries to write (None deletes)."""
+    """What a record came to: the news, in order, and how many hits there were; `waived` by the waiver's id."""
 
     news: list[Alert]
-    changed: dict[str, bytes | None]
     matched: int = 0
     told: int = 0
-    waived: int = 0
+    waived: Mapping[str, int] = {}
     duplicate: bool = False
 
 
 class Device:
     """A device's entry, unpacked."""
 
-    __slots__ = ("entry", "habits", "memory", "windows")
+    __slots__ = ("_habits", "entry", "marks", "memory", "name", "windows")
 
-    def __init__(self, name: str, entry: Entry, let_go: Counter[str], learning_days: int) -> None:
-        self.entry = entry
-        habits = entry.habits or Habits()
-        self.windows, self.habits = entry.windows or Windows(), habits
-        fold = Fold(MAX_DEVICE_FINDINGS, MAX_DEVICE_REMEMBERED, entry.fold)
+    def __init__(
+        self, name: str, entry: Entry, body: Body, let_go: Counter[str], pending: set[str], learning_days: int
+    ) -> None:
+        self.entry, self.name, self.marks = entry, name, body.marks
+        habits = body.habits or Habits()
+        self.windows, self._habits = body.windows or Windows(), habits
+        fold = Fold(MAX_DEVICE_FINDINGS, MAX_DEVICE_REMEMBERED, body.fold)
+        updates = Updates({} if body.update is None else {name: body.update}, counts=let_go, pending=pending)
         # Not of self: a circle would keep what was put away until somebody collects it.
         baseline = Baseline(lambda _: habits, learning_days)
-        self.memory = Memory(fold, Correlate({name: self.windows}, counts=let_go), baseline)
+        self.memory = Memory(fold, Correlate({name: self.windows}, counts=let_go), updates, baseline)
+
+    @property
+    def update(self) -> UpdateState | None:
+        """What is known of the device's updates."""
+        return self.memory.updates.devices.get(self.name)
+
+    @property
+    def habits(self) -> Habits | None:
+        """What is usual for the device; None where nothing was learned."""
+        return self._habits if self._habits.began is not None else None
+
+    @property
+    def forget_seconds(self) -> float:
+        """After how long a device of which nothing is heard is forgotten."""
+        return FORGET_SECONDS if self.habits is None else FORGET_HABITS_SECONDS
 
     @property
     def fold(self) -> Fold:
@@ -101,7 +132,8 @@ class Device:
 class Partition:
     """The devices of one partition. `table` holds their entries, and is only read here.
 
-    `evicted` counts devices that were forgotten for want of room, `refused` findings that were ended for it, and
+    `updated` says of devices when they were last updated (packet time; None never, as far as was seen). `evicted`
+    counts devices that were forgotten for want of room, `refused` findings that were ended for it, and
     `let_go` what correlations did not count, by reason.
     """
 
@@ -124,15 +156,26 @@ class Partition:
         self._due: dict[str, float] = {}
         self._open: dict[str, int] = {}
         self._live: dict[str, Device] = {}
+        self._changed: dict[str, Device] = {}
+        self._packed: dict[str, bytes | None] = {}
+        # Devices whose every observation may tell of an update; those with an open finding, until they are looked at.
+        self._pending: set[str] = set()
+        self.updated: dict[str, float | None] = {}
+        self._unread: list[str] = []
         self._origins: dict[str, list[int]] = {}
         self._encoder = msgspec.msgpack.Encoder()
-        self._decoder = msgspec.msgpack.Decoder(Entry)
+        self._decoder, self._body = msgspec.msgpack.Decoder(Entry), msgspec.msgpack.Decoder(Body)
+        self._compress = zstandard.ZstdCompressor(ZSTD_LEVEL).compress
+        self._decompress = zstandard.ZstdDecompressor().decompress
         for key, head in heads:
             self.seen[key] = self._written[key] = head.seen
+            if key.startswith(DEVICE):
+                self._unread.append(key)
             if head.due is not None:
                 self._due[key] = head.due
             if head.open:
                 self._open[key] = head.open
+                self._pending.add(key.removeprefix(DEVICE))
 
     def __len__(self) -> int:
         return len(self.seen)
@@ -153,39 +196,60 @@ class Partition:
             key = DEVICE + device_id
             if key not in touched:
                 device = self._device(key)
-                touched[key] = None if dedupe.is_counted(device.entry.marks, origin, batch.seq) else device
+                touched[key] = None if dedupe.is_counted(device.marks, origin, batch.seq) else device
             known = touched[key]
             return known.memory if known is not None else None
 
-        judged = judge(concerning(batch.observations, rules), rules, memory_of, on)
+        found = concerning(batch.observations, rules, self._pending)
+        judged = judge(found, rules, memory_of, on, self._pending)
         due = self._note_seen(batch)
-        changed: dict[str, bytes | None] = {}
+        changed = set()
         for key, device in touched.items():
             if device is not None:
-                dedupe.count(device.entry.marks, origin, batch.seq)
-                changed[key] = self._write(key, device, batch.at)
+                dedupe.count(device.marks, origin, batch.seq)
+                self._change(key, device, batch.at)
+                changed.add(key)
         for key in due:
             if key not in changed:
-                changed[key] = self._write(key, self._device(key), batch.at)
-        changed |= self._evict(changed)
-        return Outcome(judged.news, changed, judged.matched, judged.told, judged.waived.total(), duplicate)
+                self._change(key, self._device(key), batch.at)
+                changed.add(key)
+        self._evict(changed)
+        return Outcome(judged.news, judged.matched, judged.told, judged.waived, duplicate)
 
     def tick(self, at: float) -> Outcome:
         """The news that the time itself brings: findings whose window is over and on which nothing was counted for a
         while. Devices that nothing was heard of for days are forgotten."""
         news: list[Alert] = []
-        changed: dict[str, bytes | None] = {}
         for key in [key for key, due in self._due.items() if due <= at]:
             device = self._device(key)
             if at < device.entry.touched + self.settle_seconds:
                 continue
             news += device.fold.windows_over(at)
-            if device.fold.next_end() is None and at >= device.entry.touched + wait_of(device.entry):
+            if device.fold.next_end() is None and at >= device.entry.touched + device.forget_seconds:
                 self._forget(key)
-                changed[key] = None
             else:
-                changed[key] = self._write(key, device, device.entry.touched)
-        return Outcome(news, changed)
+                self._change(key, device, device.entry.touched)
+        return Outcome(news)
+
+    def changes(self) -> dict[str, bytes | None]:
+        """The entries to write for all that was taken since this was asked last; None deletes."""
+        changes = self._packed | {key: self._pack(device) for key, device in self._changed.items()}
+        self._changed, self._packed = {}, {}
+        return changes
+
+    def read_updates(self, most: int = READ_AT_ONCE) -> None:
+        """Read on in the entries of a table that was taken over, for when devices were updated: a few at a time, since
+        a record must not wait for it."""
+        for _ in range(min(most, len(self._unread))):
+            key = self._unread.pop()
+            data = self._table.get(key)
+            if data is not None and key not in self.updated:
+                self._note_update(key, self._open_body(self._decoder.decode(data).body).update)
+
+    def _note_update(self, key: str, update: UpdateState | None) -> None:
+        if update is not None:
+            at = update.clock.updated_at
+            self.updated[key] = at.timestamp() if at is not None else None
 
     def is_due(self, at: float) -> bool:
         """Whether a tick at this time would find anything to do."""
@@ -211,28 +275,29 @@ class Partition:
         return due
 
     def _device(self, key: str) -> Device:
-        device = self._live.pop(key, None)
+        device = self._live.pop(key, None) or self._changed.get(key)
         if device is None:
-            data = self._table.get(key)
+            data = self._packed[key] if key in self._packed else self._table.get(key)
             entry = Entry(self.number, float("-inf"), 0.0, None, 0) if data is None else self._decoder.decode(data)
-            device = Device(key.removeprefix(DEVICE), entry, self.let_go, self.learning_days)
-            if len(self._live) >= MAX_LIVE:
-                del self._live[next(iter(self._live))]
+            body = self._open_body(entry.body)
+            device = Device(key.removeprefix(DEVICE), entry, body, self.let_go, self._pending, self.learning_days)
+        if len(self._live) >= MAX_LIVE:
+            del self._live[next(iter(self._live))]
         self._live[key] = device
         return device
 
-    def _write(self, key: str, device: Device, at: float) -> bytes:
+    def _change(self, key: str, device: Device, at: float) -> None:
+        """Note that a device is to be written; what many others were changed after is packed at once."""
         self.refused += device.fold.evicted
         device.fold.evicted = 0
         entry = device.entry
         entry.touched = max(entry.touched, at)
         entry.seen = max(entry.seen, self.seen.get(key, entry.seen))
-        state = device.fold.state()
-        entry.fold = state if state.open or state.remembered else None
-        entry.windows = device.windows if device.windows.groups else None
-        entry.habits = device.habits if device.habits.began is not None else None
+        self._note_update(key, device.update)
+        if device.update is None or not device.update.is_pending:
+            self._pending.discard(device.name)
         end = device.fold.next_end()
-        wait = wait_of(entry) if end is None else self.settle_seconds
+        wait = device.forget_seconds if end is None else self.settle_seconds
         entry.due = max(entry.touched + wait, end or 0.0)
         self._due[key] = entry.due
         entry.open = len(device.fold)
@@ -240,27 +305,49 @@ class Partition:
             self._open[key] = entry.open
         else:
             self._open.pop(key, None)
-        return self._encoder.encode(entry)
+        self._changed.pop(key, None)
+        self._changed[key] = device
+        if len(self._changed) > MAX_LIVE:
+            oldest = next(iter(self._changed))
+            self._packed[oldest] = self._pack(self._changed.pop(oldest))
+
+    def _pack(self, device: Device) -> bytes:
+        state = device.fold.state()
+        body = Body(
+            device.marks,
+            state if state.open or state.remembered else None,
+            device.windows if device.windows.groups else None,
+            device.update,
+            device.habits,
+        )
+        packed, entry = self._encoder.encode(body), device.entry
+        # An alert says much that others say too, and stands in memory and in the changelog for as long as it is open.
+        entry.body = self._compress(packed) if len(packed) > MIN_COMPRESSED_BYTES else packed
+        data = self._encoder.encode(entry)
+        entry.body = b""
+        return data
+
+    def _open_body(self, data: bytes) -> Body:
+        if not data:
+            return Body()
+        return self._body.decode(self._decompress(data) if data.startswith(zstandard.FRAME_HEADER) else data)
 
     def _forget(self, key: str) -> None:
-        for memory in (self.seen, self._written, self._due, self._open, self._live):
+        for memory in (
+            self.seen, self._written, self._due, self._open, self._live, self._changed, self.updated,
+        ):  # fmt: skip
             memory.pop(key, None)
+        self._pending.discard(key.removeprefix(DEVICE))
+        self._packed[key] = None
 
-    def _evict(self, changed: dict[str, bytes | None]) -> dict[str, bytes | None]:
+    def _evict(self, changed: Collection[str]) -> None:
         """Past the bound those go that were known first, unless the record itself is about them."""
         excess = len(self.seen) - self.max_devices
-        if excess <= 0:
-            return {}
-        gone = [key for key in self.seen if key not in changed][:excess]
-        for key in gone:
-            self._forget(key)
-        self.evicted += len(gone)
-        return dict.fromkeys(gone)
-
-
-def wait_of(entry: Entry) -> float:
-    """After how many seconds a device of which nothing is heard is forgotten."""
-    return FORGET_SECONDS if entry.habits is None else FORGET_HABITS_SECONDS
+        if excess > 0:
+            gone = list(itertools.islice((key for key in self.seen if key not in changed), excess))
+            for key in gone:
+                self._forget(key)
+            self.evicted += len(gone)
 
 
 def heads_of(table: Iterable[tuple[str, bytes]]) -> dict[int, list[tuple[str, Head]]]:

@@ -7,6 +7,8 @@ or, where that would be 20 kB or more, what a person needs first and where the w
 import base64
 import binascii
 import datetime
+import os
+import stat
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -27,18 +29,20 @@ MAX_SECRET_FILE_BYTES: Final = 4096
 MAX_SECRETS: Final = 4
 SECRET_BYTES: Final = range(24, 65)
 SYMMETRIC, ASYMMETRIC = "whsec_", "whsk_"
-LANES: Final = 8
+LANES: Final = 32
 
 Sign = Callable[[str, int, bytes], str]
 
 
 class WebhookTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`[sinks.NAME]` of kind webhook. `secret_file` holds a secret a line: `whsec_…` (HMAC) or `whsk_…` (the 32 bytes
-    of an ed25519 key, in base 64); with several, each signs, so that a receiver can change over. `allow`: host names
-    and networks that may be reached though they are private. `link`: where the whole alert can be seen, with {id}."""
+    of an ed25519 key, in base 64); with several, each signs, so that a receiver can change over. `secret_env` names an
+    environment variable that holds the same. `allow`: host names and networks that may be reached though they are
+    private. `link`: where the whole alert can be seen, with {id}."""
 
     url: str
-    secret_file: Path
+    secret_file: Path | None = None
+    secret_env: str | None = None
     allow: tuple[str, ...] = ()
     cafile: Path | None = None
     link: str | None = None
@@ -47,6 +51,8 @@ class WebhookTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     def __post_init__(self) -> None:
         if not 0 < self.timeout_seconds <= 60:
             raise ValueError("timeout_seconds is not above 0 and up to 60")
+        if (self.secret_file is None) == (self.secret_env is None):
+            raise ValueError("secret_file and secret_env: name one of them")
 
 
 class SignedWebhook:
@@ -59,7 +65,11 @@ class SignedWebhook:
         self.name, self._table, self._clock = name, table, clock
         self._server = WebServer(table.url, table.allow, table.cafile, table.timeout_seconds, plain=False)
         self.address = self._server.shown
-        self._signers, self._read_at = read_secrets(table.secret_file), changed_at(table.secret_file)
+        self._file = table.secret_file
+        if self._file is None:
+            self._signers, self._read_at = secrets_of_environment(table.secret_env or ""), None
+        else:
+            self._signers, self._read_at = read_secrets(self._file), changed_at(self._file)
 
     @classmethod
     def build(cls, name: str, table: Mapping[str, Any]) -> Self:
@@ -83,10 +93,10 @@ class SignedWebhook:
 
     def _current(self) -> list[Sign]:
         """The signers of the secrets in force: a changed file counts at once, and one that is wrong does not count."""
-        changed = changed_at(self._table.secret_file)
-        if changed != self._read_at:
+        changed = None if self._file is None else changed_at(self._file)
+        if self._file is not None and changed != self._read_at:
             try:
-                self._signers, self._read_at = read_secrets(self._table.secret_file), changed
+                self._signers, self._read_at = read_secrets(self._file), changed
             except SettingsError:
                 return self._signers
         return self._signers
@@ -161,13 +171,29 @@ def read_secrets(path: Path) -> list[Sign]:
     """What signs, for each line of a file. Raises SettingsError, which never shows a secret."""
     try:
         with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
             lines = file.read(MAX_SECRET_FILE_BYTES).decode("ascii").split()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it holds what is no secret"
         raise SettingsError(f"secret_file {path} cannot be read: {reason}") from error
+    if mode & stat.S_IROTH:
+        raise SettingsError(f"secret_file {path} can be read by every user of this machine: chmod 600 {path}")
+    return signers_of(lines, f"secret_file {path}")
+
+
+def secrets_of_environment(name: str) -> list[Sign]:
+    """What signs, for each line, or word, of an environment variable. Raises SettingsError."""
+    text = os.environ.get(name)
+    if text is None:
+        raise SettingsError(f"secret_env {name}: there is no such environment variable")
+    return signers_of(text.split(), f"secret_env {name}")
+
+
+def signers_of(lines: Sequence[str], place: str) -> list[Sign]:
+    """What signs, for each secret. Raises SettingsError."""
     if not 1 <= len(lines) <= MAX_SECRETS:
-        raise SettingsError(f"secret_file {path} holds {len(lines)} secrets; 1 to {MAX_SECRETS}, a line each")
-    return [read_secret(line, f"secret_file {path}: line {number}") for number, line in enumerate(lines, 1)]
+        raise SettingsError(f"{place} holds {len(lines)} secrets; 1 to {MAX_SECRETS}, a line each")
+    return [read_secret(line, f"{place}: line {number}") for number, line in enumerate(lines, 1)]
 
 
 def read_secret(text: str, place: str) -> Sign:

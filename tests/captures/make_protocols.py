@@ -97,6 +97,9 @@ STORY = (
           ((True, d.RTSP_DESCRIBE), (False, d.RTSP_REFUSED), (True, d.RTSP_DESCRIBE), (False, d.RTSP_ANSWER),
            (False, d.RTSP_MEDIA * 8), (True, d.RTSP_PARAMETER)),
           ("DESCRIBE", "401", "DESCRIBE", "200", "GET_PARAMETER"), tcp=True),
+    Scene("tftp", (CAMERA, 9_979), (VIEWER, 9_978), ((True, d.TFTP_HANDSHAKE), (False, d.TFTP_HANDSHAKE)),
+          ("handshake", "handshake")),
+    Scene("push", (CAMERA, 42_069), (VIEWER, 69), ((True, d.TFTP_ASK),), ("firmware_push",)),
 )
 # fmt: on
 

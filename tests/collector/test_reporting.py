@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from collector.identify.fingerprint import Fingerprint
+from collector.identify.fingerprint import Banner, Fingerprint
 from collector.observation import DEVICE_DATASET, Observation, Url
 from collector.pipeline import Pipeline
 from collector.reporting import is_address
@@ -27,6 +27,7 @@ from tests.collector.frames import (
     udp_frame,
 )
 
+SERVER_AT_HOME = "10.20.0.9"
 Run = Callable[..., tuple[Pipeline, list[Observation]]]
 
 
@@ -174,3 +175,23 @@ def test_flows_of_a_device_that_somebody_named_are_told_of_though_it_is_no_camer
         found = pipeline.process(block_of(talk.packets)) + pipeline.finish()
         assert {state_of(each) for each in found if each.event.dataset == "lenswatch.flow"} - {"opened"} == states
         assert any(each.event.dataset == DEVICE_DATASET for each in found) == bool(watched)
+
+
+def test_a_hello_and_a_path_that_are_known_are_signs_of_the_device() -> None:
+    """Who says hello is the client; whom somebody asks for a path is the server."""
+    told = {"relevance": "high", "confidence": "low", "sources": ("a",), "matchable": True}
+    acme = Fingerprint(
+        maker="acme",
+        name="Acme",
+        banners=(
+            Banner(kind="tls_ja4", pattern="^t1", device="camera", **told),  # type: ignore[arg-type]
+            Banner(kind="http_path", pattern="^/acme", **told),  # type: ignore[arg-type]
+        ),
+    )
+    web = Talk((SERVER_AT_HOME, 41_000, CAMERA, 80), BEGIN_NS + NS)
+    web.send(0, b"GET /acme/login HTTP/1.1\r\nHost: cam\r\n\r\n")
+    for packets, evidence in ((hello().packets, "tls ja4"), (web.packets, "is asked for /acme/login")):
+        pipeline = Pipeline(CollectorSettings(), (acme,))
+        pipeline.process(block_of(packets))
+        signs = [sign for known in pipeline.inventory.devices.values() for sign in known.signs]
+        assert len(signs) == 1 and evidence in signs[0], signs

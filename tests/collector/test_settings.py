@@ -6,7 +6,14 @@ import msgspec
 import pytest
 
 from collector.errors import SettingsError
-from collector.settings import OWN_NETWORKS, CollectorSettings, default_state_folder, read_settings
+from collector.settings import (
+    OWN_NETWORKS,
+    CaptureSettings,
+    CollectorSettings,
+    DeepSettings,
+    default_state_folder,
+    read_settings,
+)
 
 
 class Root(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -23,6 +30,9 @@ VALUES = {
     "max_readers": ("6", 6),
     "max_names": ("7", 7),
     "max_devices": ("8", 8),
+    "max_digests": ("9", 9),
+    "max_digest_bytes": ("10", 10),
+    "digest_hourly_bytes": ("11", 11),
     "metrics": ("127.0.0.1:9", "127.0.0.1:9"),
     "canary_seconds": ("9.5", 9.5),
     "heartbeat_seconds": ("2.5", 2.5),
@@ -169,3 +179,33 @@ def test_a_rule_over_two_keys_is_asked_of_file_and_environment_together(tmp_path
         read_settings(PairedRoot, path, {"LENSWATCH_PAIRED_TWO": "5"})
     with pytest.raises(SettingsError, match=f"^{path}: one and two go together"):
         read_settings(PairedRoot, path, {})
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "reason"),
+    [
+        ("cpu_share", 0.0, "cpu_share is not above 0"),
+        ("cpu_share", 1.5, "cpu_share is not above 0 and at most 1"),
+        ("packets", 0, "packets is less than 1"),
+        ("memory_bytes", 1 << 20, "tshark does not start"),
+        ("hang_seconds", 0, "hang_seconds is not above 0"),
+    ],
+)
+def test_bounds_of_the_long_tail_that_are_none_are_refused(key: str, value: float, reason: str) -> None:
+    with pytest.raises(msgspec.ValidationError, match=reason):
+        msgspec.convert({key: value}, DeepSettings)
+    assert not DeepSettings().enabled
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [({"engine": "snort"}, "none of own, pyshark"), ({"engine": "pyshark", "workers": 2}, "workers must be 1")],
+)
+def test_an_engine_that_is_none_or_cannot_be_shared_is_refused(given: dict[str, object], reason: str) -> None:
+    with pytest.raises(msgspec.ValidationError, match=reason):
+        msgspec.convert(given, CaptureSettings)
+
+
+@pytest.mark.parametrize("key", ["max_digests", "max_digest_bytes", "digest_hourly_bytes"])
+def test_a_budget_of_digests_below_nothing_is_refused(tmp_path: Path, key: str) -> None:
+    assert f"{key} is below 0" in refusal(write(tmp_path, f"[collector]\n{key} = -1\n"))

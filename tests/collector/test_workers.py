@@ -56,7 +56,7 @@ def with_one(line: Wire, act: Any) -> tuple[list[Observation], Pipeline]:
 
 
 def with_two(line: Wire, act: Any) -> tuple[list[Observation], Crew]:
-    crew = Crew(line.near, TWO)
+    crew = Crew([line.near], TWO)
     crew.prepare(CollectorSettings(), read_fingerprints(), None)
     return heard(crew, crew, act), crew
 
@@ -116,7 +116,7 @@ def test_both_directions_of_a_flow_and_all_of_a_mirror_go_to_one_worker(line: Wi
     talks = [Talk(("10.20.0.1", 20_000 + number, "192.0.2.8", 443)) for number in range(40)]
     six = [Talk(("fd20::11", 20_000 + number, "2001:db8::80", 443)) for number in range(40)]
     packets = both_ways(100) + [packet for talk in talks + six for packet in talk.packets]
-    crew = Crew(line.near, TWO)
+    crew = Crew([line.near], TWO)
     crew.prepare(CollectorSettings(), (), None)
     heard(crew, crew, lambda: line.replay(packets))
     # A flow whose directions were parted would be two flows.
@@ -124,7 +124,7 @@ def test_both_directions_of_a_flow_and_all_of_a_mirror_go_to_one_worker(line: Wi
     shares = [each.packets_in for each in crew._ledgers]
     assert min(shares) > len(packets) / 5
     wrapped = spaced([MIRRORS["VXLAN"][1](data[14:]) for _, data in both_ways(30)])
-    crew = Crew(line.near, TWO)
+    crew = Crew([line.near], TWO)
     crew.prepare(CollectorSettings(), (), None)
     heard(crew, crew, lambda: line.replay(wrapped))
     assert sorted(each.packets_in for each in crew._ledgers) == [0, len(wrapped)]
@@ -132,7 +132,7 @@ def test_both_directions_of_a_flow_and_all_of_a_mirror_go_to_one_worker(line: Wi
 
 
 def test_a_worker_that_dies_is_told_of_and_ends_the_watching(line: Wire) -> None:
-    crew = Crew(line.near, TWO)
+    crew = Crew([line.near], TWO)
     crew.prepare(CollectorSettings(), (), None)
     blocks = crew.blocks()
     next(blocks)

@@ -30,19 +30,22 @@ def lock_faults(root: Path) -> list[str]:
         pins[name] = {plain(package): version for package, version in PIN.findall(text)}
         missing = {plain(requirement) for requirement in requirements} - set(pins[name])
         broken += [f"{name}: {package} is not pinned: type 'make lock'" for package in sorted(missing)]
-        blocks = re.split(r"^(?=\S+==)", text, flags=re.MULTILINE)[1:]
-        broken += [
-            f"{name}: {block.split()[0]} has no hash: type 'make lock'" for block in blocks if "--hash=" not in block
-        ]
-        broken += [
-            f"{name}: {line}: names a place: type 'make lock'" for line in text.splitlines() if line.startswith("--")
-        ]
+        broken += pin_faults(name, text)
     for package, version in pins["requirements.lock"].items():
         if pins["requirements-dev.lock"].get(package) != version:
             broken.append(
                 f"requirements-dev.lock: {package} is not {version}, as in requirements.lock: type 'make lock'"
             )
     return broken
+
+
+def pin_faults(name: str, text: str) -> list[str]:
+    """Pins of a lock without a hash, and places that it names."""
+    blocks = re.split(r"^(?=\S+==)", text, flags=re.MULTILINE)[1:]
+    broken = [f"{name}: {block.split()[0]} has no hash: type 'make lock'" for block in blocks if "--hash=" not in block]
+    return broken + [
+        f"{name}: {line}: names a place: type 'make lock'" for line in text.splitlines() if line.startswith("--")
+    ]
 
 
 def silent_targets(makefile: str) -> list[str]:
@@ -54,6 +57,14 @@ def silent_targets(makefile: str) -> list[str]:
 
 def test_the_locks_hold_what_the_project_asks_for() -> None:
     obey(lock_faults(ROOT))
+
+
+def test_the_lock_of_the_engines_holds_what_they_ask_for() -> None:
+    asked = (ROOT / "bench" / "engines.in").read_text(encoding="utf-8").splitlines()
+    text = (ROOT / "bench" / "engines.lock").read_text(encoding="utf-8")
+    wanted = {plain(line) for line in asked if not line.startswith("#")}
+    assert wanted <= {plain(package) for package, _ in PIN.findall(text)}
+    assert pin_faults("bench/engines.lock", text) == []
 
 
 def test_make_help_explains_every_target() -> None:

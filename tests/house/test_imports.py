@@ -20,7 +20,7 @@ DOORS = {
     "streams": (
         "streams",
         *(f"rules.{door}" for door in ("alert", "load", "match", "errors", "check", "correlate", "pack")),
-        *(f"rules.{door}" for door in ("verdict", "court", "waivers")),
+        *(f"rules.{door}" for door in ("verdict", "court", "waivers", "signature", "keys", "succession", "transfer")),
         *VOCABULARY,
     ),
 }
@@ -28,6 +28,7 @@ DOORS = {
 WIRING = (
     "streams.local",
     "streams.live",
+    "streams.renewal",
     "streams.cli",
     "streams.sinks_cli",
     "streams.devices_cli",

@@ -29,6 +29,9 @@ PURE_FILES = (
             "factdiff",
             "indicator",
             "namesake",
+            "signature",
+            "succession",
+            "transfer",
         )
     ),
 )

@@ -47,6 +47,7 @@ def test_the_shipped_detections_are_these(shipped: RuleSet) -> None:
         "direct-to-address": "low",
         "broken-protocol": "low",
         "encrypted-dns": "medium",
+        "pushed-from-inside": "low",
         "canary": "informational",
     }
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rules import endpoints
 from rules.endpoints import EndpointIndex, is_below, is_host_name, normalise_name
 from rules.fact import BulkList, EndpointFile, EndpointName, NetworkAddress, NotTheCompany
 from rules.factbook import Facts
@@ -252,3 +253,43 @@ def test_the_index_of_facts_holds_names_networks_and_rejections(facts: Facts) ->
     assert index.match_name("cloud.acme.example") is not None
     assert index.match_address("198.51.100.1") is not None
     assert index.rejection("bad.acme.example") is not None
+
+
+FACTS = st.lists(st.tuples(NAME, st.sampled_from(["suffix", "exact"])), max_size=6)
+LINES = st.lists(
+    st.one_of(NAME, st.sampled_from(["192.0.2.0/24", "192.0.2.7", "2001:db8::/32", "A.B.", "a.b1"])), max_size=20
+)
+
+
+@given(FACTS, st.lists(st.tuples(LINES, st.sampled_from(["suffix", "exact"])), max_size=3), st.lists(NAME, max_size=2))
+def test_what_goes_in_all_at_once_is_found_as_what_goes_in_line_by_line(
+    facts: list[tuple[str, str]], lists: list[tuple[list[str], str]], rejected: list[str]
+) -> None:
+    found = []
+    # A line with a remark is none of those that go in all at once.
+    for remark in ("", "  # x"):
+        index = EndpointIndex()
+        own = tuple(name(text, match) for text, match in dict.fromkeys(facts))
+        index.add_file(EndpointFile(entity="maker", endpoint=own))
+        for number, (lines, match) in enumerate(lists):
+            bulk = BulkList(file="f", role="cloud", confidence="low", sources=("paper",), match=match)
+            index.add_list(f"list-{number}", bulk, [f"{line}{remark}" for line in lines])
+        for text in rejected:
+            index.reject(NotTheCompany(names=(text,), looks_like="maker", reason="r", sources=("s",)))
+        found.append(index.seal())
+    one, other = found
+    asked = {text for text, _ in facts} | {line for lines, _ in lists for line in lines} | set(rejected)
+    asked |= {f"b.{text}" for text in asked} | {text.partition(".")[2] for text in asked} | {"a.a.a.a.a.a"}
+    assert one.size == other.size
+    for text in map(normalise_name, asked):
+        assert one.match_name(text) == other.match_name(text), text
+        assert one.rejection(text) == other.rejection(text) and one.knows_zone(text) == other.knows_zone(text)
+        assert one.match_address(text) == other.match_address(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["a..b", "-a.b", "a.b-", "a_.b", "a.b.", ".a.b", "a b.c", "ä.b", "a.b\n", "1.2.3.4x", "x" * 64 + ".b"]
+)
+def test_only_what_is_a_host_name_as_it_is_compared_goes_in_without_a_second_look(text: str) -> None:
+    plain = endpoints._PLAIN_NAME(text) is not None
+    assert not plain or (normalise_name(text) == text and is_host_name(text) and "." in text)

@@ -3,16 +3,19 @@
 import datetime
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from collector.errors import LenswatchError
 from rules import load
 from rules.errors import RuleErrors
-from rules.load import collect_files, load_pack, load_rules, under_scenario
+from rules.load import collect_files, load_pack, load_rules, load_trusted, read_folder, under_scenario
 from rules.match import RuleSet
 from rules.pack import pack
+from rules.signature import NO_TRUST, SignatureError, Trust, key_id, sign
 
 ENDPOINTS = """
 entity = "hikvision"
@@ -176,3 +179,87 @@ def test_a_wrong_waiver_stops_the_loading(tmp_path: Path) -> None:
     path.write_text("[[waiver]]\nid = 'w'\n")
     with pytest.raises(RuleErrors, match=r"w\.toml: waiver\[0\]"):
         load_rules(waivers=[path])
+
+
+KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+TRUST = Trust({key_id(KEY.public_key()): KEY.public_key()}, required=True)
+AT = datetime.datetime(2026, 11, 25, tzinfo=datetime.UTC)
+
+
+@pytest.fixture
+def signed(tmp_path: Path) -> Path:
+    folder = write(tmp_path / "signed", {"facts/sources.toml": SOURCES, "facts/endpoints/hikvision.toml": ENDPOINTS})
+    (folder / "pack.sig").write_bytes(sign(read_folder(folder)[0], 3, AT, KEY))
+    return folder
+
+
+def test_a_signed_folder_gives_the_rules_that_it_gives_without_being_asked(signed: Path) -> None:
+    rules = load_trusted([signed], trust=TRUST)
+    assert rules.digest == load_rules([signed]).digest
+    assert [each.version for each in rules.signatures if each] == [3]
+    assert load_trusted([signed], trust=NO_TRUST).signatures == ()
+
+
+def test_a_folder_that_was_altered_or_lost_its_signature_is_refused_by_its_place(signed: Path) -> None:
+    (signed / "facts" / "more.txt").touch()
+    with pytest.raises(SignatureError, match=f"^{signed}: was altered after it was signed"):
+        load_trusted([signed], trust=TRUST)
+    (signed / "pack.sig").unlink()
+    with pytest.raises(SignatureError, match=f"^{signed}: is not signed"):
+        load_trusted([signed], trust=TRUST)
+    assert load_trusted([signed], trust=Trust(TRUST.keys)).signatures == (None,)
+
+
+def test_a_folder_that_is_not_there_is_called_that_and_not_unsigned(tmp_path: Path) -> None:
+    with pytest.raises(RuleErrors, match=f"^{tmp_path}/none: holds no rules"):
+        load_trusted([tmp_path / "none"], trust=TRUST)
+
+
+def test_errors_in_a_signed_folder_name_it_and_not_the_copy_that_was_read(signed: Path) -> None:
+    (signed / "facts" / "endpoints" / "hikvision.toml").write_text("x = 1\n", "utf-8")
+    (signed / "pack.sig").write_bytes(sign(read_folder(signed)[0], 3, AT, KEY))
+    with pytest.raises(RuleErrors) as caught:
+        load_trusted([signed], trust=TRUST)
+    assert {error.path for error in caught.value.errors} == {signed / "facts" / "endpoints" / "hikvision.toml"}
+
+
+def test_a_list_that_no_signature_covers_is_refused(signed: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "outside.txt"
+    outside.write_text("evil.example\n", "utf-8")
+    more = f'[[list]]\nfile = "{outside}"\nrole = "cloud"\nconfidence = "low"\nmatch = "suffix"\nsources = ["ours"]\n'
+    (signed / "facts" / "endpoints" / "hikvision.toml").write_text(ENDPOINTS + more, "utf-8")
+    (signed / "pack.sig").write_bytes(sign(read_folder(signed)[0], 3, AT, KEY))
+    assert load_rules([signed]).endpoints.match_name("evil.example") is not None
+    with pytest.raises(RuleErrors, match=r"outside\.txt: lies outside of the pack, where no signature covers it"):
+        load_trusted([signed], trust=TRUST)
+    with pytest.raises(RuleErrors, match="lies outside of the pack"):
+        load_pack(pack(collect_files([signed])))
+
+
+def test_a_pack_is_taken_with_its_signature_or_not_at_all(shipped: RuleSet) -> None:
+    files = collect_files()
+    signature = sign(files, 9, AT, KEY)
+    rules = load_pack(pack(files), trust=TRUST, signature=signature)
+    assert rules.digest == shipped.digest and rules.signatures[0] is not None and rules.signatures[0].version == 9
+    for other, words in ((None, "is not signed"), (sign({"0/facts/x": b""}, 9, AT, KEY), "was altered")):
+        with pytest.raises(SignatureError, match=f"^the pack: {words}"):
+            load_pack(pack(files), trust=TRUST, signature=other)
+
+
+def test_without_a_folder_for_copies_it_is_one_line_that_says_so(
+    signed: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    for load_them in (lambda: load_trusted([signed], trust=TRUST), lambda: load_pack(pack(collect_files()))):
+        with pytest.raises(LenswatchError, match=r"no folder for temporary files: .*; name one in TMPDIR"):
+            load_them()
+
+
+def test_indicators_are_counted_folder_by_folder(signed: Path) -> None:
+    lists = '[[list]]\nfile = "l.txt"\nrole = "cloud"\nconfidence = "low"\nmatch = "suffix"\nsources = ["ours"]\n'
+    write(
+        signed,
+        {"facts/endpoints/hikvision.toml": ENDPOINTS + lists, "facts/endpoints/l.txt": "# a\nb.example\nc.example"},
+    )
+    shipped, own = load_rules([signed]).facts.indicators
+    assert own == 3 and shipped > 200

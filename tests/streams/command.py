@@ -17,6 +17,43 @@ ROOT = Path(__file__).parents[2]
 OFFICE = ROOT / "streams" / "demo" / "office.pcap"
 PROGRAM = Path(sys.executable).parent / "lenswatch"
 SECONDS = 60
+OWN_FACT = """
+entity = "hikvision"
+
+[[endpoint]]
+name = "example.com"
+match = "suffix"
+role = "cloud"
+confidence = "high"
+sources = ["own"]
+"""
+OWN_SOURCE = """
+[sources.own]
+title = "The makers' letter to us"
+kind = "primary_text"
+"""
+OWN_DETECTION = """
+title: Anybody contacts our example
+id: 1b6f7d1a-50f3-4f35-9c5b-7f4f0c6c2a11
+status: experimental
+level: critical
+description: Somebody touched an endpoint that our own facts know.
+logsource: {product: lenswatch, category: contact, service: tls}
+detection:
+  ours:
+    lenswatch.endpoint.confidence: high
+    destination.domain: www.example.com
+  condition: ours
+lenswatch:
+  fold: name
+  message: "{device} {called} {destination} of {company}."
+  example:
+    event: {dataset: lenswatch.tls}
+    destination: {ip: 192.0.2.80, domain: www.example.com}
+  cases:
+    - {name: the example, fires: true}
+    - {name: another name, fires: false, change: {destination.domain: www.example.org}}
+"""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,6 +14,7 @@ from rules.alert import Alert
 from rules.check import read_example
 from rules.load import load_rules
 from rules.match import RuleSet
+from tests.streams.command import OFFICE, OWN_DETECTION, OWN_FACT, OWN_SOURCE, Ran, run
 from tests.streams.told import CAMERA, many_alerts, one_alert
 
 MARKER = b"\xab\xcd\xefMaxMind.com"
@@ -97,3 +98,22 @@ def alert(rules: RuleSet) -> Alert:
 def alerts_of(alert: Alert) -> Callable[..., list[Alert]]:
     """See `many_alerts`."""
     return functools.partial(many_alerts, alert)
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Ran, Path]:
+    """The office watched once, and the state that it left."""
+    state = tmp_path_factory.mktemp("state")
+    return run("watch", OFFICE, state=state), state
+
+
+@pytest.fixture
+def own_rules(tmp_path: Path) -> Path:
+    """A folder with a fact and a detection of one's own."""
+    folder = tmp_path / "own"
+    (folder / "facts" / "endpoints").mkdir(parents=True)
+    (folder / "detections").mkdir()
+    (folder / "facts" / "endpoints" / "hikvision.toml").write_text(OWN_FACT, "utf-8")
+    (folder / "facts" / "sources.toml").write_text(OWN_SOURCE, "utf-8")
+    (folder / "detections" / "ours.yml").write_text(OWN_DETECTION, "utf-8")
+    return folder

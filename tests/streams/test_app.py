@@ -123,6 +123,8 @@ def test_alerts_are_told_and_the_device_is_written(run: Any, observe: Callable[.
             ((topic, partition, alert),) = centre.sent
             assert (topic, partition) == ("lenswatch.alerts.v1", 0)
             assert codec.read_alert(alert).lenswatch.revision == 1
+            await centre.settle()
+            assert [topic for topic, *_ in centre.sent[1:]] == [centre.devices.topic] * 2
             assert set(centre.devices) == {"d/site/3c:ef:8c:00:53:11", "s/0/s"}
 
     assert run(test) == []
@@ -242,10 +244,9 @@ def test_what_was_told_is_kept_by_the_broker_before_a_change_is_written(
         centre.send = types.MethodType(Centre.send, centre)  # type: ignore[method-assign]
         value, headers = record(observe(CLOUD))
         await centre._work(Handed(0, value=value, headers=headers), centre.take)
-        assert broker.topics() == ["lenswatch.alerts.v1"] and len(centre.devices.staged) == 2
         settled = asyncio.create_task(centre.settle())
         await asyncio.sleep(0.01)
-        assert broker.topics() == ["lenswatch.alerts.v1"] and not settled.done()
+        assert broker.topics() == ["lenswatch.alerts.v1"] and not settled.done() and len(centre.devices.staged) == 2
         broker.answer()
         await asyncio.sleep(0.01)
         changelog = centre.devices.topic
@@ -253,6 +254,32 @@ def test_what_was_told_is_kept_by_the_broker_before_a_change_is_written(
         broker.answer()
         await settled
         assert not centre.devices.staged and len(centre.devices) == 2
+
+    assert run(test) == []
+
+
+def test_nothing_is_written_between_a_change_and_the_telling_of_it(
+    run: Any, observe: Callable[..., Observation]
+) -> None:
+    async def test(centre: Offline, sink: Kept) -> None:
+        free = asyncio.Event()
+
+        async def send(topic: str, *_: Any, **__: Any) -> None:
+            if topic == "lenswatch.alerts.v1":
+                await free.wait()
+            told.append(topic)
+
+        told: list[str] = []
+        centre.send = send  # type: ignore[method-assign]
+        value, headers = record(observe(CLOUD))
+        taking = asyncio.create_task(centre._work(Handed(0, value=value, headers=headers), centre.take))
+        await asyncio.sleep(0.01)
+        settled = asyncio.create_task(centre.settle())
+        await asyncio.sleep(0.01)
+        assert told == [] and not centre.devices.staged and not settled.done()
+        free.set()
+        await asyncio.gather(taking, settled)
+        assert told == ["lenswatch.alerts.v1", centre.devices.topic, centre.devices.topic]
 
     assert run(test) == []
 

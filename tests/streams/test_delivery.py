@@ -6,13 +6,13 @@ from standardwebhooks import Webhook
 
 from streams.delivery import what_waits
 from tests.streams.command import OFFICE, read_alerts, run
-from tests.streams.dispatch.carrying import SECRET
+from tests.streams.dispatch.carrying import SECRET, write_secret
 from tests.streams.receiver import Receiver
 
 
 def settings(folder: Path, url: str, more: str = "") -> Path:
     """A settings file with a webhook and a file."""
-    (folder / "secret").write_text(SECRET, "utf-8")
+    write_secret(folder / "secret")
     path = folder / "lenswatch.toml"
     path.write_text(
         f'[watch]\ndrain_seconds = 20\n[sinks.soc]\nkind = "webhook"\nurl = "{url}"\nallow = ["127.0.0.1"]\n'

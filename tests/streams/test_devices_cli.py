@@ -62,6 +62,19 @@ def test_one_devices_story_is_on_one_page(state: Path) -> None:
     assert msgspec.json.decode(whole.out)["addresses"] == ["10.20.8.21"]
 
 
+def test_the_update_clock_of_a_device_is_told_on_its_page_and_in_the_list(state: Path) -> None:
+    told = run("devices", "show", "10.20.8.23", state=state)
+    assert "for updates last 2026-11-02" in told.out
+    assert "days ago" in told.out or "today" in told.out
+    clock = msgspec.json.decode(run("devices", "show", "10.20.8.23", "--json", state=state).out)["update_clock"]
+    assert clock["origin"] == "maker"
+    assert clock["updated_by"]
+    assert clock["days_since_updated"] >= 0
+    never = msgspec.json.decode(run("devices", "show", "10.20.8.21", "--json", state=state).out)["update_clock"]
+    assert never == {"days_since_checked": None, "days_since_updated": None}
+    assert ids(run("devices", "--json", "--sort", "updated", state=state))
+
+
 def test_what_fits_none_or_several_is_one_line(state: Path) -> None:
     none, several = (run("devices", "show", text, state=state) for text in ("nobody", "demo/"))
     assert (none.code, several.code) == (1, 1)

@@ -10,6 +10,7 @@ from rules.alert import Alert
 from rules.match import RuleSet
 from streams.devices_screen import (
     MAX_SHOWN_ALERTS,
+    SORTS,
     Profile,
     bytes_words,
     columns_of,
@@ -18,7 +19,9 @@ from streams.devices_screen import (
     print_devices,
     profile_of,
     story_rows,
+    update_words,
 )
+from streams.processors.firmware import Clock, UpdateState
 from streams.processors.stories import Called, Story, Version
 
 SEEN = datetime.datetime(2026, 11, 2, 8, 0, 0, tzinfo=datetime.UTC)
@@ -105,3 +108,32 @@ def test_the_table_and_the_lines_tell_the_same(profile: Profile, capsys: pytest.
 )
 def test_bytes_in_few_digits(count: int, words: str) -> None:
     assert bytes_words(count) == words
+
+
+def test_the_update_clock_says_when_of_whom_and_how_long_ago(rules: RuleSet) -> None:
+    story = Story("a", SEEN, SEEN, Device(id="a"), DeviceIdentity(type="camera", confidence=0.9))
+    clock = Clock(checked_at=SEEN, checked_with="up.example", updated_at=SEEN, updated_by="10.0.9.5", origin="inside")
+    day = SEEN.date() + datetime.timedelta(days=12)
+    text = text_of(profile_of(story, rules, day, {}, UpdateState(clock=clock)), [])
+    assert "asked|for updates last 2026-11-02 08:00:00 UTC, of up.example; 12 days ago" in text
+    assert "updated|last 2026-11-02 08:00:00 UTC, from inside, by 10.0.9.5; 12 days ago" in text
+
+
+def test_a_device_of_which_no_update_was_seen_says_so(rules: RuleSet) -> None:
+    story = Story("a", SEEN, SEEN, Device(id="a"), DeviceIdentity(type="camera", confidence=0.9))
+    profile = profile_of(story, rules, SEEN.date(), {})
+    assert "asked|for updates: never, as far as was seen" in text_of(profile, [])
+    assert "updated|never, as far as was seen" in text_of(profile, [])
+    assert update_words(profile) == ""
+
+
+def test_the_table_says_how_long_ago_an_update_was(rules: RuleSet) -> None:
+    story = Story("a", SEEN, SEEN, Device(id="a"), DeviceIdentity(type="camera", confidence=0.9, firmware="4.0"))
+    profiles = [
+        profile_of(story, rules, SEEN.date() + datetime.timedelta(days=days), {}, UpdateState(clock=clock))
+        for days, clock in ((1, Clock(updated_at=SEEN)), (0, Clock(updated_at=SEEN)), (3, Clock(checked_at=SEEN)))
+    ]
+    column = next(each for each in columns_of(profiles) if each.heading == "Model, firmware")
+    assert column.cells == ["4.0\nupdated 1 day ago", "4.0\nupdated today", "4.0\nasked for updates 3 days ago"]
+    assert "updated 1 day ago" in device_lines(profiles[0], 80)
+    assert sorted(profiles, key=SORTS["updated"])[0] is profiles[2]

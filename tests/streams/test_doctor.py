@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from collector.ledger import Ledger
+from collector.settings import CaptureSettings, DeepSettings
 from rules.alert import Alert
 from streams import doctor
 from streams.dispatch.outbox import Outbox
@@ -29,7 +30,15 @@ def test_a_sound_machine_has_nothing_bad_and_every_note_has_its_mend(tmp_path: P
     assert [check for check, answer in found.items() if answer.state == BAD] == []
     assert all(answer.text for answer in found.values())
     assert all(bool(answer.mend) == (answer.state != OK) for answer in found.values())
-    assert "20 detections" in found["rules"].text and "numpy" in found["libraries"].text
+    assert "21 detections" in found["rules"].text and "numpy" in found["libraries"].text
+
+
+def test_a_tshark_that_is_not_there_is_bad_only_where_the_settings_ask_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert doctor.check_tshark(Settings()).state == NOTE
+    for settings in (Settings(deep=DeepSettings(enabled=True)), Settings(capture=CaptureSettings(engine="pyshark"))):
+        found = doctor.check_tshark(settings)
+        assert found.state == BAD and "asks for it" in found.text and "install tshark" in found.mend
 
 
 def test_what_waits_for_a_sink_and_what_is_wrong_with_one_is_said(tmp_path: Path, alert: Alert) -> None:
@@ -133,10 +142,10 @@ def test_a_missing_library_an_old_python_and_a_wrong_clock_are_bad(monkeypatch: 
 
 def test_without_tshark_there_is_a_note(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert doctor.check_tshark().state == NOTE
+    assert doctor.check_tshark(Settings()).state == NOTE
     (tmp_path / "tshark").write_text("#!/bin/sh\nexit 1\n", "utf-8")
     (tmp_path / "tshark").chmod(0o755)
-    found = doctor.check_tshark()
+    found = doctor.check_tshark(Settings())
     assert found.state == NOTE and "does not start" in found.text and found.mend
 
 

@@ -7,18 +7,23 @@ import asyncio
 import types
 from collections import defaultdict
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import faust
 import pytest
 from faust.transport.consumer import Consumer
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from faust.types import TP
 from intervaltree import IntervalTree
 
 from collector.errors import LenswatchError
+from collector.kafka_settings import KafkaSettings
 from streams import faust_patch
-from streams.faust_patch import apply_patch, committed_offset, keep_place
+from streams.app import make_app
+from streams.faust_patch import FETCH_WAIT_MS, apply_patch, committed_offset, keep_place
 from streams.reading import Place, Reading
+from streams.settings import WorkerSettings
 
 PLACE = TP("observations", 0)
 
@@ -220,3 +225,20 @@ def test_another_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(LenswatchError, match=r"faust-streaming 0.16.0 is installed and 0.15.3 is needed"):
         apply_patch()
     assert Consumer._new_offset is faust_patch.NEW_OFFSET
+
+
+def test_the_broker_is_never_asked_to_wait_for_long(tmp_path: Path) -> None:
+    """Else a partition that was left out of the question waits with it."""
+
+    async def waits_ms() -> list[int]:
+        app = make_app(KafkaSettings(servers="127.0.0.1:1"), WorkerSettings(), tmp_path)
+        consumer: Any = app.consumer
+        thread = consumer._thread
+        make = AIOKafkaConsumerThread._create_worker_consumer
+        made = [each(thread, app.transport) for each in (faust_patch.MAKE_CONSUMER, make)]
+        for each in made:
+            await each.stop()
+        thread.thread_loop.close()
+        return [each._fetch_max_wait_ms for each in made]
+
+    assert asyncio.run(waits_ms()) == [1500, FETCH_WAIT_MS]

@@ -170,6 +170,67 @@ def test_several_workers_tell_what_one_would(line: Wire, tmp_path: Path) -> None
     assert "Hangzhou Hikvision" in out and "packets       478 in" in err and "the ledger is open" not in err
 
 
+@pytest.mark.root
+@needs_a_wire
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_two_interfaces_are_watched_at_once(line: Wire, tmp_path: Path, workers: str) -> None:
+    (tmp_path / "other").mkdir()
+    with wire(tmp_path / "other") as other, watching(tmp_path, line.near, other.near, "--workers", workers) as watch:
+        watch.listens()
+        time.sleep(0.5)
+        line.replay(OFFICE, "--pps=2000")
+        talk = Talk(("10.20.0.99", 40_000, "192.0.2.80", 80))
+        talk.send(0, b"GET / HTTP/1.1\r\nHost: other.example\r\n\r\n")
+        other.replay(talk.packets)
+        wanted = office_observations(tmp_path) + 1
+        watch.waits_for(lambda: spoken(watch.observations()) == wanted)
+        code, out, err = watch.end(signal.SIGINT)
+        seen = {each["observer"]["ingress"]["interface"]["name"] for each in watch.observations()}  # type: ignore[index]
+    assert (code, "Traceback" in err, seen) == (0, False, {line.near, other.near})
+    assert "Hangzhou Hikvision" in out and "packets       482 in" in err and "the ledger is open" not in err
+
+
+@pytest.mark.root
+@needs_a_wire
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_wireshark_beside_the_capture_may_be_killed_and_the_capture_goes_on(
+    line: Wire, tmp_path: Path, workers: str
+) -> None:
+    def say(number: int, banner: bytes) -> None:
+        talk = Talk((f"10.20.0.{number}", 40_000, "192.0.2.80", 22))
+        talk.send(0, banner)
+        line.replay(talk.packets)
+
+    def told(banner: str) -> bool:
+        return any(each["lenswatch"].get("announced", {}).get("software") == banner for each in watch.observations())  # type: ignore[attr-defined]
+
+    with watching(tmp_path, line.near, "--deep", "--workers", workers) as watch:
+        watch.listens()
+        time.sleep(0.5)
+        say(1, b"SSH-2.0-first\r\n")
+        watch.waits_for(lambda: told("SSH-2.0-first"))
+        for child in dissecting(watch.process.pid):
+            os.kill(child, signal.SIGKILL)
+        line.replay(OFFICE, "--pps=2000")
+        wanted = office_observations(tmp_path)
+        watch.waits_for(lambda: spoken(watch.observations()) >= wanted)
+        time.sleep(1.5)
+        for number in range(2, 6):
+            say(number, b"SSH-2.0-second\r\n")
+        watch.waits_for(lambda: told("SSH-2.0-second"))
+        children = dissecting(watch.process.pid)
+        code, _, err = watch.end(signal.SIGINT)
+    assert (code, "Traceback" in err) == (0, False)
+    assert children and not any(Path(f"/proc/{child}").exists() for child in children)
+
+
+def dissecting(pid: int) -> list[int]:
+    """The tsharks of a process and its workers."""
+    children = [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    found = [each for each in children if Path(f"/proc/{each}/comm").read_text() == "tshark\n"]
+    return found + [each for child in children for each in dissecting(child)]
+
+
 def test_an_observation_of_an_endless_pipe_comes_within_a_second_of_its_packet(tmp_path: Path) -> None:
     talk = Talk()
     talk.send(0, b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n")

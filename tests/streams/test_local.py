@@ -17,6 +17,7 @@ from rules.alert import Alert
 from rules.match import RuleSet
 from streams.device_store import DeviceStore
 from streams.local import LocalWatch, Run
+from streams.processors.baseline import Habits
 from streams.processors.declared import Register
 from streams.processors.egress import Policy
 from streams.settings import GeoSettings, Settings
@@ -33,6 +34,10 @@ class Kept:
 
     def write(self, documents: Sequence[Observation | Alert]) -> None:
         self.documents += documents
+
+    def habits_of(self, identifier: str) -> Habits | None:
+        """Nothing is known to be usual."""
+        return None
 
 
 def watch(rules: RuleSet, *sources: Any, geo: Path | None = None) -> tuple[Run, Kept, Kept]:
@@ -197,3 +202,17 @@ def test_a_first_call_to_a_company_is_told_after_the_learning_time_though_each_d
     alert = told[0][1]
     assert alert.lenswatch.baseline is not None and alert.lenswatch.baseline.new == ["company dahua"]
     assert "before this day it has not called the company Zhejiang Dahua" in alert.message
+
+
+def test_named_flows_of_cameras_to_outside_are_observed_for_their_stories_and_the_rest_as_before(
+    rules: RuleSet,
+) -> None:
+    plain = LocalWatch(Settings(), rules)._concerns
+    telling = LocalWatch(Settings(), rules, stories=Kept())._concerns
+    for dataset, name, direction, told in (
+        ("lenswatch.flow", "www.example.com", "outbound", True),
+        ("lenswatch.flow", "www.example.com", "internal", False),
+        ("lenswatch.dns", "www.example.com", "outbound", False),
+    ):
+        before = plain(dataset, name, direction, lambda: "192.0.2.80")
+        assert telling(dataset, name, direction, lambda: "192.0.2.80") == (told or before)

@@ -12,9 +12,10 @@ from collector.canary import make_canary
 from collector.errors import LenswatchError
 from collector.observation import Observation
 from collector.page import Page
-from rules.alert import Alert
+from rules.alert import Alert, Step, Verdict
 from rules.match import RuleSet
-from streams.metrics import MAX_SENSORS, FindingMeters, Meters, serve
+from streams.metrics import MAX_SENSORS, VERDICT_LABELS, FindingMeters, Meters, ages_of, serve
+from streams.processors.firmware import update_of
 from streams.processors.fold import revise
 
 
@@ -64,14 +65,6 @@ def test_sensors_past_the_bound_are_one_series() -> None:
     assert len(lines) == MAX_SENSORS + 1 and 'sensor="other"} 851.0' in "\n".join(lines)
 
 
-def test_only_the_rules_in_force_are_named() -> None:
-    meters = Meters()
-    for digest in ("aa", "bb"):
-        meters.set_rules(digest)
-    text = generate_latest(meters.registry).decode()
-    assert 'digest="bb"} 1.0' in text and "aa" not in text
-
-
 def finding(alert: Alert, number: int) -> Alert:
     """A new finding of a company of its own."""
     assert alert.lenswatch.entity is not None
@@ -100,6 +93,28 @@ def test_a_finding_counts_once_and_under_each_programme(alert: Alert) -> None:
     assert programmes == {each.programme for each in alert.lenswatch.listings or ()} and programmes
 
 
+def test_each_step_of_an_update_counts_once_however_often_it_is_told(alert: Alert) -> None:
+    registry = CollectorRegistry()
+    meters = FindingMeters(registry)
+    at = alert.timestamp
+    check = Step(step="check", at=at, detail="", observation="a", host="h")
+    download = Step(step="download", at=at, detail="", observation="b", host="h")
+
+    def telling(*steps: Step) -> Alert:
+        detail = msgspec.structs.replace(alert.lenswatch, steps=list(steps), update=update_of(steps))
+        return msgspec.structs.replace(alert, lenswatch=detail)
+
+    for revision in (telling(check), telling(check, download), telling(check, download)):
+        meters.tell(revision)
+    counted = {
+        step: registry.get_sample_value(
+            "lenswatch_firmware_steps_total", {"step": step, "origin": "maker", "company": "dahua"}
+        )
+        for step in ("check", "download", "install")
+    }
+    assert counted == {"check": 1, "download": 1, "install": None}
+
+
 def test_a_canary_is_no_finding(rules: RuleSet, alert: Alert) -> None:
     meters = FindingMeters(CollectorRegistry())
     (canary,) = rules.match(make_canary("sensor", "site", alert.timestamp))
@@ -119,3 +134,34 @@ def test_what_cameras_send_out_is_counted_by_whom_it_goes_to(
     meters.see(observe(flow | sent | {"network.direction": "inbound"}), rules)
     found = {each.labels["company"]: each.value for each in meters.egress.collect()[0].samples}
     assert found == {"dahua": 700, "none": 700}
+
+
+def verdict(programme: str, outcome: str, **more: object) -> Verdict:
+    known: dict[str, object] = {
+        "programme": programme, "programme_name": programme, "outcome": outcome, "says": "", "citation": "",
+        "sources": [], "entity": "e", "activity": "device_present", "relation": "operates", "basis": "named",
+    }  # fmt: skip
+    return msgspec.convert(known | more, Verdict)
+
+
+def test_a_finding_counts_once_for_each_programme_and_profile_by_its_strongest_outcome(alert: Alert) -> None:
+    said = [
+        verdict("A", "review", profile="p"), verdict("A", "prohibited", profile="p", entity="maker"),
+        verdict("A", "context_only", profile="q"), verdict("B", "licence_required"),
+        verdict("C", "prohibited", profile="p", waiver="w"), verdict("D", "prohibited", profile="p", concerns=False),
+    ]  # fmt: skip
+    meters = FindingMeters(CollectorRegistry())
+    alert = msgspec.structs.replace(alert, lenswatch=msgspec.structs.replace(alert.lenswatch, verdicts=said))
+    meters.tell(alert)
+    meters.tell(revise(alert, alert.timestamp, "step"))
+    samples = [each for each in meters.verdicts.collect()[0].samples if each.name.endswith("_total")]
+    found = {tuple(each.labels[label] for label in VERDICT_LABELS): each.value for each in samples}
+    assert found == {
+        ("A", "p", "prohibited"): 1, ("A", "q", "context_only"): 1, ("B", "none", "licence_required"): 1,
+    }  # fmt: skip
+
+
+def test_devices_are_counted_by_the_age_of_their_last_update() -> None:
+    at, day = 1_793_606_400.0, 86_400.0
+    updated = [at, at - 30 * day, at - 31 * day, at - 400 * day, at + day, None]
+    assert ages_of(updated, at) == {"30d": 3, "90d": 1, "180d": 0, "365d": 0, "older": 1, "never": 1}

@@ -50,8 +50,29 @@ def test_what_cannot_be_taken_is_one_line_with_its_place(record: Record, words: 
 
 
 def test_a_refused_pack_is_said_and_changes_nothing_and_a_good_one_is_taken(packed: bytes) -> None:
-    taken: list[RuleSet] = []
+    taken: list[tuple[RuleSet, bool]] = []
     refused: list[str] = []
     for value in (packed[:-9], packed):
-        asyncio.run(hand_on(Record(value), taken.append, refused.append))
+        asyncio.run(hand_on(Record(value), lambda *each: taken.append(each), refused.append))
     assert len(taken) == 1 and len(refused) == 1 and refused[0].startswith("lenswatch.rules.v1 at 7: ")
+
+
+def test_a_pack_may_shrink_where_its_record_says_so(packed: bytes) -> None:
+    taken: list[bool] = []
+    for more in ((), (("may_shrink", b"1"),)):
+        record = Record(packed, (("schema", SCHEMA), *more))
+        asyncio.run(hand_on(record, lambda _, may_shrink: taken.append(may_shrink), pytest.fail))
+    assert taken == [False, True]
+
+
+def test_the_signature_travels_beside_the_pack_and_is_handed_to_whoever_reads_it(packed: bytes) -> None:
+    given: list[tuple[bytes, bytes | None]] = []
+
+    def read(content: bytes, signature: bytes | None) -> RuleSet:
+        given.append((content, signature))
+        raise LenswatchError("enough")
+
+    for headers in ((("schema", SCHEMA),), (("schema", SCHEMA), ("signature", b"signed"))):
+        with pytest.raises(LenswatchError, match="at 7: enough"):
+            load(Record(packed, headers), read)
+    assert given == [(packed, None), (packed, b"signed")]

@@ -11,10 +11,11 @@ import pytest
 
 from collector.ledger import Ledger
 from collector.observation import Device, Model, Observation
-from rules.alert import Alert
+from rules.alert import Alert, Step
 from rules.match import RuleSet
 from streams import screen
 from streams.local import Run
+from streams.processors.firmware import update_of
 from tests.streams.command import OFFICE, Ran, run
 
 NAMES = ("materialfile.dahuasecurity.com", "pub-cfg.secu100.net", "fd20:8::22", "10.20.16.41", "192.0.2.66")
@@ -141,6 +142,19 @@ def test_a_story_fits_the_width_but_for_what_cannot_be_broken(alert: Alert, colu
     assert lines[0].startswith("high      ")
     for line in lines:
         assert len(line) <= min(int(columns), screen.MAX_READING_WIDTH) or len(line.split()) <= 2
+
+
+def test_a_story_tells_what_file_an_update_brought_and_what_was_not_seen(alert: Alert) -> None:
+    fetched = Step(
+        step="download", at=alert.timestamp, detail="/digicap.dav", observation="a", host="10.0.9.5", origin="inside",
+        size_bytes=28_000_000, mime_type="application/octet-stream", sha256="ab" * 32, container="Hikvision digicap",
+        probable=True,
+    )  # fmt: skip
+    detail = msgspec.structs.replace(alert.lenswatch, steps=[fetched], update=update_of([fetched]))
+    rows = list(screen.story(msgspec.structs.replace(alert, lenswatch=detail)))
+    assert ("", "28,000,000 bytes (Hikvision digicap, application/octet-stream), probable") in rows
+    assert ("", f"SHA-256 {'ab' * 32}") in rows
+    assert ("update", "from inside, by 10.0.9.5; not seen: the restart, the new version") in rows
 
 
 def test_a_story_tells_the_steps_and_the_lookalike(

@@ -13,19 +13,23 @@ GIVEN = {
     "collector": {
         "sensor": "switch-2", "site": "harbour", "networks": ["10.20.0.0/16", "fd20::/16"], "max_flows": 11,
         "traffic": "all", "watched": ["10.20.9.0/24", "44:19:b6:00:00:01"],
-        "max_readers": 12, "max_names": 13, "max_devices": 14, "metrics": "127.0.0.1:1", "heartbeat_seconds": 1.5,
+        "max_readers": 12, "max_names": 13, "max_devices": 14,
+        "max_digests": 21, "max_digest_bytes": 22, "digest_hourly_bytes": 23,
+        "metrics": "127.0.0.1:1", "heartbeat_seconds": 1.5,
         "canary_seconds": 1.75,
     },
     "rules": {
         "folders": ["/etc/lenswatch/rules", "more"], "profiles": ["us-private", "ca-private"],
         "use_class": "public_safety", "sites": {"quay": {"profiles": ["us-federal-agency"], "use_class": "other"}},
-        "waivers": ["/etc/lenswatch/waivers.toml"],
+        "waivers": ["/etc/lenswatch/waivers.toml"], "trusted_keys": ["/etc/lenswatch/ops.pub"], "require_signed": True,
+        "poll_seconds": 1.25, "may_shrink": True,
     },
     "capture": {
         "filter": "udp", "workers": 2, "ring_bytes": 1 << 25, "block_bytes": 1 << 19, "promiscuous": False,
-        "user": "nobody", "follow": True,
+        "user": "nobody", "follow": True, "engine": "own",
     },
     "baseline": {"learning_days": 18},
+    "deep": {"enabled": True, "cpu_share": 0.5, "packets": 3, "memory_bytes": 1 << 31, "hang_seconds": 2.5},
     "geo": {"asn": "/var/geo/asn.mmdb", "country": "/var/geo/country.mmdb"},
     "store": {"folder": "/var/lib/lenswatch", "max_alerts": 15, "max_waiting": 16, "max_devices": 17,
               "alerts_days": 18, "devices_days": 19, "waiting_days": 20},
@@ -173,3 +177,13 @@ def test_a_wrong_worker_setting_is_named(tmp_path: Path, line: str, words: str) 
     path.write_text(f"[worker]\n{line}\n", "utf-8")
     with pytest.raises(SettingsError, match=words):
         load_settings(path, {})
+
+
+def test_signed_packs_are_asked_for_only_where_a_key_is_trusted(tmp_path: Path) -> None:
+    path = tmp_path / "lenswatch.toml"
+    path.write_text("[rules]\nrequire_signed = true\n", "utf-8")
+    with pytest.raises(SettingsError, match="require_signed needs trusted_keys"):
+        load_settings(path, {})
+    assert load_settings(path, {"LENSWATCH_RULES_TRUSTED_KEYS": '["a.pub"]'}).rules.require_signed
+    with pytest.raises(SettingsError, match="poll_seconds is below 0"):
+        load_settings(None, {"LENSWATCH_RULES_POLL_SECONDS": "-1"})

@@ -10,7 +10,7 @@ from collector.identify.inventory import Inventory
 from collector.observation import DEVICE_DATASET, Observation
 from streams import storybook
 from streams.device_store import DeviceStore
-from streams.storybook import KEEP_SECONDS, Storybook, restore, with_stories
+from streams.storybook import KEEP_SECONDS, Storybook, restore
 
 Observe = Callable[..., Observation]
 IDENTITY = {"type": "camera", "confidence": 0.9, "addresses": ["10.0.0.11"], "hardware": ["3c:ef:8c:00:53:11"]}
@@ -73,19 +73,6 @@ def test_a_device_keeps_its_id_over_a_restart(tmp_path: Path, observe: Observe) 
     assert not inventory.news, "nobody was seen yet"
     assert inventory.device_at(bytes.fromhex("3cef8c005311"), "10.0.0.99").device.id == "site/10.0.0.11"
     assert inventory.device_at(b"", "10.0.0.11").device.id == "site/10.0.0.11"
-
-
-def test_flows_of_cameras_to_outside_are_worth_observing_and_the_rest_as_before() -> None:
-    asked: list[tuple[object, ...]] = []
-
-    def concerns(*what: object) -> bool:
-        asked.append(what)
-        return False
-
-    asks = with_stories(concerns)
-    assert asks("lenswatch.flow", None, "outbound", str, None, None) and not asked
-    assert not asks("lenswatch.flow", None, "internal", str, None, None)
-    assert not asks("lenswatch.dns", "a.example", "outbound", str, None, None) and len(asked) == 2
 
 
 def test_what_is_usual_for_a_device_is_kept_with_its_story_and_only_where_one_is_told(

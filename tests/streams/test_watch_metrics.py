@@ -10,6 +10,7 @@ from prometheus_client import generate_latest
 
 from collector.capture.source import open_source
 from collector.errors import LenswatchError
+from rules.load import load_rules
 from rules.match import RuleSet
 from streams.local import LocalWatch
 from streams.settings import Settings, WatchSettings
@@ -81,3 +82,19 @@ def test_an_address_that_is_taken_is_named(rules: RuleSet) -> None:
         watch_metrics(settings, rules),
     ):
         pass
+
+
+def test_what_a_waiver_covers_is_counted_by_its_id(tmp_path: Path) -> None:
+    waivers = tmp_path / "waivers.toml"
+    waivers.write_text(
+        '[[waiver]]\nid = "phase-out"\nground = "g"\napprover = "a"\nreference = "r"\nfrom = 2020-01-01\n'
+        'until = 2099-12-31\ncompanies = ["hikvision"]\n',
+        "utf-8",
+    )
+    rules = load_rules(waivers=[waivers])
+    meters = WatchMeters(rules)
+    local = LocalWatch(Settings(), rules, None, [meters])
+    meters.watches(local)
+    run = local.watch([open_source(str(OFFICE))], [meters])
+    counted = meters.registry.get_sample_value("lenswatch_waived_hits_total", {"waiver": "phase-out"})
+    assert counted == run.waived["phase-out"] > 0

@@ -18,7 +18,7 @@ def test_a_loop_that_stands_still_is_told() -> None:
 def test_one_partition_that_stands_still_is_told_while_others_move() -> None:
     progress = Progress(beat=20.0)
     for at in range(1, 15):
-        progress.lags({Place("seen", 0): (7, 9), Place("seen", 1): (at, 99)}, float(at))
+        progress.lags({Place("seen", 0): (7, 9), Place("seen", 1): (at, 60)}, float(at))
     assert progress.verdict(11.0, 10) is None
     assert progress.verdict(12.0, 10) == "seen [0]: records wait, and for 11 s none was done past 7"
     progress.lags({Place("seen", 0): (8, 9)}, 12.0)
@@ -61,7 +61,7 @@ def test_of_a_broker_that_does_not_answer_nothing_follows() -> None:
 def test_a_partition_that_stands_still_is_named_before_the_end() -> None:
     progress = Progress(beat=20.0)
     for at in range(1, 9):
-        progress.lags({Place("seen", 0): (7, 9), Place("seen", 1): (at, 99)}, float(at))
+        progress.lags({Place("seen", 0): (7, 9), Place("seen", 1): (at, 60)}, float(at))
     assert progress.standing(6.0, 5) == [] and progress.standing(6.5, 5) == [Place("seen", 0)]
 
 

@@ -1,6 +1,9 @@
 """A worker's life where no broker is needed: reloading, folders, sinks. The rest is tested on a real broker."""
 
 import asyncio
+import copy
+import dataclasses
+import threading
 import types
 from collections.abc import Callable
 from pathlib import Path
@@ -80,6 +83,94 @@ def test_no_sink_is_named_where_none_is_asked_for(tmp_path: Path) -> None:
     (sink,) = alert_sink(str(tmp_path / "alerts.jsonl"))
     assert isinstance(sink, AlertLines)
     asyncio.run(sink.close())
+
+
+class Files:
+    """Files of which it is known when they change."""
+
+    is_settling = False
+
+    def __init__(self, *changes: bool) -> None:
+        self._changes = iter(changes)
+
+    def changed(self) -> bool:
+        return next(self._changes, False)
+
+
+@pytest.mark.parametrize("changes", [1, 2])
+def test_a_file_that_changed_has_the_rules_read_again(rules: RuleSet, changes: int) -> None:
+    loads: list[int] = []
+
+    async def inside() -> None:
+        settings = Settings(rules=RulesSettings(poll_seconds=0.01))
+        worker: Any = Worker(settings, lambda: loads.append(1) or rules, rules, [])  # type: ignore[func-returns-value]
+        worker.centre = Running(rules)
+        looking = asyncio.create_task(worker._look(Files(False, *([True, False, False] * changes))))
+        for _ in range(200):
+            await asyncio.sleep(0.02)
+            if len(loads) == changes:
+                break
+        looking.cancel()
+
+    asyncio.run(inside())
+    assert len(loads) == changes
+
+
+def test_a_file_that_changes_while_they_are_read_has_them_read_once_more(rules: RuleSet) -> None:
+    loads: list[int] = []
+    over = threading.Event()
+
+    def load() -> RuleSet:
+        loads.append(1)
+        over.wait(10)
+        return rules
+
+    async def inside() -> None:
+        worker: Any = Worker(Settings(rules=RulesSettings(poll_seconds=0.01)), load, rules, [])
+        worker.centre = Running(rules)
+        looking = asyncio.create_task(worker._look(Files(True, True)))
+        await asyncio.sleep(0.3)
+        assert len(loads) == 1
+        over.set()
+        for _ in range(200):
+            await asyncio.sleep(0.02)
+            if len(loads) == 2:
+                break
+        looking.cancel()
+        await worker._reloading
+
+    asyncio.run(inside())
+    assert len(loads) == 2
+
+
+def with_indicators(rules: RuleSet, count: int) -> RuleSet:
+    changed = copy.copy(rules)
+    changed.facts = dataclasses.replace(rules.facts, indicators=(count,))
+    changed.digest = str(count)
+    return changed
+
+
+def test_rules_that_lost_half_of_their_indicators_are_taken_only_where_it_is_meant(
+    rules: RuleSet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, centre = reload(with_indicators(rules, 1_000), lambda: with_indicators(rules, 400))
+    assert centre.rules.digest == "1000" and "[rules] may_shrink = true" in capsys.readouterr().err
+    worker: Any = Worker(
+        Settings(rules=RulesSettings(may_shrink=True)), lambda: rules, with_indicators(rules, 1_000), []
+    )
+    worker._succeed(with_indicators(rules, 400), worker.settings.rules.may_shrink)
+    assert worker._rules.digest == "400"
+
+
+def test_the_first_pack_of_the_topic_is_taken_whatever_was_and_the_next_ones_are_compared_with_it(
+    rules: RuleSet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    worker: Any = Worker(Settings(), lambda: rules, with_indicators(rules, 10_000), [])
+    for count, may_shrink, stands in ((1_000, False, "1000"), (400, False, "1000"), (401, True, "401")):
+        worker._take(with_indicators(rules, count), may_shrink)
+        assert worker._rules.digest == stands
+    refused = [line for line in capsys.readouterr().err.splitlines() if "stay as they were" in line]
+    assert len(refused) == 1 and "rules publish --may-shrink" in refused[0]
 
 
 def test_a_round_that_waits_for_the_broker_is_no_loop_that_stands_still(

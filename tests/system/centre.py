@@ -37,13 +37,13 @@ def until(holds: Callable[[], Any], seconds: float, words: str, every: float = 0
 
 
 class Worker:
-    """One worker process. `port` is where its metrics are."""
+    """One worker process. `port` is where its metrics are; who comes after it has the same."""
 
     def __init__(
-        self, name: str, config: Path, folder: Path, more: Sequence[object] = (), variables: Mapping[str, str] = {}
-    ) -> None:
-        self.name = name
-        (self.port,) = free_ports(1)
+        self, name: str, config: Path, folder: Path, more: Sequence[object] = (), variables: Mapping[str, str] = {},
+        port: int | None = None,
+    ) -> None:  # fmt: skip
+        self.name, self.port = name, port or free_ports(1)[0]
         self.errors, self.alerts_file = folder / f"{name}.err", folder / f"{name}.jsonl"
         own = {"LENSWATCH_WORKER_METRICS_PORT": str(self.port), "LENSWATCH_WORKER_INSTANCE": f'"{name}"'}
         command = [str(PROGRAM), "worker", "--config", str(config), "--alerts", str(self.alerts_file), *map(str, more)]
@@ -144,7 +144,8 @@ class Centre:
 
     def worker(self, name: str, *more: object) -> Worker:
         """Start a worker."""
-        worker = Worker(name, self.config, self.folder, more, self.variables)
+        before = next((worker.port for worker in self.workers if worker.name == name), None)
+        worker = Worker(name, self.config, self.folder, more, self.variables, before)
         self.workers.append(worker)
         return worker
 
@@ -213,7 +214,7 @@ class Centre:
         for place, worker in enumerate(self.workers):
             # One of a name: two with the same instance put each other out of the group for ever.
             if worker.process.poll() == 1 and newest[worker.name] is worker:
-                self.workers[place] = Worker(worker.name, self.config, self.folder, (), self.variables)
+                self.workers[place] = Worker(worker.name, self.config, self.folder, (), self.variables, worker.port)
 
     def wait_done(self, seconds: float = 60.0) -> None:
         """Return when nothing waits on the observations topic and every finding has settled."""

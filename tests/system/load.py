@@ -13,6 +13,7 @@ from rules.check import read_example
 from rules.match import RuleSet
 from streams.processors.correlate import Correlate
 from streams.processors.detect import Memory, judge
+from streams.processors.firmware import Updates
 from streams.processors.fold import Fold
 
 BEGIN = datetime.datetime(2026, 11, 2, 8, tzinfo=datetime.UTC)
@@ -78,7 +79,7 @@ def make_load(count: int, devices: int, seed: int = 1, kinds: Mapping[str, int] 
 
 def expected(observations: Iterable[Observation], rules: RuleSet) -> dict[str, Alert]:
     """The last revision of each alert, as the embedded shape tells it."""
-    memory = Memory(Fold(), Correlate())
+    memory = Memory(Fold(), Correlate(), Updates())
     told = [*judge(observations, rules, lambda _: memory).news, *memory.fold.finish()]
     return {alert.event.id: alert for alert in told}
 

@@ -1,36 +1,40 @@
 """The whole stack as a system test runs it: collector, Kafka, worker; Prometheus, Alertmanager, a webhook, a file."""
 
 import contextlib
+import datetime
 import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from rules.keys import make_keys, read_private
+from rules.load import read_folder
+from rules.signature import sign
 from tests.streams.command import PROGRAM, environment
-from tests.streams.dispatch.carrying import SECRET
+from tests.streams.dispatch.carrying import write_secret
 from tests.streams.receiver import Receiver
 from tests.system.broker import free_ports
-from tests.system.centre import Centre, centre_at, until
+from tests.system.centre import Centre, Worker, centre_at, until
 from tests.system.monitoring import AlertmanagerServer, PrometheusServer
 
 RULES = Path(__file__).parents[2] / "deploy" / "prometheus" / "lenswatch.rules.yml"
 
 
 class Collector:
-    """A collector that reads what is written to it, and goes on until it is told to stop."""
+    """A collector that reads what is written to it, or an interface, and goes on until it is told to stop."""
 
-    def __init__(self, centre: Centre) -> None:
+    def __init__(self, centre: Centre, source: str = "-", canary_seconds: float = 0.05) -> None:
         (self.port,) = free_ports(1)
         variables = {
             "LENSWATCH_COLLECTOR_METRICS": f"127.0.0.1:{self.port}", "LENSWATCH_COLLECTOR_SENSOR": "gate",
-            "LENSWATCH_COLLECTOR_SITE": "harbour", "LENSWATCH_COLLECTOR_CANARY_SECONDS": "0.05",
+            "LENSWATCH_COLLECTOR_SITE": "harbour", "LENSWATCH_COLLECTOR_CANARY_SECONDS": str(canary_seconds),
             "LENSWATCH_COLLECTOR_TRAFFIC": "all",
         }  # fmt: skip
         self.log = centre.folder / "collector.err"
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [str(PROGRAM), "collect", "-", "--config", str(centre.config)],
+                [str(PROGRAM), "collect", source, "--config", str(centre.config)],
                 env=environment(centre.folder / "edge", variables), stdin=subprocess.PIPE, stdout=log, stderr=log,
             )  # fmt: skip
 
@@ -61,14 +65,20 @@ class Collector:
 class Stack:
     """All of it, running."""
 
-    def __init__(self, centre: Centre, receiver: Receiver, alertmanager: AlertmanagerServer) -> None:
+    def __init__(
+        self, centre: Centre, receiver: Receiver, alertmanager: AlertmanagerServer, source: str, canary_seconds: float
+    ) -> None:
         self.centre, self.receiver, self.alertmanager = centre, receiver, alertmanager
-        self.worker = centre.worker("first")
-        self.worker.wait_ready()
-        self.collector = Collector(centre)
+        centre.worker("first").wait_ready()
+        self.collector = Collector(centre, source, canary_seconds)
         targets = {"lenswatch-worker": f"127.0.0.1:{self.worker.port}"}
         targets["lenswatch-collector"] = f"127.0.0.1:{self.collector.port}"
         self.prometheus = PrometheusServer(centre.folder / "prometheus", targets, [RULES])
+
+    @property
+    def worker(self) -> Worker:
+        """The worker, or who came after it."""
+        return self.centre.workers[-1]
 
     def delivered(self) -> set[str]:
         """The webhook ids that have arrived."""
@@ -86,7 +96,7 @@ class Stack:
 
 def sinks_of(folder: Path, receiver: Receiver, alertmanager: AlertmanagerServer) -> str:
     """The settings of three sinks."""
-    (folder / "secret").write_text(SECRET, "utf-8")
+    write_secret(folder / "secret")
     return (
         f'[sinks.soc]\nkind = "webhook"\nurl = "{receiver.url}"\nsecret_file = "{folder / "secret"}"\n'
         f'allow = ["127.0.0.1"]\n[sinks.am]\nkind = "alertmanager"\nurl = "{alertmanager.url}"\nhold_seconds = 600\n'
@@ -94,8 +104,29 @@ def sinks_of(folder: Path, receiver: Receiver, alertmanager: AlertmanagerServer)
     )
 
 
+def rules_of(folder: Path) -> str:
+    """The settings of who we are, of an exception, and of a pack that is signed."""
+    own = folder / "own"
+    (own / "facts").mkdir(parents=True)
+    (own / "facts" / "sources.toml").write_text('[sources.own]\ntitle = "Own"\nkind = "note"\n', "utf-8")
+    private, public, _ = make_keys(folder / "ops")
+    now = datetime.datetime.now(datetime.UTC)
+    (own / "pack.sig").write_bytes(sign(read_folder(own)[0], 1, now, read_private(private)))
+    (folder / "waivers.toml").write_text(
+        '[[waiver]]\nid = "phase-out"\nground = "g"\napprover = "a"\nreference = "r"\ndevices = ["192.0.2.200"]\n'
+        f"from = {now.date()}\nuntil = {now.date() + datetime.timedelta(days=9)}\n",
+        "utf-8",
+    )
+    return (
+        f'[rules]\nfolders = ["{own}"]\ntrusted_keys = ["{public}"]\nrequire_signed = true\n'
+        f'profiles = ["us-federal-contractor"]\nwaivers = ["{folder / "waivers.toml"}"]\n'
+    )
+
+
 @contextlib.contextmanager
-def stack_at(address: str, folder: Path, captures: Sequence[bytes]) -> Iterator[Stack]:
+def stack_at(
+    address: str, folder: Path, captures: Sequence[bytes] = (), source: str = "-", canary_seconds: float = 0.05
+) -> Iterator[Stack]:
     """A stack for the time of a test, which has read the captures."""
     folder.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as open_:
@@ -103,9 +134,9 @@ def stack_at(address: str, folder: Path, captures: Sequence[bytes]) -> Iterator[
         alertmanager = AlertmanagerServer(folder / "alertmanager", receiver.url.replace("/hook", "/alertmanager"))
         alertmanager.start()
         open_.callback(alertmanager.stop)
-        more = sinks_of(folder, receiver, alertmanager)
+        more = sinks_of(folder, receiver, alertmanager) + rules_of(folder)
         centre = open_.enter_context(centre_at(address, folder / "centre", more=more))
-        stack = Stack(centre, receiver, alertmanager)
+        stack = Stack(centre, receiver, alertmanager, source, canary_seconds)
         open_.callback(stack.collector.stop)
         stack.prometheus.start()
         open_.callback(stack.prometheus.stop)

@@ -1,6 +1,7 @@
 """The office, through the whole command: what its generator put in is what lenswatch says, no more and no less."""
 
 import base64
+import collections
 import datetime
 import hashlib
 import ipaddress
@@ -13,11 +14,15 @@ from typing import Any
 import msgspec
 import pytest
 
+from collector.capture.source import open_source
 from collector.observation import DEVICE_DATASET, Observation
 from rules.alert import LEVELS, RISK_SCORES, Alert
+from rules.court import Organisation, Site
 from rules.fact import Listing
 from rules.load import load_rules
 from rules.match import RuleSet
+from streams.local import LocalWatch
+from streams.settings import Settings
 from tests.streams.command import OFFICE, Ran, last_revisions, read_alerts, run
 
 EXPECTED: dict[str, list[dict[str, Any]]] = json.loads(OFFICE.with_suffix(".expected.json").read_text("utf-8"))
@@ -174,6 +179,36 @@ def test_every_alert_carries_the_listings_that_the_facts_have_for_its_day(
         assert {source for each in told for source in each.sources} <= set(rules.facts.sources)
         with_listings += bool(told)
     assert with_listings >= 6
+
+
+def facts_of(rules: RuleSet) -> dict[tuple[str, str], set[str]]:
+    """Programme and citation → the sources of all that is cited so: rows, reach, editions and listings."""
+    found: dict[tuple[str, str], set[str]] = collections.defaultdict(set)
+    for id, programme in rules.facts.programmes.items():
+        found[id, programme.authority] |= {*programme.sources}
+        for part in (*programme.acts, *programme.reach, *programme.editions):
+            found[id, part.citation or ""] |= {*part.sources}
+    for company in rules.facts.entities.values():
+        for listing in company.listings:
+            found[listing.programme, listing.citation] |= {*listing.sources}
+    return found
+
+
+@pytest.mark.parametrize("profiles", [(), ("us-federal-contractor", "us-private", "us-texas-agency", "eu-entity")])
+def test_every_citation_of_every_alert_is_that_of_a_fact_with_a_source(profiles: tuple[str, ...]) -> None:
+    rules = load_rules(organisation=Organisation(everywhere=Site(profiles=profiles)))
+    run, cited = LocalWatch(Settings(), rules).watch([open_source(str(OFFICE))]), facts_of(rules)
+    seen = 0
+    for alert in run.alerts.values():
+        for listing in alert.lenswatch.listings or ():
+            assert cited[listing.programme, listing.citation] >= {*listing.sources} > set()
+        for verdict in alert.lenswatch.verdicts or ():
+            assert verdict.sources and {*verdict.sources} <= rules.facts.sources.keys()
+            assert cited.get((verdict.programme, verdict.citation)), verdict
+            if verdict.listing is not None:
+                assert cited.get((verdict.programme, verdict.listing)), verdict
+            seen += 1
+    assert seen > 50
 
 
 def test_every_alert_names_the_ruleset_that_made_it(findings: list[Alert], rules: RuleSet) -> None:

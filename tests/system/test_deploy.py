@@ -1,5 +1,6 @@
 """What is shipped to be deployed parses, is whole, and keeps its promises as far as a parser can tell."""
 
+import io
 import json
 import re
 import subprocess
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from dockerfile_parse import DockerfileParser
 
 from collector.kafka_settings import KafkaSettings
 from rules.load import load_rules
@@ -98,7 +100,9 @@ def test_no_two_panels_overlap(path: Path) -> None:
 
 
 def test_the_uids_of_the_dashboards_do_not_change() -> None:
-    assert [path.stem for path in DASHBOARDS] == ["lenswatch-device", "lenswatch-overview", "lenswatch-sensors"]
+    assert [path.stem for path in DASHBOARDS] == [
+        f"lenswatch-{name}" for name in ("device", "firmware", "overview", "sensors", "verdicts")
+    ]
 
 
 def test_the_dashboards_are_what_their_script_makes() -> None:
@@ -149,13 +153,32 @@ def test_only_the_collector_has_a_right_and_only_that_one() -> None:
     assert len(ours) == 4
     for name, service in ours.items():
         assert service["read_only"] is True and service["cap_drop"] == ["ALL"], name
+        assert service["tmpfs"] == ["/tmp"], name
         assert service.get("cap_add", []) == (["NET_RAW"] if name == "collector" else []), name
 
 
+def check_compose(path: Path) -> tuple[int, str]:
+    """Ask check-jsonschema, which brings the Compose specification's own schema."""
+    program = Path(sys.executable).with_name("check-jsonschema")
+    command = [str(program), "--builtin-schema", "vendor.compose-spec", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_compose_keeps_to_the_schema_of_the_compose_specification(tmp_path: Path) -> None:
+    code, words = check_compose(DEPLOY / "compose.yml")
+    assert code == 0, words
+    wrong = tmp_path / "compose.yml"
+    wrong.write_text((DEPLOY / "compose.yml").read_text("utf-8").replace("cap_drop: [ALL]", "cap_drop: ALL"), "utf-8")
+    code, words = check_compose(wrong)
+    assert code == 1 and "cap_drop" in words, "the schema refuses what is none"
+
+
 def instructions() -> list[tuple[str, str]]:
-    text = (DEPLOY / "Dockerfile").read_text("utf-8").replace("\\\n", " ")
-    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
-    return [(line.partition(" ")[0], line.partition(" ")[2]) for line in lines]
+    """Instruction and value, as the parser of dockerfile-parse reads them."""
+    text = (DEPLOY / "Dockerfile").read_text("utf-8")
+    parser = DockerfileParser(fileobj=io.BytesIO(text.encode()))
+    return [(each["instruction"], each["value"]) for each in parser.structure if each["instruction"] != "COMMENT"]
 
 
 def test_the_dockerfile_has_two_stages_and_runs_as_nobody_in_particular() -> None:
@@ -184,7 +207,7 @@ def test_the_settings_that_are_shipped_are_taken(path: Path) -> None:
 def test_what_the_examples_comment_out_is_taken_too(tmp_path: Path) -> None:
     text = (DEPLOY / "settings" / "one-sensor.toml").read_text("utf-8")
     whole = tmp_path / "whole.toml"
-    whole.write_text(re.sub(r"^# (?=[a-z_]+ = |\[sinks|\[egress)", "", text, flags=re.MULTILINE), "utf-8")
+    whole.write_text(re.sub(r"^# (?=[a-z_]+ = |\[)", "", text, flags=re.MULTILINE), "utf-8")
     assert set(load_settings(whole, {}).sinks) == {"siem", "soc", "alertmanager"}
     assert KafkaSettings() == load_settings(whole, {}).kafka
     assert load_settings(whole, {}).egress.keys() == {"lobby"}
@@ -192,5 +215,5 @@ def test_what_the_examples_comment_out_is_taken_too(tmp_path: Path) -> None:
 
 def test_the_groups_of_the_rules_are_in_the_order_of_the_way() -> None:
     names = [group["name"] for group in load(RULES)["groups"]]
-    assert names == [f"lenswatch-{each}" for each in ("findings", "sensors", "workers", "sinks")]
+    assert names == [f"lenswatch-{each}" for each in ("findings", "firmware", "sensors", "workers", "sinks")]
     assert all(one != other for one, other in pairwise(names))

@@ -81,6 +81,44 @@ def test_a_bad_pack_is_refused_in_a_line_and_the_next_good_one_taken(centre: Cen
     until(lambda: runs(worker, shipped), 20, worker.said())
 
 
+def test_only_a_pack_that_was_signed_by_the_right_key_is_taken_and_never_an_older_one(
+    centre: Centre, own: Path
+) -> None:
+    for name in ("ops", "other"):
+        assert spawn("rules", "keygen", centre.folder / name, state=centre.folder).code == 0
+    trust = {
+        "LENSWATCH_RULES_TRUSTED_KEYS": f'["{centre.folder}/ops.pub"]', "LENSWATCH_RULES_REQUIRE_SIGNED": "true",
+    }  # fmt: skip
+    centre.variables = {**centre.variables, **trust}
+    worker = centre.worker("one").wait_ready()
+    shipped, more = load_rules().digest, load_rules([own]).digest
+
+    def refused(words: str, *options: object) -> None:
+        sent = publish(centre, *options)
+        assert sent.code == 0, sent.err
+        until(lambda: words in worker.said(), 20, f"{words}: {worker.said()}")
+
+    refused("the pack: is not signed, and [rules] require_signed asks for it", "--rules", own)
+    refused("the pack: is signed by key ", "--rules", own, "--key", centre.folder / "other.key")
+    assert runs(worker, shipped)
+    sent = publish(centre, "--rules", own, "--key", centre.folder / "ops.key", "--version", 9)
+    assert sent.code == 0 and "version 9, " in sent.out, sent.err
+    until(lambda: runs(worker, more), 20, worker.said())
+    refused("the pack is older (version 8) than the one in force (version 9)", "--key", centre.folder / "ops.key",
+            "--version", 8)  # fmt: skip
+    assert runs(worker, more) and worker.metric("rules_reloads_total", "refused") == 3
+
+
+def test_a_file_that_changes_is_read_again_by_a_worker_that_reads_files(centre: Centre, own: Path) -> None:
+    worker = centre.worker("one", "--rules", own).wait_ready()
+    assert runs(worker, load_rules([own]).digest)
+    path = own / "detections" / "own.yml"
+    path.write_text("x: 1\n", "utf-8")
+    until(lambda: "the rules stay as they were: " in worker.said(), 20, worker.said())
+    path.write_text(RULE.replace("level: low", "level: medium"), "utf-8")
+    until(lambda: runs(worker, load_rules([own]).digest), 20, worker.said())
+
+
 def test_a_worker_that_finds_only_a_bad_pack_begins_with_its_own_rules(centre: Centre) -> None:
     centre.producer.send(centre.rules, key=KEY, value=b"junk", headers=[("schema", SCHEMA)], partition=0)
     centre.producer.flush(30)

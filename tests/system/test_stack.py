@@ -21,7 +21,9 @@ from tests.system.stack import Stack, stack_at
 pytestmark = [pytest.mark.system]
 DASHBOARDS = sorted((ROOT / "deploy" / "grafana" / "dashboards").glob("*.json"))
 CANARY = "lenswatch_canary_last_delivery_timestamp_seconds"
-MACROS = {"$__rate_interval": "30s", "$site": ".*", "$sensor": ".*", "$instance": ".*"}
+MACROS = {
+    "$__rate_interval": "30s", "$site": ".*", "$sensor": ".*", "$instance": ".*", "$profile": ".*", "$company": ".*",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")

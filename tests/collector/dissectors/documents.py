@@ -113,6 +113,8 @@ DHCP_OVERLOADED = dhcp(
 DHCP_FULL_NAME = dhcp(option(53, b"\1") + option(81, b"\4\0\0\4gate\7example\0") + b"\xff")
 DHCP_ACK = dhcp(option(53, b"\5") + option(51, bytes(4)) + b"\xff", 2, bytes((10, 20, 0, 11)))
 
+TFTP_HANDSHAKE = b"SWKH" + bytes(16)
+TFTP_ASK = b"\0\1digicap.dav\0octet\0"
 NTP_ASK = b"\x23" + bytes(39) + b"\x5e" * 8
 NTP_ANSWER = b"\x24\1\6\xe9" + bytes(8) + b"GPS\0" + bytes(24) + b"\x5e" * 8
 

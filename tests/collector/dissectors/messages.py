@@ -187,6 +187,7 @@ DATAGRAMS = (
         ((FROM_CLIENT, d.TUYA_ENCRYPTED), (FROM_CLIENT, d.TUYA_PLAIN), (FROM_CLIENT, d.TUYA_NEW)),
         3,
     ),
+    Sample("collector.dissectors.tftp.DISSECTOR", 69, ((FROM_CLIENT, d.TFTP_ASK),), 1),
     Sample("collector.dissectors.ntp.DISSECTOR", 123, ((FROM_CLIENT, d.NTP_ASK), (FROM_SERVER, d.NTP_ANSWER)), 2),
 )
 CONVERSATIONS = (

@@ -11,14 +11,20 @@ from collector.dissectors.http import (
     MAX_OUTSTANDING,
     METHODS,
     HttpDissection,
-    read_authority,
     read_description,
     read_realm,
-    read_url,
     recognises,
 )
 from collector.errors import Malformed
-from collector.observation import Announced, Http, HttpBody, HttpRequest, HttpResponse, Url, UserAgent
+from collector.observation import (
+    Announced,
+    Http,
+    HttpBody,
+    HttpRequest,
+    HttpResponse,
+    Url,
+    UserAgent,
+)
 from tests.collector.dissectors.documents import DESCRIPTION, DESCRIPTION_ANSWER
 from tests.collector.dissectors.messages import CHUNKED, GET, POST, RESPONSE
 
@@ -78,45 +84,6 @@ def test_the_host_of_an_absolute_target_wins() -> None:
     assert fact.url == Url(
         original="http://other.example:81/a?b", domain="other.example", port=81, path="/a", query="b"
     )
-
-
-@pytest.mark.parametrize(
-    ("method", "target", "url"),
-    [
-        ("OPTIONS", "*", Url(original="*", domain="h", path="*")),
-        ("CONNECT", "h.example:443", Url(original="h.example:443", domain="h.example", port=443)),
-        ("GET", "http://h.example", Url(original="http://h.example", domain="h.example")),
-        ("GET", "http://h.example?q", Url(original="http://h.example?q", domain="h.example", query="q")),
-        ("GET", "/?", Url(original="/?", domain="h", path="/", query="")),
-        ("GET", "/a?b?c", Url(original="/a?b?c", domain="h", path="/a", query="b?c")),
-        ("GET", "//x/y", Url(original="//x/y", domain="h", path="//x/y")),
-        ("GET", "/go?to=http://x/", Url(original="/go?to=http://x/", domain="h", path="/go", query="to=http://x/")),
-    ],
-)
-def test_every_form_of_target_is_taken_apart(method: str, target: str, url: Url) -> None:
-    assert read_url(method, target, "h") == url
-
-
-@pytest.mark.parametrize(
-    ("authority", "host", "port"),
-    [
-        ("A.Example", "a.example", None),
-        ("a.example:8080", "a.example", 8080),
-        ("a.example:", "a.example", None),
-        ("a.example:x", "a.example", None),
-        ("a.example:70000", "a.example", None),
-        ("[FF02::C]:1900", "[ff02::c]", 1900),
-        ("[fe80::1]", "[fe80::1]", None),
-        ("fe80::1", "fe80::1", None),
-        ("user:secret@a.example:80", "a.example", 80),
-        ("evil@good@a.example", "a.example", None),
-        ("a\xff\0", "a\\xff\\x00", None),
-        ("", None, None),
-        (":80", None, 80),
-    ],
-)
-def test_an_authority_is_host_and_port(authority: str, host: str | None, port: int | None) -> None:
-    assert read_authority(authority) == (host, port)
 
 
 def test_a_request_without_a_host_has_no_name() -> None:

@@ -52,6 +52,13 @@ def test_every_kind_of_word_is_asked_for() -> None:
     }  # fmt: skip
 
 
+def test_what_wireshark_reads_is_asked_for_by_its_protocol(banners: Banners) -> None:
+    for protocol, text in (("sip", "Hikvision/1.0"), ("telnet", "192.0.0.64 login:")):
+        [sign] = banners.signs(Fact("device", action=protocol, announced=Announced(software=text)))
+        assert (sign.maker, 0 < sign.weight < 1) == ("hikvision", True)
+        assert list(banners.signs(Fact("device", action="ssh", announced=Announced(software=text)))) == []
+
+
 def test_what_is_remembered_is_bounded(banners: Banners) -> None:
     for number in range(MAX_KNOWN_TEXTS + 10):
         assert list(banners.signs(Fact("http", announced=Announced(software=f"s{number}")))) == []

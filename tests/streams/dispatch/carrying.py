@@ -25,10 +25,16 @@ def until(holds: Callable[[], Any], seconds: float = 15.0, words: str = "what wa
         time.sleep(0.01)
 
 
+def write_secret(path: Path, secret: str = SECRET) -> Path:
+    """A file with a secret, for this user's eyes only; the path."""
+    path.write_text(f"{secret}\n", "utf-8")
+    path.chmod(0o600)
+    return path
+
+
 def webhook(name: str, url: str, folder: Path, secret: str = SECRET, **more: Any) -> SignedWebhook:
     """A webhook to a receiver on the loopback address."""
-    path = folder / f"{name}.secret"
-    path.write_text(f"{secret}\n", "utf-8")
+    path = write_secret(folder / f"{name}.secret", secret)
     return SignedWebhook.build(name, {"url": url, "secret_file": str(path), "allow": ["127.0.0.1"], **more})
 
 

@@ -148,7 +148,7 @@ def test_a_kill_in_the_middle_loses_nothing_and_repeats_only_what_was_under_way(
         with carrying([webhook("soc", receiver.url, tmp_path)], tmp_path) as dispatch:
             until(lambda: dispatch.left() == {"soc": 0}, 20.0)
     ids = receiver.ids()
-    assert len(set(ids)) == 100 and len(ids) - 100 <= 8
+    assert len(set(ids)) == 100 and len(ids) - 100 <= 10, "one of each device at most was under way"
 
 
 class Wild(AlertLines):

@@ -8,6 +8,7 @@ from rules.match import RuleSet
 from streams.processors.canary import is_canary
 from streams.processors.correlate import Correlate
 from streams.processors.detect import Memory, judge
+from streams.processors.firmware import Updates
 from streams.processors.fold import Fold
 
 AT = datetime.datetime(2026, 11, 2, 8, tzinfo=datetime.UTC)
@@ -20,7 +21,7 @@ def test_a_canary_goes_through_the_rules_and_is_known(rules: RuleSet, alert: Ale
 
 
 def test_every_canary_is_news(rules: RuleSet) -> None:
-    memory = Memory(Fold(), Correlate())
+    memory = Memory(Fold(), Correlate(), Updates())
     canaries = [make_canary("s1", "hq", AT + datetime.timedelta(minutes=15 * number)) for number in range(4)]
     judged = judge(canaries, rules, lambda _: memory)
     assert len({alert.event.id for alert in judged.news}) == 4

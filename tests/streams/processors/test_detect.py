@@ -8,6 +8,7 @@ from rules.match import RuleSet
 from streams.processors.correlate import Correlate
 from streams.processors.detect import Memory, concerning, enriched, judge
 from streams.processors.egress import Policies, Policy
+from streams.processors.firmware import Updates
 from streams.processors.fold import Fold
 
 See = Callable[..., Observation]
@@ -16,7 +17,7 @@ CLOUD: dict[str, Any] = {"event.dataset": "lenswatch.tls", "destination.domain":
 
 def test_a_repeat_is_matched_and_not_told(rules: RuleSet, observe: See) -> None:
     fold = Fold()
-    memory = Memory(fold, Correlate())
+    memory = Memory(fold, Correlate(), Updates())
     judged = judge([observe(CLOUD), observe(CLOUD | {"event.id": "again"})], rules, lambda _: memory)
     assert (judged.matched, judged.told, fold.folded) == (2, 1, 1)
     assert [alert.lenswatch.revision for alert in judged.news] == [1]
@@ -68,6 +69,6 @@ def test_what_could_be_no_hit_is_told_apart_and_nothing_else(rules: RuleSet, obs
                     change |= {"destination.domain": None, "dns": {"type": "query"}}
                     change |= {"dns.question": {"name": name, "type": "A"}} if name else {}
                 found.append(observe(change))
-    kept = concerning(found, rules)
+    kept = list(concerning(found, rules))
     assert all(rules.hits(each) == [] for each in found if each not in kept)
     assert 0 < len([each for each in found if rules.hits(each)]) <= len(kept) < len(found)

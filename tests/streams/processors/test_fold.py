@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from collector.observation import Observation
 from rules.alert import LEVELS, WINDOW_SECONDS, Alert
 from rules.match import Hit, RuleSet
-from streams.processors.fold import MAX_EVIDENCE, Fold, FoldState, merge_steps
+from streams.processors.fold import MAX_EVIDENCE, SWEEP_SECONDS, Fold, FoldState
 
 BEGIN = datetime.datetime(2026, 11, 2, 8, tzinfo=datetime.UTC)
 SERVER = "materialfile.dahuasecurity.com"
@@ -108,11 +108,6 @@ def test_a_check_that_came_first_and_is_told_late_is_a_step(see: See) -> None:
     fold.add(see("download", 30))
     (news,) = fold.add(see("check"))
     assert steps(news) == ["check", "download"] and news.lenswatch.state == "step"
-
-
-def test_a_step_keeps_the_first_time_it_was_seen(see: See) -> None:
-    taken = [step for at in (30, 10, 20) for step in see("check", at, at).lenswatch.steps or []]
-    assert [step.observation for step in merge_steps(taken)] == ["check-10"]
 
 
 def test_the_strongest_activity_leads(see: See) -> None:
@@ -273,6 +268,15 @@ def test_what_only_counted_is_in_what_is_kept(hit: Callable[..., Hit]) -> None:
     fold.add(hit("lookup").alert())
     assert fold.counts(hit("lookup", 5, 1))
     assert [alert.lenswatch.count for alert in fold.state().open.values()] == [2]
+
+
+def test_a_repeat_minutes_later_only_counts_while_no_window_is_over(hit: Callable[..., Hit]) -> None:
+    fold = Fold()
+    fold.add(hit("lookup").alert())
+    assert fold.counts(hit("lookup", 3 * SWEEP_SECONDS, 1))
+    assert not fold.counts(hit("lookup", 2 * WINDOW_SECONDS, 2))
+    (ended, new) = fold.add(hit("lookup", 2 * WINDOW_SECONDS, 2).alert())
+    assert (ended.lenswatch.count, ended.lenswatch.state, new.lenswatch.state) == (2, "ended", "new")
 
 
 def test_windows_end_by_a_time_from_outside_with_a_minute_for_what_comes_late(see: See) -> None:

@@ -4,7 +4,9 @@ import datetime
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
+import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,9 +15,10 @@ from rules.alert import WINDOW_SECONDS, Alert
 from rules.match import RuleSet
 from streams.processors.correlate import Correlate
 from streams.processors.detect import Memory, judge
+from streams.processors.firmware import Updates
 from streams.processors.fold import Fold
 from streams.processors.liveness import STEP_SECONDS
-from streams.processors.partition import FORGET_SECONDS, Batch, Outcome, Partition, heads_of
+from streams.processors.partition import FORGET_SECONDS, Batch, Body, Entry, Outcome, Partition, heads_of
 
 BEGIN = datetime.datetime(2026, 11, 2, 8, tzinfo=datetime.UTC)
 AT = BEGIN.timestamp()
@@ -61,9 +64,9 @@ def batch(seq: int, *observations: Observation, at: float = AT + 60, boot: str =
     return Batch("sensor", boot, seq, at, list(observations))
 
 
-def write(table: Table, outcome: Outcome) -> list[Alert]:
+def write(table: Table, partition: Partition, outcome: Outcome) -> list[Alert]:
     """Write what a record changed, as a worker does; its news."""
-    for key, value in outcome.changed.items():
+    for key, value in partition.changes().items():
         if value is None:
             table.pop(key, None)
         else:
@@ -80,21 +83,21 @@ def told(alerts: list[Alert]) -> list[tuple[int, str, int]]:
     return [(alert.lenswatch.revision, alert.lenswatch.state, alert.lenswatch.count) for alert in alerts]
 
 
-def test_a_device_is_written_once_a_record(rules: RuleSet, see: Make) -> None:
+def test_a_device_is_written_once_however_often_it_changed(rules: RuleSet, see: Make) -> None:
     partition = Partition(0, {})
     outcome = partition.take(
         batch(1, *(see("cloud", at) for at in range(5)), see("check", 9), see(device="site/b")), rules
     )
-    assert set(outcome.changed) == {"d/site/a", "d/site/b", "s/0/sensor"}
+    assert set(partition.changes()) == {"d/site/a", "d/site/b", "s/0/sensor"} and partition.changes() == {}
     assert outcome.matched == outcome.told + 4 and len(outcome.news) == outcome.told
 
 
 def test_a_record_that_comes_again_changes_nothing(rules: RuleSet, see: Make) -> None:
     table: Table = {}
     partition = Partition(0, table)
-    write(table, partition.take(batch(1, see("cloud")), rules))
+    write(table, partition, partition.take(batch(1, see("cloud")), rules))
     again = partition.take(batch(1, see("cloud")), rules)
-    assert again.duplicate and again.news == [] and again.changed == {} and again.matched == 0
+    assert again.duplicate and again.news == [] and partition.changes() == {} and again.matched == 0
 
 
 def test_a_record_that_is_read_again_after_a_crash_counts_once(rules: RuleSet, see: Make) -> None:
@@ -102,17 +105,18 @@ def test_a_record_that_is_read_again_after_a_crash_counts_once(rules: RuleSet, s
     records = [batch(number, see("cloud", number, number), see("check", number)) for number in range(6)]
     partition = Partition(0, table)
     for record in records[:4]:
-        write(table, partition.take(record, rules))
+        write(table, partition, partition.take(record, rules))
     partition = reopen(table)
     for record in records[2:]:
-        write(table, partition.take(record, rules))
-    counts = [alert.lenswatch.count for alert in write(table, reopen(table).tick(AT + 2 * WINDOW_SECONDS))]
+        write(table, partition, partition.take(record, rules))
+    partition = reopen(table)
+    counts = [alert.lenswatch.count for alert in write(table, partition, partition.tick(AT + 2 * WINDOW_SECONDS))]
     assert counts and set(counts) == {6}
 
 
 def test_news_that_was_told_before_a_crash_is_told_again_the_same(rules: RuleSet, see: Make) -> None:
     table: Table = {}
-    write(table, Partition(0, table).take(batch(1, see("check")), rules))
+    write(table, (p := Partition(0, table)), p.take(batch(1, see("check")), rules))
     first = reopen(table).take(batch(2, see("download", 5)), rules).news
     assert first and reopen(table).take(batch(2, see("download", 5)), rules).news == first
 
@@ -120,7 +124,7 @@ def test_news_that_was_told_before_a_crash_is_told_again_the_same(rules: RuleSet
 def test_the_same_number_of_another_start_of_the_sensor_is_another_record(rules: RuleSet, see: Make) -> None:
     table: Table = {}
     partition = Partition(0, table)
-    write(table, partition.take(batch(1, see("cloud")), rules))
+    write(table, partition, partition.take(batch(1, see("cloud")), rules))
     outcome = partition.take(batch(1, see("cloud", 5), boot="02"), rules)
     assert not outcome.duplicate and outcome.matched == 1
 
@@ -129,22 +133,22 @@ def test_a_tick_ends_a_finding_whose_window_is_over_and_that_has_settled(rules: 
     table: Table = {}
     partition = Partition(0, table, settle_seconds=30)
     late = AT + 2 * WINDOW_SECONDS
-    write(table, partition.take(batch(1, see("cloud"), see("cloud", 1, 1), at=late), rules))
+    write(table, partition, partition.take(batch(1, see("cloud"), see("cloud", 1, 1), at=late), rules))
     assert not partition.is_due(late + 29) and partition.tick(late + 29).news == []
     assert partition.is_due(late + 30)
-    assert told(write(table, partition.tick(late + 30))) == [(2, "ended", 2)]
-    assert write(table, partition.tick(late + 31)) == [] and not partition.is_due(late + 31)
+    assert told(write(table, partition, partition.tick(late + 30))) == [(2, "ended", 2)]
+    assert write(table, partition, partition.tick(late + 31)) == [] and not partition.is_due(late + 31)
 
 
 def test_a_tick_within_the_window_ends_nothing(rules: RuleSet, see: Make) -> None:
     partition = Partition(0, {})
     partition.take(batch(1, see("cloud"), see("cloud", 1, 1)), rules)
-    assert partition.tick(AT + 3600) == Outcome([], {})
+    assert partition.tick(AT + 3600) == Outcome([])
 
 
 def test_another_worker_ends_what_the_first_had_begun(rules: RuleSet, see: Make) -> None:
     table: Table = {}
-    write(table, Partition(0, table).take(batch(1, see("cloud"), see("cloud", 1, 1)), rules))
+    write(table, (p := Partition(0, table)), p.take(batch(1, see("cloud"), see("cloud", 1, 1)), rules))
     assert told(reopen(table).tick(AT + 2 * WINDOW_SECONDS).news) == [(2, "ended", 2)]
 
 
@@ -152,11 +156,12 @@ def test_revisions_go_on_rising_after_the_end(rules: RuleSet, see: Make) -> None
     table: Table = {}
     partition = Partition(0, table)
     late = AT + 2 * WINDOW_SECONDS
-    write(table, partition.take(batch(1, see("check"), see("check", 1), at=late), rules))
-    write(table, partition.tick(late + 30))
+    write(table, partition, partition.take(batch(1, see("check"), see("check", 1), at=late), rules))
+    write(table, partition, partition.tick(late + 30))
     partition = reopen(table)
     revisions = [
-        each[0] for each in told(write(table, partition.take(batch(2, see("download", 7), at=late + 40), rules)))
+        each[0]
+        for each in told(write(table, partition, partition.take(batch(2, see("download", 7), at=late + 40), rules)))
     ]
     assert revisions and min(revisions) == 3
 
@@ -164,19 +169,22 @@ def test_revisions_go_on_rising_after_the_end(rules: RuleSet, see: Make) -> None
 def test_a_device_of_which_nothing_was_heard_for_days_is_forgotten(rules: RuleSet, see: Make) -> None:
     table: Table = {}
     partition = Partition(0, table)
-    write(table, partition.take(batch(1, see("cloud"), see("plain", device="site/b")), rules))
-    write(table, partition.tick(AT + 2 * WINDOW_SECONDS))
-    write(table, partition.tick(AT + 60 + FORGET_SECONDS))
+    write(table, partition, partition.take(batch(1, see("cloud"), see("plain", device="site/b")), rules))
+    write(table, partition, partition.tick(AT + 2 * WINDOW_SECONDS))
+    write(table, partition, partition.tick(AT + 60 + FORGET_SECONDS))
     assert table == {} and len(partition) == 0
 
 
 def test_who_was_seen_is_written_rarely(rules: RuleSet, see: Make) -> None:
     table: Table = {}
     partition = Partition(0, table)
-    assert set(partition.take(batch(1, see("plain")), rules).changed) == {"d/site/a", "s/0/sensor"}
+    partition.take(batch(1, see("plain")), rules)
+    assert set(partition.changes()) == {"d/site/a", "s/0/sensor"}
     late = AT + STEP_SECONDS + 60
-    assert partition.take(batch(2, see("plain", STEP_SECONDS - 1), at=late), rules).changed == {}
-    assert set(partition.take(batch(3, see("plain", STEP_SECONDS), at=late), rules).changed) == {
+    partition.take(batch(2, see("plain", STEP_SECONDS - 1), at=late), rules)
+    assert partition.changes() == {}
+    partition.take(batch(3, see("plain", STEP_SECONDS), at=late), rules)
+    assert set(partition.changes()) == {
         "d/site/a",
         "s/0/sensor",
     }
@@ -192,14 +200,14 @@ def test_past_the_bound_the_device_known_first_is_forgotten_and_counted(rules: R
     table: Table = {}
     partition = Partition(0, table, max_devices=3)
     for number in range(4):
-        write(table, partition.take(batch(number, see("plain", number, device=f"site/{number}")), rules))
+        write(table, partition, partition.take(batch(number, see("plain", number, device=f"site/{number}")), rules))
     assert len(partition) == len(table) == 3 and partition.evicted == 2 and "d/site/3" in table
 
 
 def test_entries_of_other_partitions_are_left_alone(rules: RuleSet, see: Make) -> None:
     table: Table = {}
     for number in range(3):
-        write(table, Partition(number, table).take(batch(1, see("cloud", device=f"site/{number}")), rules))
+        write(table, (p := Partition(number, table)), p.take(batch(1, see("cloud", device=f"site/{number}")), rules))
     assert [sorted(reopen(table, number).seen) for number in range(3)] == [
         [f"d/site/{number}", f"s/{number}/sensor"] for number in range(3)
     ]
@@ -220,20 +228,20 @@ def test_records_crashes_and_repeats_come_to_what_one_process_comes_to(
     rules: RuleSet, see: Make, sightings: list[Any], cuts: set[int], again: int
 ) -> None:
     observations = [see(kind, at, number, f"site/{device}") for number, (kind, at, device) in enumerate(sightings)]
-    memory = Memory(Fold(), Correlate())
+    memory = Memory(Fold(), Correlate(), Updates())
     whole = [*judge(observations, rules, lambda _: memory).news, *memory.fold.finish()]
     table: Table = {}
     got: list[Alert] = []
     records = [batch(seq, observation) for seq, observation in enumerate(observations)]
     partition = Partition(0, table)
     for seq, record in enumerate(records):
-        got += write(table, partition.take(record, rules))
+        got += write(table, partition, partition.take(record, rules))
         if seq in cuts:
             partition = reopen(table)
         if seq == again:
             for old in records[: seq + 1]:
-                assert write(table, partition.take(old, rules)) == []
-    got += write(table, reopen(table).tick(AT + 2 * WINDOW_SECONDS))
+                assert write(table, partition, partition.take(old, rules)) == []
+    got += write(table, (p := reopen(table)), p.tick(AT + 2 * WINDOW_SECONDS))
     assert {alert.event.id: alert for alert in got} == {alert.event.id: alert for alert in whole}
 
 
@@ -244,7 +252,7 @@ def test_a_correlation_is_counted_over_records_and_workers_and_once_for_a_record
     records = [batch(number, see(f"like{number}", number * 60)) for number in range(5)]
     news: list[Alert] = []
     for record in (*records, *records):
-        news += write(table, reopen(table).take(record, rules))
+        news += write(table, (p := reopen(table)), p.take(record, rules))
     (found,) = [alert for alert in news if alert.lenswatch.correlation is not None]
     assert found.rule.name == "Device asks for many names that resemble camera makers'"
     assert found.lenswatch.evidence == [f"like{number}-{number * 60}-0" for number in range(5)]
@@ -253,7 +261,7 @@ def test_a_correlation_is_counted_over_records_and_workers_and_once_for_a_record
 def test_a_lost_table_write_and_the_same_record_again_find_the_same_correlation(rules: RuleSet, see: Make) -> None:
     table: Table = {}
     for number in range(4):
-        write(table, reopen(table).take(batch(number, see(f"like{number}", number)), rules))
+        write(table, (p := reopen(table)), p.take(batch(number, see(f"like{number}", number)), rules))
     last = batch(4, see("like4", 4))
     lost, again = reopen(table).take(last, rules), reopen(table).take(last, rules)
     assert [alert.event.id for alert in lost.news] == [alert.event.id for alert in again.news]
@@ -291,8 +299,8 @@ def test_what_is_usual_for_a_device_outlives_every_worker_and_a_record_that_come
         address = "203.0.113.2" if day == 14 else "203.0.113.1"
         record = batch(day + 1, call(observe, day, address), at=AT + day * 86_400 + 60)
         for _ in range(2):
-            news += write(table, reopen(table).take(record, rules))
-        news += write(table, reopen(table).tick(AT + day * 86_400 + FORGET_SECONDS + 120))
+            news += write(table, (p := reopen(table)), p.take(record, rules))
+        news += write(table, (p := reopen(table)), p.tick(AT + day * 86_400 + FORGET_SECONDS + 120))
     assert first_calls(news) == [["AS 2"]]
 
 
@@ -301,18 +309,48 @@ def test_a_camera_that_is_silent_for_a_month_keeps_its_habits_and_is_forgotten_a
 ) -> None:
     table: Table = {}
     for day in range(15):
-        write(table, reopen(table).take(batch(day + 1, call(observe, day, "203.0.113.1"), at=AT + day * 86_400), rules))
+        record = batch(day + 1, call(observe, day, "203.0.113.1"), at=AT + day * 86_400)
+        write(table, (p := reopen(table)), p.take(record, rules))
     last = AT + 14 * 86_400
-    write(table, reopen(table).tick(last + 30 * 86_400))
-    news = write(table, reopen(table).take(batch(99, call(observe, 45, "203.0.113.2"), at=AT + 45 * 86_400), rules))
+    write(table, (p := reopen(table)), p.tick(last + 30 * 86_400))
+    record = batch(99, call(observe, 45, "203.0.113.2"), at=AT + 45 * 86_400)
+    news = write(table, (p := reopen(table)), p.take(record, rules))
     assert first_calls(news) == [["AS 2"]]
     for day in (47, 45 + 91):
-        write(table, reopen(table).tick(AT + day * 86_400 + 60))
+        write(table, (p := reopen(table)), p.tick(AT + day * 86_400 + 60))
     assert "d/site/a" not in table
 
 
 def test_without_learning_no_habits_are_kept(rules: RuleSet, observe: Make) -> None:
     table: Table = {}
     partition = Partition(0, table, learning_days=0)
-    assert first_calls(write(table, partition.take(batch(1, call(observe, 400, "203.0.113.1")), rules))) == []
-    assert partition._device("d/site/a").entry.habits is None
+    record = batch(1, call(observe, 400, "203.0.113.1"))
+    assert first_calls(write(table, partition, partition.take(record, rules))) == []
+    assert partition._device("d/site/a").habits is None
+
+
+def test_an_entry_is_small_and_its_head_is_read_without_the_rest(rules: RuleSet, see: Make) -> None:
+    table: dict[str, bytes] = {}
+    write(table, (p := Partition(0, table)), p.take(batch(1, see("cloud"), see("plain", device="site/b")), rules))
+    data = table["d/site/a"]
+    body = msgspec.msgpack.decode(data, type=Entry).body
+    whole = zstandard.ZstdDecompressor().decompress(body)
+    assert len(body) < 0.6 * len(whole) and msgspec.msgpack.decode(whole, type=Body).fold is not None
+    assert not msgspec.msgpack.decode(table["d/site/b"], type=Entry).body.startswith(zstandard.FRAME_HEADER)
+    (head,) = [head for key, head in heads_of(table.items())[0] if key == "d/site/a"]
+    assert (head.partition, head.open) == (0, 1)
+
+
+def test_when_devices_were_updated_is_read_again_after_a_rebalance_a_few_at_a_time(rules: RuleSet, see: Make) -> None:
+    table: Table = {}
+    partition = Partition(0, table)
+    seen = [see("download", number, device=f"site/{number}") for number in range(3)]
+    write(table, partition, partition.take(batch(1, *seen, see("check", 9, device="site/9")), rules))
+    known = {f"d/site/{number}": AT + number for number in range(3)} | {"d/site/9": None}
+    assert partition.updated == known
+    again = reopen(table)
+    assert again.updated == {}
+    again.read_updates(1)
+    assert len(again.updated) == 1
+    again.read_updates()
+    assert again.updated == known

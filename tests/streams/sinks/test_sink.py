@@ -11,13 +11,12 @@ from rules.alert import Alert
 from streams.dispatch.opening import kinds
 from streams.sinks import SINKS
 from streams.sinks.sink import Sink, Undelivered
-from tests.streams.dispatch.carrying import SECRET
+from tests.streams.dispatch.carrying import write_secret
 
 
 def table(kind: str, folder: Path) -> dict[str, Any]:
     """A table that each kind takes; nobody listens there."""
-    secret = folder / "secret"
-    secret.write_text(SECRET, "utf-8")
+    secret = write_secret(folder / "secret")
     return {
         "webhook": {"url": "https://127.0.0.1:9/", "secret_file": str(secret)},
         "alertmanager": {"url": "http://127.0.0.1:9"},

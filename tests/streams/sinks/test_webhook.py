@@ -18,7 +18,7 @@ from collector.errors import SettingsError
 from rules.alert import Alert
 from rules.match import RuleSet
 from streams.sinks.webhook import MAX_BODY_BYTES, SignedWebhook, write_body
-from tests.streams.dispatch.carrying import SECRET, webhook
+from tests.streams.dispatch.carrying import SECRET, webhook, write_secret
 from tests.streams.receiver import Got, Receiver
 
 OTHER = "whsec_" + base64.b64encode(bytes(range(32))).decode()
@@ -150,6 +150,44 @@ def test_a_secret_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     table = {"url": "https://example.org/", "secret_file": str(tmp_path / "gone")}
     with pytest.raises(SettingsError, match=r"gone cannot be read: No such file"):
         SignedWebhook.build("soc", table)
+
+
+def test_a_secret_file_that_everybody_can_read_is_refused_with_the_mend(tmp_path: Path) -> None:
+    path = write_secret(tmp_path / "soc.secret")
+    table = {"url": "https://example.org/", "secret_file": str(path)}
+    SignedWebhook.build("soc", table)
+    path.chmod(0o604)
+    with pytest.raises(SettingsError, match=f"by every user of this machine: chmod 600 {path}"):
+        SignedWebhook.build("soc", table)
+
+
+def test_a_secret_may_come_from_the_environment(tmp_path: Path, alert: Alert, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOC_SECRET", f"{OTHER} {SECRET}")
+    with Receiver() as receiver:
+        table = {"url": receiver.url, "secret_env": "SOC_SECRET", "allow": ["127.0.0.1"]}
+        deliver(SignedWebhook.build("soc", table), alert)
+    for secret in (SECRET, OTHER):
+        Webhook(secret).verify(receiver.got[0].body, receiver.got[0].headers)
+
+
+@pytest.mark.parametrize(
+    ("more", "word"),
+    [
+        ({"secret_env": "SOC_SECRET_THAT_IS_NOT_THERE"}, "there is no such environment variable"),
+        ({}, "secret_file and secret_env: name one of them"),
+        ({"secret_env": "SOC_SECRET", "secret_file": "secret"}, "secret_file and secret_env: name one of them"),
+    ],
+)
+def test_a_secret_comes_from_one_place(more: dict[str, str], word: str) -> None:
+    with pytest.raises(SettingsError, match=word):
+        SignedWebhook.build("soc", {"url": "https://example.org/", **more})
+
+
+def test_a_wrong_secret_of_the_environment_is_refused_without_being_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOC_SECRET", "whsec_aGlkZGVuIGJ1dCBzaG9ydA==")
+    with pytest.raises(SettingsError, match="secret_env SOC_SECRET: line 1: is 16 bytes") as failed:
+        SignedWebhook.build("soc", {"url": "https://example.org/", "secret_env": "SOC_SECRET"})
+    assert "aGlkZGVu" not in str(failed.value)
 
 
 def test_the_secret_never_shows_in_a_failure(tmp_path: Path, alert: Alert) -> None:
