@@ -348,7 +348,10 @@ class Centre:
                 await self.send(self.observations_topic, number, None, b"", codec.write_tick(at))
 
     def measure(self, at: float) -> None:
-        """Bring the gauges up to date."""
+        """Bring the gauges up to date; of a partition that has just come too, whose findings are open all the same."""
+        if self.is_ready:
+            for number in self.assigned():
+                self._partition(number)
         meters, silent, devices = self.meters, 0, 0
         sensors: dict[str, float] = {}
         for partition in self.partitions.values():

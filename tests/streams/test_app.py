@@ -331,6 +331,26 @@ def test_no_table_is_looked_at_before_it_is_whole(run: Any) -> None:
     assert run(test) == []
 
 
+def test_what_is_open_in_a_partition_that_has_just_come_is_told_before_a_record_of_it_is(
+    run: Any, observe: Callable[..., Observation]
+) -> None:
+    async def test(centre: Offline, sink: Kept) -> None:
+        value, headers = record(observe(CLOUD))
+        await centre._work(Handed(0, value=value, headers=headers), centre.take)
+        await centre.settle()
+        centre.partitions.clear()
+        centre.assigned = lambda: {0}  # type: ignore[method-assign]
+        centre.measure(0.0)
+        read = centre.meters.registry.get_sample_value
+        assert read("lenswatch_findings_open") == 0, "half a table says nothing"
+        centre.app.flow_control.resume()
+        await centre.app.on_rebalance_complete.send()
+        centre.measure(0.0)
+        assert read("lenswatch_findings_open") == 1
+
+    assert run(test) == []
+
+
 def test_gauges_tell_of_devices_sensors_and_tables(run: Any, observe: Callable[..., Observation]) -> None:
     async def test(centre: Offline, sink: Kept) -> None:
         async with centre.detect.test_context() as agent:

@@ -106,13 +106,14 @@ def test_a_file_that_changed_brings_new_rules_by_itself_again_and_again(office: 
 
 
 def test_sighup_has_them_read_again_where_no_file_is_looked_at(office: Office) -> None:
+    before = signal.getsignal(signal.SIGHUP)
     with office.begun(poll_seconds=0) as renewal:
         office.write("two", 1_000)
         time.sleep(0.5)
         assert renewal.step(True, office.refused.append) is None
         os.kill(os.getpid(), signal.SIGHUP)
         assert knows(office.comes(renewal), "two.example")
-    assert signal.getsignal(signal.SIGHUP) == signal.SIG_DFL
+    assert signal.getsignal(signal.SIGHUP) == before
 
 
 def test_a_bad_pack_is_one_line_and_the_next_good_one_is_taken(office: Office) -> None:

@@ -77,7 +77,8 @@ def test_collect_has_the_other_engine_too(tmp_path: Path) -> None:
         spawn("collect", "--dump", *options, OFFICE, state=tmp_path) for options in ((), ("--engine", "pyshark"))
     )
     assert (theirs.code, theirs.err) == (ours.code, ours.err) == (0, "")
-    assert len(theirs.out.splitlines()) == len(ours.out.splitlines()) > 100
+    # The one file that passes: Wireshark is not asked for bodies.
+    assert len(theirs.out.splitlines()) == len(ours.out.splitlines()) - 1 > 100
 
 
 def test_an_engine_that_is_none_and_one_that_is_not_there_are_told_in_a_line(tmp_path: Path) -> None:
