@@ -1,5 +1,6 @@
 """The stories of the devices that are being watched: told from observations, kept in the device store."""
 
+import itertools
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -67,7 +68,7 @@ class Storybook:
 
     def keep(self) -> None:
         """Write what changed; a device that somebody forgot meanwhile begins anew, with what is seen from now on."""
-        for identifier in self._store.forgotten([*self._open, *self.updates]):
+        for identifier in self._store.forgotten(itertools.chain(self._open, self.updates)):
             self._open.pop(identifier, None)
             self._changed.pop(identifier, None)
             self.updates.pop(identifier, None)

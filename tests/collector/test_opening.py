@@ -1,6 +1,7 @@
 """What the command line says goes over the file, and only one source may go on for ever."""
 
 import os
+import shutil
 import socket
 from pathlib import Path
 
@@ -20,8 +21,10 @@ from collector.opening import (
     with_options,
 )
 from collector.settings import CaptureSettings, CollectorSettings, DeepSettings
+from collector.watched import nothing
 from collector.workers import Crew
-from tests.collector.frames import BEGIN_NS, pcap
+from tests.collector.dissectors.messages import QUERY
+from tests.collector.frames import BEGIN_NS, block_of, pcap, udp_frame
 
 
 @pytest.fixture
@@ -70,6 +73,16 @@ def test_what_wireshark_shall_read_needs_tshark_and_is_asked_of_one_only(
                 open_sources([capture], *options)
     with pytest.raises(SettingsError, match="of no use with engine pyshark"):
         open_sources([capture], engine, (), deep)
+
+
+@pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
+@pytest.mark.parametrize("engine", ["own", "pyshark"])
+def test_whose_traffic_is_watched_is_the_same_whoever_reads(engine: str) -> None:
+    packets = [(BEGIN_NS, udp_frame(QUERY, ("10.20.0.99", 1_000, "10.20.0.1", 53)))]
+    for touches, told in ((nothing, 0), (None, 1)):
+        pipeline = pipeline_for(CaptureSettings(engine=engine), CollectorSettings(), (), touches=touches)
+        found = pipeline.process(block_of(packets)) + pipeline.finish()
+        assert [each.event.dataset for each in found] == ["lenswatch.dns"] * told
 
 
 def test_what_is_no_source_is_told(tmp_path: Path) -> None:

@@ -6,9 +6,10 @@ from collections.abc import Callable
 import pytest
 
 from collector.identify.fingerprint import Fingerprint
-from collector.observation import FILE_DATASET, FIRMWARE_PUSH, PUSH_DATASET, Observation
+from collector.observation import DEVICE_DATASET, FILE_DATASET, FIRMWARE_PUSH, PUSH_DATASET, Observation
 from collector.pipeline import Pipeline
 from collector.settings import CollectorSettings
+from collector.watched import nothing
 from tests.collector.frames import CAMERA, SERVER, Packet, Talk, block_of
 
 VIEWER = "10.20.0.7"
@@ -150,3 +151,13 @@ def test_what_nobody_asks_for_is_not_made_but_a_push_and_a_file_are(fingerprints
     found = pipeline.process(block_of(packets)) + pipeline.finish()
     told = [each.event.dataset for each in found if each.event.dataset != "lenswatch.device"]
     assert told == [FILE_DATASET, PUSH_DATASET, PUSH_DATASET]
+
+
+def test_a_file_and_a_push_are_told_only_of_what_is_watched(fingerprints: tuple[Fingerprint, ...]) -> None:
+    packets = [*fetched(), *pushed(b"/ISAPI/System/updateFirmware")]
+    for watched, kinds in (((), set()), ((CAMERA,), {FILE_DATASET, PUSH_DATASET})):
+        settings = CollectorSettings(watched=watched)
+        pipeline = Pipeline(settings, (), lambda *_: False, nothing)
+        found = pipeline.process(block_of(packets)) + pipeline.finish()
+        assert {each.event.dataset for each in found if each.event.dataset != DEVICE_DATASET} == kinds
+        assert pipeline.ledger.unasked[FILE_DATASET] == (0 if watched else 2)

@@ -6,6 +6,7 @@ import pytest
 
 from collector.errors import LenswatchError
 from streams.edge import known_endpoints
+from tests.streams.command import run
 
 
 def test_names_that_the_facts_know_touch_and_others_do_not() -> None:
@@ -28,4 +29,17 @@ def test_the_centres_sections_and_sinks_are_not_looked_at_and_a_missing_folder_i
     assert known_endpoints(config)("lenswatch.dns", "www.hikvision.com", "internal", lambda: "192.0.2.1", None, None)
     config.write_text(f'[rules]\nfolders = ["{tmp_path}/gone"]\n', "utf-8")
     with pytest.raises(LenswatchError, match="gone"):
+        known_endpoints(config)
+
+
+def test_where_signed_rules_are_asked_for_an_unsigned_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "own" / "facts").mkdir(parents=True)
+    (tmp_path / "own" / "facts" / "sources.toml").write_text("", "utf-8")
+    assert run("rules", "keygen", tmp_path / "ops", state=tmp_path).code == 0
+    config = tmp_path / "lenswatch.toml"
+    config.write_text(
+        f'[rules]\nfolders = ["{tmp_path}/own"]\ntrusted_keys = ["{tmp_path}/ops.pub"]\nrequire_signed = true\n',
+        "utf-8",
+    )
+    with pytest.raises(LenswatchError, match="sign"):
         known_endpoints(config)

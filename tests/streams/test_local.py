@@ -14,6 +14,7 @@ from collector.errors import LenswatchError, SettingsError
 from collector.observation import Declared, Observation
 from collector.packets import Block
 from rules.alert import Alert
+from rules.load import load_rules
 from rules.match import RuleSet
 from streams.device_store import DeviceStore
 from streams.local import LocalWatch, Run
@@ -216,3 +217,18 @@ def test_named_flows_of_cameras_to_outside_are_observed_for_their_stories_and_th
     ):
         before = plain(dataset, name, direction, lambda: "192.0.2.80")
         assert telling(dataset, name, direction, lambda: "192.0.2.80") == (told or before)
+
+
+def test_whose_traffic_is_told_of_goes_by_the_rules_that_are_in_force(rules: RuleSet, tmp_path: Path) -> None:
+    own = tmp_path / "own" / "facts"
+    (own / "endpoints").mkdir(parents=True)
+    (own / "sources.toml").write_text('[sources.ours]\ntitle = "our own finding"\nkind = "note"\n', "utf-8")
+    (own / "endpoints" / "hikvision.toml").write_text(
+        'entity = "hikvision"\n[[endpoint]]\nname = "our-own-cloud.example"\nmatch = "suffix"\nrole = "cloud"\n'
+        'confidence = "high"\nsources = ["ours"]\n', "utf-8",
+    )  # fmt: skip
+    local = LocalWatch(Settings(), rules)
+    ask = ("lenswatch.dns", "a.our-own-cloud.example", "internal", lambda: "10.20.0.1")
+    assert not local._touches(*ask)
+    local.rules = load_rules([own.parent])
+    assert local._touches(*ask)

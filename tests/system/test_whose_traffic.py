@@ -2,6 +2,7 @@
 what is watched are the same."""
 
 import contextlib
+import hashlib
 import json
 import sqlite3
 from pathlib import Path
@@ -25,6 +26,9 @@ CURIOUS, CURIOUS_MAC = "10.20.77.42", "02:aa:bb:cc:dd:42"
 RESOLVER = "10.20.0.1"
 SECRET = "very-private-clinic.example"
 BROKEN = f"PUT / HTTP/1.1\r\nHost: {SECRET}\r\nTransfer-Encoding: chunked\r\n\r\nno size\r\n".encode()
+EMPTY = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+IMAGE = b"\xe9\x9a\xf7\xb6" + bytes(range(256)) * 256
+FILE = b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: %d\r\n\r\n" % len(IMAGE) + IMAGE
 
 
 def question(name: str) -> bytes:
@@ -32,14 +36,15 @@ def question(name: str) -> bytes:
     return b"\x00\x07\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00" + labels + b"\x00\x00\x01\x00\x01"
 
 
-def browse(client: str, mac: str, name: str, second: int, first: bytes = b"") -> list[Packet]:
+def browse(client: str, mac: str, name: str, second: int, first: bytes = b"", answer: bytes = EMPTY) -> list[Packet]:
     """A look-up and a page over HTTP, or another first message."""
     at_ns = BEGIN_NS + second * NS
     ask = udp_frame(question(name), (client, 5_000 + second, RESOLVER, 53))
     ask = ask[:6] + bytes.fromhex(mac.replace(":", "")) + ask[12:]
     talk = Talk((client, 40_000 + second, f"192.0.2.{second}", 80), at_ns + NS // 10, mac)
     talk.send(0, first or f"GET /{second} HTTP/1.1\r\nHost: {name}\r\nUser-Agent: {name}\r\n\r\n".encode())
-    talk.send(1, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    for at in range(0, len(answer), 1400):
+        talk.send(1, answer[at : at + 1400])
     talk.close()
     return [(at_ns, ask), *talk.packets]
 
@@ -50,7 +55,7 @@ def capture(tmp_path_factory: pytest.TempPathFactory) -> Path:
     packets = [
         *browse(CAMERA, CAMERA_MAC, "litedev.hik-connect.com", 1), *browse(PRIVATE, PRIVATE_MAC, SECRET, 2),
         *browse(CURIOUS, CURIOUS_MAC, "www.hikvision.com", 3), *browse(PRIVATE, PRIVATE_MAC, SECRET, 4, BROKEN),
-        *browse(CAMERA, CAMERA_MAC, "time.ys7.com", 5),
+        *browse(CAMERA, CAMERA_MAC, "time.ys7.com", 5), *browse(PRIVATE, PRIVATE_MAC, SECRET, 6, answer=FILE),
     ]  # fmt: skip
     path = tmp_path_factory.mktemp("packets") / "mirror.pcap"
     path.write_bytes(pcap(packets))
@@ -63,7 +68,8 @@ def traces(mac: str, address: str, *names: str) -> list[bytes]:
     return [address.encode(), packed, mac.encode(), bytes.fromhex(mac.replace(":", "")), *(n.encode() for n in names)]
 
 
-PRIVATE_TRACES = traces(PRIVATE_MAC, PRIVATE, SECRET, "private-clinic", "192.0.2.2", "192.0.2.4")
+PRIVATE_TRACES = traces(PRIVATE_MAC, PRIVATE, SECRET, "private-clinic", "192.0.2.2", "192.0.2.4", "192.0.2.6")
+PRIVATE_TRACES += [hashlib.sha256(IMAGE).hexdigest().encode(), IMAGE[:64]]
 CURIOUS_TRACES = traces(CURIOUS_MAC, CURIOUS, "www.hikvision.com")
 
 
@@ -101,6 +107,7 @@ def test_a_watch_writes_nothing_of_those_who_are_not_to_be_watched(
     kept = watch(tmp_path, capture, traffic)
     assert bool(found(kept, PRIVATE_TRACES)) == private, found(kept, PRIVATE_TRACES)
     assert ("seen.jsonl" in found(kept, CURIOUS_TRACES)) == curious
+    assert (b"lenswatch.file" in kept["seen.jsonl"]) == private, "the laptop fetches what may be firmware"
     assert (b"lenswatch.broken" in kept["seen.jsonl"]) == private, "the laptop's traffic holds what breaks"
     assert bool(found(kept, CURIOUS_TRACES)) == curious, found(kept, CURIOUS_TRACES)
 
