@@ -177,7 +177,7 @@ def test_a_worker_tells_the_same_of_the_same_observations(month: tuple[Run, dict
     for seq, first in enumerate(range(0, len(found), 500), 1):
         some = found[first : first + 500]
         outcome = partition.take(Batch("s", "01", seq, some[-1].timestamp.timestamp(), some), rules)
-        table.update({key: data for key, data in outcome.changed.items() if data is not None})
+        table.update({key: data for key, data in partition.changes().items() if data is not None})
         last |= {each.event.id: each for each in outcome.news}
     told = updates_of(list(last.values()))
     assert [(each["device"], each["steps"]) for each in told] == [
