@@ -11,24 +11,8 @@ from rules.check import run_cases
 from rules.load import load_rules
 from rules.match import RuleSet
 from rules.transfer import Assembly, dismantle
+from tests.rules.own import RULE
 
-OWN = """
-title: Camera called a test name
-id: 5f0a7a57-6f0e-4e9e-8a3c-0d6a7c2f4b10
-level: low
-description: A camera called a name of a test.
-logsource: {product: lenswatch}
-detection:
-  camera: {destination.domain: name.example}
-  condition: camera
-lenswatch:
-  fold: name
-  message: "{device} called {destination}."
-  example: {destination: {ip: 192.0.2.1, domain: name.example}}
-  cases:
-    - {name: one, fires: true}
-    - {name: another, fires: false, change: {destination.domain: other.example}}
-"""
 LISTS = """entity = "hikvision"
 [[list]]
 file = "suffix.txt"
@@ -53,7 +37,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     places = folder / "facts" / "endpoints"
     places.mkdir(parents=True)
     (folder / "detections").mkdir()
-    (folder / "detections" / "own.yml").write_text(OWN, "utf-8")
+    (folder / "detections" / "own.yml").write_text(RULE, "utf-8")
     (folder / "facts" / "sources.toml").write_text('[sources.own]\ntitle = "Own"\nkind = "registry"\n', "utf-8")
     (places / "hikvision.toml").write_text(LISTS, "utf-8")
     names = [f"host{number}.z{number % 50}.example" for number in range(400)]
