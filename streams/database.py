@@ -1,10 +1,18 @@
-"""Opening what is kept in SQLite, the same for the alerts and for what waits for the sinks."""
+"""What is kept in SQLite: opened, bounded by age and complained of in the same way, be it alerts, devices or what waits
+for the sinks."""
 
+import contextlib
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
+from collector.errors import LenswatchError
+
 LOCK_SECONDS: Final = 10
+MEND: Final = "move the file away, or name another folder at [store] folder"
 DAY_SECONDS: Final = 86_400.0
 LOOK_SECONDS: Final = 3_600.0
 """How often is looked for what has been kept for long enough."""
@@ -40,15 +48,31 @@ def open_database(path: Path, schema: str, several_threads: bool = False) -> sql
     """A file of this schema, made with its folder where it is missing, for several processes. Raises OSError and
     sqlite3.Error.
 
-    A power cut may cost the last changes, never the file: who needs the last as well says so to the disk.
+    A power cut may cost the last changes, never the file: who needs the last as well says so to the disk. What is
+    deleted is overwritten.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     database = sqlite3.connect(path, timeout=LOCK_SECONDS, isolation_level=None, check_same_thread=not several_threads)
     try:
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = NORMAL")
+        database.execute("PRAGMA secure_delete = ON")
         database.executescript(schema)
     except sqlite3.Error:
         database.close()
         raise
     return database
+
+
+@contextlib.contextmanager
+def naming(path: Path, store: str, entry: str | None = None) -> Iterator[None]:
+    """What goes wrong with a file as one line that names it and says how to mend it. `entry` is what cannot be read
+    where the file can; None: then neither can. Raises LenswatchError."""
+    try:
+        yield
+    except (OSError, sqlite3.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise LenswatchError(f"{path}: {store} cannot be used: {reason}; {MEND}") from error
+    except msgspec.DecodeError as error:
+        words = f"{store} cannot be used" if entry is None else f"{entry} cannot be read"
+        raise LenswatchError(f"{path}: {words}: {error}; {MEND}") from error

@@ -1,24 +1,21 @@
 """The devices' stories and updates, in SQLite beside the alerts: those that were seen longest ago are let go when there
 are too many. A story that is forgotten is gone from the file, and from what SQLite keeps of deleted rows."""
 
-import contextlib
+import functools
 import hashlib
-import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import msgspec
 
-from collector.errors import LenswatchError
-from streams.database import Retention, open_database
+from streams.database import Retention, naming, open_database
 from streams.processors.firmware import UpdateState
 from streams.processors.stories import Story
 from streams.settings import StoreSettings, state_folder
 
 FILE_NAME = "devices.sqlite"
 MAX_FORGOTTEN = 1_000
-MEND = "move the file away, or name another folder at [store] folder"
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS devices (id TEXT PRIMARY KEY, last_seen TEXT NOT NULL, document BLOB NOT NULL,
     kept REAL NOT NULL DEFAULT 0) WITHOUT ROWID;
@@ -44,9 +41,9 @@ class DeviceStore:
     def __init__(self, folder: Path, max_devices: int, days: int = 0, now: Callable[[], float] = time.time) -> None:
         self.path = folder / FILE_NAME
         self.max_devices, self._now = max_devices, now
+        self._named = functools.partial(naming, self.path, "the device store", "a device in the store")
         with self._named():
             self._database = open_database(self.path, SCHEMA)
-            self._database.execute("PRAGMA secure_delete = ON")
             self._retention = Retention(self._database, "devices", days, now())
             self._updates_retention = Retention(self._database, "updates", days, now())
             self._heard = self._last_forgotten()
@@ -55,16 +52,6 @@ class DeviceStore:
     def is_in(folder: Path) -> bool:
         """Whether a store was made in this folder."""
         return (folder / FILE_NAME).exists()
-
-    @contextlib.contextmanager
-    def _named(self) -> Iterator[None]:
-        try:
-            yield
-        except (OSError, sqlite3.Error) as error:
-            reason = error.strerror if isinstance(error, OSError) else error
-            raise LenswatchError(f"{self.path}: the device store cannot be used: {reason}; {MEND}") from error
-        except msgspec.DecodeError as error:
-            raise LenswatchError(f"{self.path}: a device in the store cannot be read: {error}; {MEND}") from error
 
     def put(self, stories: Iterable[Story]) -> None:
         """Keep stories, each in place of the one of the same device; past `max_devices` the longest unseen go."""

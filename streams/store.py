@@ -1,20 +1,17 @@
 """The alerts that were told, in SQLite: the last revision of each, the oldest let go when there are too many."""
 
-import contextlib
-import sqlite3
+import functools
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import msgspec
 
-from collector.errors import LenswatchError
 from rules.alert import Alert
-from streams.database import Retention, open_database
+from streams.database import Retention, naming, open_database
 from streams.settings import StoreSettings, state_folder
 
 FILE_NAME = "alerts.sqlite"
-MEND = "move the file away, or name another folder at [store] folder"
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS alerts (
     id TEXT PRIMARY KEY, revision INTEGER NOT NULL, last_seen TEXT NOT NULL, severity INTEGER NOT NULL,
@@ -36,26 +33,16 @@ class AlertStore:
     def __init__(self, folder: Path, max_alerts: int, days: int = 0, now: Callable[[], float] = time.time) -> None:
         self.path = folder / FILE_NAME
         self.max_alerts, self._now = max_alerts, now
+        self._named = functools.partial(naming, self.path, "the alert store", "an alert in the store")
         with self._named():
             # What a power cut costs, reading the capture again tells again.
             self._database = open_database(self.path, SCHEMA)
-            self._database.execute("PRAGMA secure_delete = ON")
             self._retention = Retention(self._database, "alerts", days, now())
 
     @staticmethod
     def is_in(folder: Path) -> bool:
         """Whether a store was made in this folder."""
         return (folder / FILE_NAME).exists()
-
-    @contextlib.contextmanager
-    def _named(self) -> Iterator[None]:
-        try:
-            yield
-        except (OSError, sqlite3.Error) as error:
-            reason = error.strerror if isinstance(error, OSError) else error
-            raise LenswatchError(f"{self.path}: the alert store cannot be used: {reason}; {MEND}") from error
-        except msgspec.DecodeError as error:
-            raise LenswatchError(f"{self.path}: an alert in the store cannot be read: {error}; {MEND}") from error
 
     def put(self, alerts: Iterable[Alert]) -> None:
         """Keep alerts, a later revision in place of an earlier one; past `max_alerts` the oldest go."""

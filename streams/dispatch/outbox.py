@@ -5,6 +5,7 @@ A kill at any moment loses nothing. After a power cut the last moments may be mi
 """
 
 import contextlib
+import functools
 import os
 import sqlite3
 import threading
@@ -15,13 +16,11 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from collector.errors import LenswatchError
 from rules.alert import Alert
-from streams.database import open_database
+from streams.database import naming, open_database
 
 FILE_NAME: Final = "outbox.sqlite"
 MAX_LASTING: Final = 10_000
-MEND: Final = "move the file away, or name another folder at [store] folder"
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS parcels (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, sink TEXT NOT NULL, device TEXT NOT NULL, id TEXT NOT NULL,
@@ -76,22 +75,14 @@ class Outbox:
         self.path, self.max_parcels, self.max_age_seconds = folder / FILE_NAME, max_parcels, max_age_seconds
         self._turn = threading.RLock()
         self._encode, self._decode = msgspec.json.Encoder().encode, msgspec.json.Decoder(Alert).decode
+        self._named = functools.partial(naming, self.path, "the outbox")
         with self._named():
             self._database = open_database(self.path, SCHEMA, several_threads=True)
-            self._database.execute("PRAGMA secure_delete = ON")
 
     @staticmethod
     def is_in(folder: Path) -> bool:
         """Whether an outbox was made in this folder."""
         return (folder / FILE_NAME).exists()
-
-    @contextlib.contextmanager
-    def _named(self) -> Iterator[None]:
-        try:
-            yield
-        except (OSError, sqlite3.Error, msgspec.DecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else error
-            raise LenswatchError(f"{self.path}: the outbox cannot be used: {reason}; {MEND}") from error
 
     @contextlib.contextmanager
     def _change(self) -> Iterator[sqlite3.Connection]:

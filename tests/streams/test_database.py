@@ -5,9 +5,11 @@ import sqlite3
 import threading
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from streams.database import LOOK_SECONDS, Retention, open_database
+from collector.errors import LenswatchError
+from streams.database import LOOK_SECONDS, Retention, naming, open_database
 
 SCHEMA = "CREATE TABLE IF NOT EXISTS things (name TEXT PRIMARY KEY);"
 
@@ -43,6 +45,26 @@ def test_another_thread_may_use_it_only_where_that_was_asked_for(tmp_path: Path,
         thread.start()
         thread.join()
     assert told == ["0" if several else "refused"]
+
+
+@pytest.mark.parametrize(
+    ("error", "entry", "words"),
+    [
+        (sqlite3.OperationalError("database is locked"), None, "the box cannot be used: database is locked"),
+        (PermissionError(13, "Permission denied"), "a thing", "the box cannot be used: Permission denied"),
+        (msgspec.DecodeError("cut off"), "a thing", "a thing cannot be read: cut off"),
+        (msgspec.DecodeError("cut off"), None, "the box cannot be used: cut off"),
+    ],
+)
+def test_what_goes_wrong_is_one_line_with_file_reason_and_mend(error: Exception, entry: str | None, words: str) -> None:
+    with pytest.raises(LenswatchError) as told, naming(Path("a.sqlite"), "the box", entry):
+        raise error
+    assert str(told.value) == f"a.sqlite: {words}; move the file away, or name another folder at [store] folder"
+
+
+def test_what_is_deleted_is_overwritten(tmp_path: Path) -> None:
+    with contextlib.closing(open_database(tmp_path / "a.sqlite", SCHEMA)) as database:
+        assert database.execute("PRAGMA secure_delete").fetchone() == (1,)
 
 
 DAY = 86_400.0
