@@ -286,8 +286,10 @@ class RuleSet:
         if name is not None and self._is_nobodys(name):
             name = None
         name, match, _ = self._find(dataset, name, direction, peer, url, agent)
+        if match is not None or not name:
+            return match is not None
         plan = self._plans.get(dataset) or self._plan(dataset)
-        return match is not None or bool(name and plan.lookalike and self._resembles(name))
+        return bool(plan.lookalike) and self._resembles(name) is not None
 
     def _is_nobodys(self, name: str) -> bool:
         """Whether no fact and no resemblance can be below the last two labels of a name; remembered: names repeat."""

@@ -5,7 +5,7 @@ import datetime
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, MutableMapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -14,7 +14,7 @@ from collector.capture.source import Source
 from collector.errors import CaptureError, SettingsError
 from collector.identify.fingerprint import read_fingerprints
 from collector.ledger import Ledger
-from collector.observation import FLOW_DATASET, Observation, Url
+from collector.observation import FLOW_DATASET, Observation
 from collector.opening import pipeline_for
 from collector.packets import Block
 from collector.watched import watched_by
@@ -162,31 +162,15 @@ class LocalWatch:
         self.run.seconds = time.perf_counter() - began
         return self.run
 
-    def _concerns(
-        self,
-        dataset: str,
-        name: str | None,
-        direction: str,
-        peer: Callable[[], str],
-        url: Url | None = None,
-        agent: str | None = None,
-    ) -> bool:
+    def _concerns(self, dataset: str, name: str | None, direction: str, *more: Any) -> bool:
         # A story tells of every flow to outside that has a name; of one without, detections ask.
         if dataset == FLOW_DATASET and name is not None and direction == "outbound" and self.stories is not None:
             return True
         # The rules that are in force when it is asked, not those of the beginning.
-        return self.rules.concerns(dataset, name, direction, peer, url, agent)
+        return self.rules.concerns(dataset, name, direction, *more)
 
-    def _touches(
-        self,
-        dataset: str,
-        name: str | None,
-        direction: str,
-        peer: Callable[[], str],
-        url: Url | None = None,
-        agent: str | None = None,
-    ) -> bool:
-        return self.rules.touches(dataset, name, direction, peer, url, agent)
+    def _touches(self, *what: Any) -> bool:
+        return self.rules.touches(*what)
 
     def _sing(self, alerts: Sequence[Output]) -> None:
         canaries = self.canaries.due(time.time())

@@ -53,8 +53,10 @@ class Storybook:
             self._open.move_to_end(identifier)
             return story
         if len(self._open) >= MAX_OPEN:
-            self.keep()
-            self._open.popitem(last=False)
+            oldest = next(iter(self._open))
+            if oldest in self._changed:
+                self.keep()
+            self._open.pop(oldest, None)
         return self._store.get(identifier)
 
     def habits_of(self, identifier: str) -> Habits | None:
