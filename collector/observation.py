@@ -17,6 +17,10 @@ DEVICE_DATASET = DATASET_PREFIX + "device"
 
 FLOW_DATASET = DATASET_PREFIX + "flow"
 
+BEGINNINGS = {DATASET_PREFIX + "dhcp": "DISCOVER", DATASET_PREFIX + "wsd": "Hello"}
+"""Dataset → `event.action` of what a device says when it begins anew (RFC 2131 4.4.1; WS-Discovery 1.1, 4.1): it may
+have been updated."""
+
 FILE_DATASET = DATASET_PREFIX + "file"
 """A body that may be firmware has passed whole: `event.action` is download (the server sent it) or upload."""
 

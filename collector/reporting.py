@@ -20,6 +20,7 @@ from collector.identify.known import KnownDevice
 from collector.ingress import Ingresses
 from collector.naming import NameMemory
 from collector.observation import (
+    BEGINNINGS,
     DATASET_PREFIX,
     FIRMWARE_PUSH,
     FLOW_DATASET,
@@ -56,8 +57,7 @@ CONTACT_DATASETS = frozenset(
 BROKEN_DATASET = DATASET_PREFIX + "broken"
 DEVICE = "device"
 """The dataset of what a device said in a protocol that only Wireshark reads; its action is the protocol."""
-BEGINNINGS = {"dhcp": "DISCOVER", "wsd": "Hello"}
-"""What a device says when it begins anew (RFC 2131 4.4.1; WS-Discovery 1.1, 4.1): it may have been updated."""
+BEGINNINGS_READ = {dataset.removeprefix(DATASET_PREFIX): action for dataset, action in BEGINNINGS.items()}
 INTERNAL = "internal"
 ENCRYPTED_DNS = "encrypted_dns"
 """The dataset of what opens a connection for look-ups that nobody between can read; its action is dot, doh or doq."""
@@ -145,7 +145,7 @@ class Reporter:
         if self._inventory.news:
             self._tell_news(view.values[-1], at_ns, self.news)
         hidden = recognise_encrypted_dns(fact, view.values[5][1 - view.values[0]], view.ends[1])
-        anew = self._begins_anew(view, fact) if dataset in BEGINNINGS else None
+        anew = self._begins_anew(view, fact) if dataset in BEGINNINGS_READ else None
         firmware = (
             anew is not None or fact.file is not None or (view.direction == INTERNAL and self._pushes.is_push(fact))
         )
@@ -180,7 +180,7 @@ class Reporter:
     def _begins_anew(self, view: FlowView, fact: Fact) -> KnownDevice | None:
         """The camera that says what a device says when it begins anew: it may have been updated. That, and of what is
         watched a file and a push, are told whoever asks, for there are few of them."""
-        if fact.backward or BEGINNINGS[fact.dataset] != fact.action:
+        if fact.backward or BEGINNINGS_READ[fact.dataset] != fact.action:
             return None
         said = fact.announced
         known: KnownDevice | None = view.device

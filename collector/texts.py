@@ -48,6 +48,12 @@ def _element(name: str) -> re.Pattern[str]:
     return re.compile(rf"<(?:[A-Za-z_][\w.-]{{0,63}}:)?{name}(?:\s[^<>]*)?>([^<]*)<", re.ASCII)
 
 
+def read_mac(text: str, name: str) -> str | None:
+    """A MAC that stands in an XML element, as we write them: small letters, colons."""
+    address = read_element(text, name)
+    return address.lower().replace("-", ":") if address else None
+
+
 def read_element(document: str, name: str) -> str | None:
     """The text of the first element with this local name, whatever its prefix; None when none or empty."""
     return clean(find_element(document, name))

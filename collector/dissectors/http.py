@@ -30,7 +30,7 @@ from collector.observation import (
     Url,
     UserAgent,
 )
-from collector.texts import clean, read_element
+from collector.texts import clean, read_element, read_mac
 
 MAX_HEAD_BYTES = 65_536
 MAX_HEADERS = 200
@@ -149,15 +149,14 @@ def read_description(body: bytes) -> Announced | None:
     if not _DESCRIBES.search(body):
         return None
     text = body.decode("utf-8", "replace")
-    kind, address = read_element(text, "deviceType"), read_element(text, "macAddress")
     said = Announced(
-        type=kind,
+        type=read_element(text, "deviceType"),
         name=read_element(text, "friendlyName") or read_element(text, "deviceName"),
         manufacturer=read_element(text, "manufacturer"),
         model=read_element(text, "modelName") or read_element(text, "model"),
         serial_number=read_element(text, "serialNumber"),
         firmware=read_element(text, "firmwareVersion") or read_element(text, "modelNumber"),
-        mac=address.lower().replace("-", ":") if address else None,
+        mac=read_mac(text, "macAddress"),
         identifier=read_element(text, "UDN"),
     )
     return said if said != Announced() else None

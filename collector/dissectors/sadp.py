@@ -9,7 +9,7 @@ IP (EtherType 0x8033) and is not read.
 from collector.dissectors.dissector import FROM_SERVER, Dissector, Fact
 from collector.errors import Malformed
 from collector.observation import Announced
-from collector.texts import read_element
+from collector.texts import read_element, read_mac
 
 PORT = 37_020
 MAX_BYTES = 8_192
@@ -32,13 +32,12 @@ def read_datagram(payload: bytes, direction: int) -> list[Fact]:
         if kind is None:
             raise Malformed("a SADP Probe without Types")
         return [Fact("sadp", backward=direction == FROM_SERVER, action=kind)]
-    address = read_element(text, "MAC")
     said = Announced(
         type=read_element(text, "DeviceDescription"),
         model=read_element(text, "DeviceType"),
         serial_number=serial,
         firmware=read_element(text, "SoftwareVersion"),
-        mac=address.lower().replace("-", ":") if address else None,
+        mac=read_mac(text, "MAC"),
         ip=read_element(text, "IPv4Address"),
     )
     if said == Announced():

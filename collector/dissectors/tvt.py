@@ -10,7 +10,7 @@ and tcpIp.
 from collector.dissectors.dissector import FROM_SERVER, Dissector, Fact
 from collector.errors import Malformed, Truncated
 from collector.observation import Announced
-from collector.texts import read_element, read_text
+from collector.texts import read_element, read_mac, read_text
 
 PORT = 23_456
 MESSAGE_BYTES = 140
@@ -51,13 +51,12 @@ def read_datagram(payload: bytes, direction: int) -> list[Fact]:
 
 def read_result(text: str, backward: bool) -> Fact:
     """The XML answer. Malformed when it says nothing of a device."""
-    address = read_element(text, "macAddr")
     said = Announced(
         type=read_element(text, "productSeries"),
         name=read_element(text, "devName"),
         model=read_element(text, "productModel"),
         firmware=read_element(text, "softwareVer"),
-        mac=address.lower().replace("-", ":") if address else None,
+        mac=read_mac(text, "macAddr"),
         ip=read_element(text, "ipAddr"),
     )
     if said == Announced():

@@ -13,7 +13,14 @@ from typing import Final
 
 import msgspec
 
-from collector.observation import DEVICE_DATASET, FILE_DATASET, FIRMWARE_PUSH, FLOW_DATASET, Observation
+from collector.observation import (
+    BEGINNINGS,
+    DEVICE_DATASET,
+    FILE_DATASET,
+    FIRMWARE_PUSH,
+    FLOW_DATASET,
+    Observation,
+)
 from rules.alert import Alert, Step, Update
 from rules.match import Hit
 
@@ -39,7 +46,6 @@ USUAL_FADES: Final = 0.98
 MIN_HEARD: Final = 3
 MAX_DEVICES: Final = 100_000
 DEVICES_EVICTED: Final = "updates_evicted"
-BEGINNINGS: Final = {"lenswatch.dhcp": "DISCOVER", "lenswatch.wsd": "Hello"}
 TELLING: Final = frozenset((FLOW_DATASET, DEVICE_DATASET, FILE_DATASET, *BEGINNINGS))
 MAKERS_CONTAINERS: Final = ("Hikvision ", "Dahua ")
 

@@ -10,6 +10,7 @@ from collector.texts import (
     clean,
     find_element,
     read_element,
+    read_mac,
     read_object,
     read_text,
     read_words,
@@ -70,3 +71,12 @@ def test_a_text_in_an_object_is_found_by_its_path() -> None:
     for path in (("a",), ("a", "t"), ("a", "l"), ("a", "b", "c"), ("z",)):
         assert text_of(table, *path) is None
     assert text_of({"n": 10**2_000}, "n") == "1" + "0" * (MAX_TEXT_CHARACTERS - 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "mac"),
+    [("<MAC>BC-AD-28-00-00-01</MAC>", "bc:ad:28:00:00:01"), ("<MAC>bc:ad:28:00:00:01</MAC>", "bc:ad:28:00:00:01"),
+     ("<MAC></MAC>", None), ("<IP>10.0.0.1</IP>", None)],
+)  # fmt: skip
+def test_a_mac_is_written_in_one_way(text: str, mac: str | None) -> None:
+    assert read_mac(text, "MAC") == mac
