@@ -2,7 +2,6 @@
 
 import ipaddress
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -34,11 +33,12 @@ from tests.collector.frames import (
     udp,
     udp_frame,
 )
+from tests.collector.wireshark.answering import needs_tshark
 from tests.house.tree import ROOT
 
 pytestmark = [
     pytest.mark.system,
-    pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed"),
+    needs_tshark,
 ]
 SECONDS = 20
 SIP = (

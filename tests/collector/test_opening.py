@@ -1,7 +1,6 @@
 """What the command line says goes over the file, and only one source may go on for ever."""
 
 import os
-import shutil
 import socket
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from collector.watched import nothing
 from collector.workers import Crew
 from tests.collector.dissectors.messages import QUERY
 from tests.collector.frames import BEGIN_NS, block_of, pcap, udp_frame
+from tests.collector.wireshark.answering import needs_tshark
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_what_wireshark_shall_read_needs_tshark_and_is_asked_of_one_only(
         open_sources([capture], engine, (), deep)
 
 
-@pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
+@needs_tshark
 @pytest.mark.parametrize("engine", ["own", "pyshark"])
 def test_whose_traffic_is_watched_is_the_same_whoever_reads(engine: str) -> None:
     packets = [(BEGIN_NS, udp_frame(QUERY, ("10.20.0.99", 1_000, "10.20.0.1", 53)))]

@@ -12,12 +12,13 @@ from tests.captures import make_protocols
 from tests.captures.wire import camera_hello
 from tests.collector.dissectors.messages import answer, dns, name, question
 from tests.collector.frames import Packet, Talk, pcap, spaced, udp_frame
+from tests.collector.wireshark.answering import needs_tshark
 from tests.collector.wireshark.engines import load_list, samples
 from tests.streams.command import OFFICE, read_alerts, spawn
 
 pytestmark = [
     pytest.mark.system,
-    pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed"),
+    needs_tshark,
 ]
 BROKEN = " was broken: "
 """Wireshark says that bytes break their protocol, and not how."""

@@ -16,12 +16,13 @@ from tests.captures.wire import browser_hello, camera_hello
 from tests.collector.dissectors import documents as d
 from tests.collector.dissectors import messages as m
 from tests.collector.dissectors.quic_packets import crypto, initial
+from tests.collector.wireshark.answering import needs_tshark
 from tests.truth import compare
 from tests.truth.differences import load_differences
 
 pytestmark = [
     pytest.mark.system,
-    pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed"),
+    needs_tshark,
 ]
 
 OFFICE = Path(__file__).parents[2] / "streams" / "demo" / "office.pcap"

@@ -3,7 +3,6 @@ ends the run in one clear line, and what was read by then is told."""
 
 import os
 import random
-import shutil
 import signal
 import threading
 import time
@@ -22,6 +21,7 @@ from collector.wireshark.engine import WiresharkPipeline
 from tests.captures import make_protocols
 from tests.collector.dissectors.messages import HELLO, QUERY
 from tests.collector.frames import CAMERA, Talk, block_of, pcap, spaced, udp_frame
+from tests.collector.wireshark.answering import needs_tshark
 from tests.collector.wireshark.engines import differences, load_list, read_with, samples
 from tests.house.tree import ROOT
 from tests.truth.test_compare import SAME, write
@@ -29,7 +29,7 @@ from tests.veth import needs_a_wire, wire
 
 pytestmark = [
     pytest.mark.system,
-    pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed"),
+    needs_tshark,
 ]
 CAPTURES = {
     "office.pcap": ROOT / "streams" / "demo" / "office.pcap",

@@ -1,7 +1,6 @@
 """A tshark at the end of a pipe: each packet is answered in order, and what ends it is said."""
 
 import os
-import shutil
 import signal
 import time
 from pathlib import Path
@@ -13,10 +12,11 @@ from collector.wireshark.layers import protocols_of
 from collector.wireshark.tshark import MAX_PACKET_BYTES, PacketWriter, Tshark, find_tshark
 from tests.collector.dissectors.messages import QUERY
 from tests.collector.frames import CAMERA, SERVER, ipv4, udp, udp_frame
+from tests.collector.wireshark.answering import needs_tshark
 
 pytestmark = [
     pytest.mark.system,
-    pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed"),
+    needs_tshark,
 ]
 ETHERNET, RAW_IP = 1, 101
 FRAME = udp_frame(QUERY, (CAMERA, 40_000, SERVER, 53))
