@@ -194,8 +194,10 @@ def _act_faults(fact: Act) -> Iterator[Fault]:
 
 def _programme_faults(fact: Programme) -> Iterator[Fault]:
     """Rows end in one that fits everybody: no question may fall through."""
-    if fact.list_read is not None and not fact.list_read.sources:
-        yield "list_read.sources", "is empty; a fact names where it was read"
+    if fact.list_read is not None:
+        yield from _day_faults("list_read.as_of", fact.list_read.as_of)
+        if not fact.list_read.sources:
+            yield "list_read.sources", "is empty; a fact names where it was read"
     if fact.acts:
         last = fact.acts[-1]
         asks = (

@@ -254,3 +254,9 @@ def test_a_list_that_was_read_names_its_source() -> None:
     assert keys(msgspec.structs.replace(PROGRAMME, list_read=ListRead(as_of="2026", sources=()))) == [
         "list_read.sources"
     ]
+
+
+@pytest.mark.parametrize("as_of", ["", "soon", "2026-13", "last June"])
+def test_a_list_that_was_read_says_its_day_month_or_year(as_of: str) -> None:
+    read = ListRead(as_of=as_of, sources=("book",))
+    assert keys(msgspec.structs.replace(PROGRAMME, list_read=read)) == ["list_read.as_of"]
