@@ -77,6 +77,7 @@ def take(reader: Reader, path: Path, facts: Facts, consent: Consent, imports: Ma
         *_too_few(path, reader, tally.counts, consent, last),
         *_back_again(path, facts, listed, published, consent),
         *_without(path, missing, facts.entities, found, consent),
+        *_beside_the_list(path, listed, missing, found, consent),
     ]
     if not covered:
         errors.append(
@@ -219,6 +220,24 @@ def _without(
             told += f" (refused: {', '.join(near[:3])})" if near else ""
             mend = "is a part missing? Else say --same COMPANY=NAME, or --removed COMPANY if it is off the list"
             yield RuleError(path, listing.programme, f"{told}; {mend}")
+
+
+def _beside_the_list(
+    path: Path,
+    listed: Collection[tuple[str, str]],
+    missing: Iterable[tuple[str, Listing]],
+    found: Iterable[Candidate],
+    consent: Consent,
+) -> Iterable[RuleError]:
+    """What was said by hand and does not fit what the list says: most likely a typing mistake."""
+    met = {each.entry.name for each in found if each.by == "hand"}
+    for name, company in consent.same.items():
+        if name not in met:
+            yield RuleError(path, "", f"names no party {name!r}; write --same {company}=NAME as it stands on the list")
+    # Off one list of a file, it may be on another.
+    still = {company for company, _ in listed} - {company for company, _ in missing}
+    for company in sorted(consent.removed & still):
+        yield RuleError(path, "", f"names {company}, of which --removed says that it is off the list; leave that out")
 
 
 def _listing(
