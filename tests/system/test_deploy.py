@@ -122,6 +122,13 @@ def test_rules_and_dashboards_name_detections_that_are_there() -> None:
     assert len(asked) >= 6 and asked <= titles, asked - titles
 
 
+def test_what_counts_as_no_loss_is_called_as_the_collector_calls_it() -> None:
+    (drops,) = (rule["expr"] for rule in alerts() if rule["alert"] == "LenswatchDrops")
+    left_out = [word for words in re.findall(r'!~"([^"]+)"', drops) for word in words.split("|")]
+    source = "".join(path.read_text("utf-8") for path in (ROOT / "collector").glob("*.py"))
+    assert len(left_out) == 6 and all(f'"{word}"' in source for word in left_out), left_out
+
+
 def test_grafana_finds_the_dashboards_and_their_data() -> None:
     (source,) = load(DEPLOY / "grafana" / "provisioning" / "datasources" / "prometheus.yml")["datasources"]
     (provider,) = load(DEPLOY / "grafana" / "provisioning" / "dashboards" / "lenswatch.yml")["providers"]
