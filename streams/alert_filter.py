@@ -14,7 +14,8 @@ SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 
 class AlertFilter(NamedTuple):
-    """None asks nothing; a canary is never meant. `device` is part of a device's id, address or model, `company` an id or part of a name."""
+    """None asks nothing; a canary is never meant. `device` is part of a device's id, address or model, `company` an id
+    or part of a name."""
 
     since: datetime.datetime | None = None
     severity: str | None = None

@@ -46,10 +46,10 @@ class Output(Protocol):
 
 @dataclasses.dataclass(slots=True)
 class Run:
-    """What one run came to. `alerts` holds the last revision of each finding, no canary's; `matched` = `told` + `folded`
-    + `waived` (by the waiver's id), or the ledger is open. `geo`: addresses of which something is not known, and files
-    taken or refused; `uncounted`: what correlations let go, by reason; `declared`: how many devices were declared, how
-    many of them seen, and the differences told."""
+    """What one run came to. `alerts` holds the last revision of each finding, canaries apart; `matched` = `told` +
+    `folded` + `waived` (by the waiver's id), or the ledger is open. `geo`: addresses of which something is not known,
+    and files taken or refused; `uncounted`: what correlations let go, by reason; `declared`: how many devices were
+    declared, how many of them seen, and the differences told."""
 
     ledger: Ledger
     problems: list[str] = dataclasses.field(default_factory=list)
