@@ -31,6 +31,9 @@ class CollectorMetrics:
         yield from self._seen()
         yield from self._spooled()
         yield from self._published()
+        sensor = GaugeMetricFamily("lenswatch_sensor_info", "Which sensor this is", labels=("sensor", "site"))
+        sensor.add_metric((self._publisher.sensor, self._publisher.site), 1)
+        yield sensor
         build = GaugeMetricFamily("lenswatch_build_info", "The version that runs", labels=("version",))
         build.add_metric((importlib.metadata.version("lenswatch"),), 1)
         yield build

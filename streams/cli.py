@@ -48,6 +48,7 @@ from streams.live import IMPORTED_LATER, Ticker, with_notices
 from streams.local import LocalWatch, Output, Run
 from streams.options import Config, Folders
 from streams.pack_cli import mount as mount_pack_commands
+from streams.processors.canary import is_canary
 from streams.processors.declared import Register
 from streams.publish_cli import publish
 from streams.renewal import renewal_for, renewing
@@ -280,8 +281,8 @@ class StoreOutput:
         self._store = store
 
     def write(self, documents: Sequence[object]) -> None:
-        """Keep the alerts."""
-        self._store.put([each for each in documents if isinstance(each, Alert)])
+        """Keep the alerts, but no canaries: those come for ever, and are for nobody to look at."""
+        self._store.put([each for each in documents if isinstance(each, Alert) and not is_canary(each)])
 
 
 @contextlib.contextmanager

@@ -22,6 +22,7 @@ from rules.alert import Alert
 from rules.match import RuleSet
 from streams.geo import GeoFiles
 from streams.processors.baseline import Baseline, Habits
+from streams.processors.canary import is_canary
 from streams.processors.correlate import Correlate
 from streams.processors.declared import DATASET as DECLARED_DATASET
 from streams.processors.declared import Register
@@ -45,10 +46,10 @@ class Output(Protocol):
 
 @dataclasses.dataclass(slots=True)
 class Run:
-    """What one run came to. `alerts` holds the last revision of each finding; `matched` = `told` + `folded`
-    + `waived` (by the waiver's id), or the ledger is open. `geo`: addresses of which something is not known, and files
-    taken or refused; `uncounted`: what correlations let go, by reason; `declared`: how many devices were declared, how
-    many of them seen, and the differences told."""
+    """What one run came to. `alerts` holds the last revision of each finding, canaries apart; `matched` = `told` +
+    `folded` + `waived` (by the waiver's id), or the ledger is open. `geo`: addresses of which something is not known,
+    and files taken or refused; `uncounted`: what correlations let go, by reason; `declared`: how many devices were
+    declared, how many of them seen, and the differences told."""
 
     ledger: Ledger
     problems: list[str] = dataclasses.field(default_factory=list)
@@ -200,7 +201,6 @@ class LocalWatch:
         self._tell(judged.news, alerts)
 
     def _tell(self, news: list[Alert], alerts: Sequence[Output]) -> None:
-        for alert in news:
-            self.run.alerts[alert.event.id] = alert
+        self.run.alerts |= {alert.event.id: alert for alert in news if not is_canary(alert)}
         for output in alerts:
             output.write(news)

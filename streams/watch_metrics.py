@@ -85,6 +85,9 @@ class WatchMeters(Collector):
         hits.add_metric(("folded",), local.memory.fold.folded)
         hits.add_metric(("waived",), sum(local.run.waived.values()))
         yield hits
+        sensor = GaugeMetricFamily(PREFIX + "sensor_info", "Which sensor this is", labels=("sensor", "site"))
+        sensor.add_metric((local.canaries.sensor, local.canaries.site), 1)
+        yield sensor
         ages = GaugeMetricFamily(
             PREFIX + "devices_updated", "Devices by the days since an update of theirs was seen", labels=("age",)
         )

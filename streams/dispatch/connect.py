@@ -88,7 +88,7 @@ def unwrapped(address: Address) -> Address:
 
 
 class Reply(NamedTuple):
-    """What a server answered: the status and the beginning of the text."""
+    """What a server answered: the status and the beginning of the text, fit to be shown."""
 
     status: int
     reason: str
@@ -137,9 +137,9 @@ class WebServer:
         """One request. Raises Unreachable when there is no connection, Undelivered when there is no answer."""
         try:
             async with self._opened().request(method, url, data=body, headers=headers, allow_redirects=False) as answer:
-                text = (await answer.content.read(MAX_ANSWER_BYTES)).decode("utf-8", "replace")[:MAX_WORDS]
+                text = (await answer.content.read(MAX_ANSWER_BYTES)).decode("utf-8", "replace")
                 wait = read_retry_after(answer.headers.get("Retry-After"), time.time())
-                return Reply(answer.status, str(answer.reason or "")[:MAX_WORDS], text, wait)
+                return Reply(answer.status, one_line(answer.reason or ""), one_line(text), wait)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise Unreachable(f"{self.shown}: {reason_of(error)}") from error
         except (aiohttp.ClientError, OSError, TimeoutError, asyncio.IncompleteReadError) as error:
@@ -178,10 +178,15 @@ def judged(reply: Reply, shown: str) -> str:
         raise Unreachable(words)
     if 300 <= reply.status < 400:
         raise Undelivered(f"{words}: redirects are not followed; set url to the address that it leads to")
-    text = f": {reply.text.strip()}" if reply.text.strip() else ""
+    text = f": {reply.text}" if reply.text else ""
     if reply.status in UNREADABLE:
         raise Refused(f"{words}{text}")
     raise Undelivered(f"{words}{text}")
+
+
+def one_line(text: str) -> str:
+    """What a server says, on one line of a screen or log, which it can neither steer nor break."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(text.split())[:MAX_WORDS])
 
 
 def reason_of(error: BaseException) -> str:

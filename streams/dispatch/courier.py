@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from rules.alert import Alert
 from streams.dispatch.outbox import Outbox, Parcel
-from streams.dispatch.schedule import THROTTLE_SECONDS, next_delay
+from streams.dispatch.schedule import next_delay, pause_after
 from streams.processors.canary import is_canary
 from streams.sinks.sink import Gone, Refused, Sink, Throttled, Undelivered, Unreachable
 
@@ -120,8 +120,10 @@ class Courier:
                 self._tasks.add(task)
         if self._tasks:
             news = asyncio.create_task(self._news.wait())
-            await asyncio.wait({*self._tasks, news}, return_when=asyncio.FIRST_COMPLETED)
-            news.cancel()
+            try:
+                await asyncio.wait({*self._tasks, news}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                news.cancel()
             done = {task for task in self._tasks if task.done()}
             self._tasks -= done
             for task in done:
@@ -214,7 +216,7 @@ class Courier:
             self.state = DOWN
         elif isinstance(error, Throttled):
             self.state = PAUSED
-            self._resume_at = now + (THROTTLE_SECONDS if error.seconds is None else error.seconds)
+            self._resume_at = now + pause_after(error.seconds)
         else:
             self._just_probed = False
             tries = max(parcel.attempts for parcel in group) + 1

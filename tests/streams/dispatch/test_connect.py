@@ -10,7 +10,7 @@ import trustme
 from aiohttp import web
 
 from collector.errors import SettingsError
-from streams.dispatch.connect import Guard, Reply, WebServer, judged
+from streams.dispatch.connect import Guard, Reply, WebServer, judged, one_line
 from streams.sinks.sink import Gone, Refused, Throttled, Undelivered, Unreachable
 from tests.streams.receiver import Receiver
 
@@ -93,6 +93,11 @@ def test_words_never_show_path_or_query() -> None:
     with pytest.raises(Unreachable) as dead:
         ask(f"http://127.0.0.1:{receiver.port}/T0KEN", ("127.0.0.1",))
     assert "T0KEN" not in str(dead.value)
+
+
+def test_what_a_server_says_is_one_line_that_steers_no_terminal() -> None:
+    assert one_line("No\x1b[31m\r\nlenswatch: \u202eall is well\n") == r"No\x1b[31m lenswatch: \u202eall is well"
+    assert one_line(" \n") == "" and len(one_line("x" * 10_000)) == 200
 
 
 def test_a_receiver_that_is_too_slow_is_given_up() -> None:

@@ -125,6 +125,19 @@ def test_retry_after_is_obeyed_for_the_whole_receiver(tmp_path: Path, alerts_of:
         assert min(times[1:]) - times[0] >= 1.9 and len(times) == 7
 
 
+def test_a_receiver_that_asks_for_a_pause_of_no_length_is_not_asked_without_end(
+    tmp_path: Path, alerts_of: Make
+) -> None:
+    with (
+        Receiver(lambda got: (429, {"Retry-After": "0"})) as receiver,
+        carrying([webhook("soc", receiver.url, tmp_path)], tmp_path) as dispatch,
+    ):
+        dispatch.put(alerts_of(1))
+        until(lambda: len(receiver.got) == 1)
+        time.sleep(1.0)
+        assert len(receiver.got) == 1 and dispatch.left() == {"soc": 1}
+
+
 def test_410_closes_the_sink_and_keeps_what_waits_until_a_person_opens_it(tmp_path: Path, alerts_of: Make) -> None:
     with Receiver(lambda got: (410, {})) as receiver:
         sink = webhook("soc", receiver.url, tmp_path)
