@@ -223,7 +223,7 @@ class Reporter:
                 self._inventory.note_call(view.device, name[0])
             if fact is not None and fact.user_agent is not None:
                 self._inventory.note_user_agent(view.device, fact.user_agent.original)
-            if fact is not None and fact.tls is not None:
+            if fact is not None and fact.tls is not None and self._inventory.banners.knows_hellos:
                 self._weigh_hello(view, fact)
         if fact is not None and (fact.answered is not None or (fact.url is not None and not fact.backward)):
             server = view.server_device()
@@ -236,16 +236,12 @@ class Reporter:
         return server is not None and note_shown(self._inventory.banners, server, fact)
 
     def _weigh_hello(self, view: FlowView, fact: Fact) -> None:
-        banners = self._inventory.banners
-        # Fingerprints are dear: what speaks against a camera is asked only where something speaks for one.
-        if not (banners.knows_hellos or (banners.doubts_hellos and view.device.signs)):
-            return
         if fact.finish is not None:
             fact.finish()
             fact.finish = None
         hello = fact.tls.client if fact.tls is not None else None
         if hello is not None:
-            for sign in banners.of_hello(hello.ja3, hello.ja4):
+            for sign in self._inventory.banners.of_hello(hello.ja3, hello.ja4):
                 view.device.add(sign)
 
     def _weigh_words(self, view: FlowView, fact: Fact) -> None:

@@ -39,8 +39,8 @@ Pattern = tuple[re.Pattern[str], Sign]
 
 
 class Banners:
-    """Patterns by kind of banner. `knows_hellos`: some say of a TLS ClientHello whose device sent it; `doubts_hellos`:
-    some speak against a camera, if nothing else. Not for several threads."""
+    """Patterns by kind of banner. `knows_hellos`: some are of TLS ClientHellos, whose fingerprints are dear to compute.
+    Not for several threads."""
 
     def __init__(self, fingerprints: Iterable[Fingerprint]) -> None:
         self._patterns: dict[str, list[Pattern]] = {}
@@ -48,9 +48,7 @@ class Banners:
         for fingerprint in fingerprints:
             self._learn(fingerprint)
         self._known: dict[tuple[str, str], tuple[Sign, ...]] = {}
-        hellos = [sign for kind in HELLOS for _, sign in self._patterns.get(kind, ())]
-        self.knows_hellos = any(sign.kind != OTHER for sign in hellos)
-        self.doubts_hellos = bool(hellos)
+        self.knows_hellos = any(kind in self._patterns for kind in HELLOS)
 
     def _learn(self, fingerprint: Fingerprint) -> None:
         maker = None if fingerprint.maker == ANY_MAKER else fingerprint.maker

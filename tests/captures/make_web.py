@@ -136,9 +136,9 @@ def browser_hello_of_chromium(name: str) -> bytes:
     return hello_record(random.Random(4), ciphers, body)
 
 
-BROWSER = Device("a computer whose browser is Chromium", "02:00:5e:10:00:02", "10.20.16.41", "", "unknown")
+BROWSER = Device("a computer whose browser is Chromium", "02:00:5e:10:00:02", "10.20.16.41", "", "not camera")
 CALLED = "dev.hik-connect.com"
-"""A name that devices call: of who calls it with a browser's hello, that is no sure sign."""
+"""A name that devices call."""
 
 
 def main(folder: Path) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from collector.identify.fingerprint import Banner, Fingerprint, Prefix, read_fingerprints
+from collector.identify.fingerprint import Banner, Fingerprint, read_fingerprints
 from collector.observation import (
     CERTIFICATE_DATASET,
     DEVICE_DATASET,
@@ -242,20 +242,6 @@ def test_an_icon_is_told_with_its_digests_and_is_no_file() -> None:
     assert icon.file is not None and icon.file.hash.md5 is not None
     assert icon.lenswatch is not None and icon.lenswatch.file is not None and icon.lenswatch.file.mmh3 is not None
     assert icon.network.protocol == "http" and not [each for each in found if each.event.dataset == FILE_DATASET]
-
-
-def test_a_hello_that_speaks_against_a_camera_is_asked_for_only_where_something_speaks_for_one() -> None:
-    other = Banner(
-        kind="tls_ja4", pattern="^t1", device="other", relevance="medium", confidence="low", sources=("a",),
-        matchable=True,
-    )  # fmt: skip
-    for macs, evidence in (((), 0), ((CAMERA_MAC[:8],), 2)):
-        prefix = Prefix(organization="Acme", relevance="high", confidence="high", sources=("a",), macs=macs)
-        acme = Fingerprint(maker="acme", name="Acme", prefixes=(prefix,) if macs else (), banners=(other,))
-        pipeline = Pipeline(CollectorSettings(), (acme,))
-        pipeline.process(block_of(hello().packets))
-        (known,) = pipeline.inventory.devices.values()
-        assert len(known.signs) == evidence and bool(known.identity.against) == bool(macs)
 
 
 @pytest.mark.parametrize("guess", [True, False])

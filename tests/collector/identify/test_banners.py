@@ -6,7 +6,7 @@ import pytest
 
 from collector.dissectors.dissector import Fact
 from collector.identify.banners import BROWSES, MAX_KNOWN_TEXTS, Banners, said_by
-from collector.identify.evidence import BANNER_WEIGHTS, OTHER, PATH_SHARE
+from collector.identify.evidence import BANNER_WEIGHTS, PATH_SHARE
 from collector.identify.fingerprint import Banner, Fingerprint, read_fingerprints
 from collector.observation import X509, Announced, FileHash, TlsHash, TlsServer, Url, X509Name
 from collector.texts import MAX_TEXT_CHARACTERS
@@ -143,13 +143,6 @@ def test_an_icon_is_known_by_either_of_two_digests(banners: Banners) -> None:
     assert list(banners.of_icon(FileHash(sha256="", md5="0"), 1)) == []
 
 
-def test_a_browsers_hello_speaks_against_a_camera_and_no_hello_for_one(banners: Banners) -> None:
-    (sign,) = banners.of_hello(None, "t13d1516h2_8daaf6152771_02713d6af862")
-    assert (sign.maker, sign.kind) == (None, OTHER)
-    assert (banners.knows_hellos, banners.doubts_hellos) == (False, True)
-    assert (Banners(()).knows_hellos, Banners(()).doubts_hellos) == (False, False)
-
-
 def test_a_user_agent_is_a_browsers_or_a_devices(banners: Banners) -> None:
     assert list(banners.of_agent("Mozilla/5.0 (Windows NT 10.0)")) == [BROWSES]
     assert [sign.maker for sign in banners.of_agent("XAPP")] == ["xiongmai"]
@@ -163,3 +156,7 @@ def test_a_hello_is_known_by_its_fingerprint() -> None:
     assert [sign.maker for sign in banners.of_hello(None, "t12d1209h1_0_0")] == ["acme"]
     assert list(banners.of_hello("t12d1209", "t13d")) == []
     assert banners.knows_hellos
+
+
+def test_fingerprints_of_hellos_are_not_computed_where_nobody_asks_for_them(banners: Banners) -> None:
+    assert not banners.knows_hellos
