@@ -49,7 +49,7 @@ def test_who_looks_at_a_camera_is_none(devices: dict[str, KnownDevice]) -> None:
 
 
 def test_a_fingerprint_of_a_hello_weighs_who_says_it() -> None:
-    """The hello has the JA4 that FoxIO publishes for Chromium; no such fingerprint is shipped, and anybody may add one."""
+    """The hello has the JA4 that FoxIO publishes for Chromium; none is shipped, and anybody may add one."""
     chromium = Banner(
         kind="tls_ja4", pattern="^t13d1516h2_8daaf6152771_02713d6af862$", matchable=True, relevance="medium",
         confidence="medium", sources=("a",), device="other",
