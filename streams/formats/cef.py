@@ -1,8 +1,8 @@
 """An alert in ArcSight's Common Event Format, CEF:0 ("Implementing ArcSight Common Event Format", version 26).
 
-Header fields escape the pipe and the backslash, values the equals sign and the backslash; a line break in a value is \\n
-or \\r. Keys are those of the extension dictionary, and values no longer than it allows. What the dictionary has no key
-for stands in its custom fields, each with its label.
+Header fields escape the pipe and the backslash, values the equals sign, the backslash and line breaks. Keys are
+those of the extension dictionary, and values no longer than it allows. What the dictionary has no key for stands in its
+custom fields, each with its label.
 """
 
 from collections.abc import Iterator
@@ -23,8 +23,8 @@ ESSENTIAL: Final = frozenset(("rt", "externalId", "cn1", "cn1Label", "msg"))
 # The extension dictionary's lengths, in characters.
 LENGTHS: Final = {
     "app": 31, "cat": 1023, "deviceInboundInterface": 128, "dhost": 1023, "dvchost": 100, "externalId": 40,
-    "fileHash": 255, "fileType": 1023, "flexString1": 1023, "flexString2": 1023, "msg": 1023, "proto": 31, "reason": 1023,
-    "shost": 1023,
+    "fileHash": 255, "fileType": 1023, "flexString1": 1023, "flexString2": 1023, "msg": 1023, "proto": 31,
+    "reason": 1023, "shost": 1023,
 } | {f"cs{number}": 4000 for number in range(1, 7)}  # fmt: skip
 LABELS: Final = {
     "c6a2": "Source IPv6 Address",

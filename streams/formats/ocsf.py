@@ -43,7 +43,7 @@ MAPPED: Final = frozenset(
 
 
 def versions(alert: Alert, version: str) -> Iterator[dict[str, Any]]:
-    """The alert as a document, whole, and then shorter and shorter; `metadata` says so. `version` is lenswatch's own."""
+    """The alert as a document, whole, and then shorter and shorter, which `metadata` says. `version` is lenswatch's."""
     whole = write_ocsf(alert, version)
     yield whole
     kilobytes = len(msgspec.json.encode(whole)) // 1_000 + 1
@@ -214,7 +214,7 @@ def confidence_of(indicator: Indicator) -> dict[str, Any]:
 
 
 def enrichments_of(alert: Alert) -> list[dict[str, Any]]:
-    """What is known of the endpoint: the company behind it, its listings, and what each programme says of this contact."""
+    """What is known of what was called: the company behind it, its listings, and what each programme says of it."""
     detail = alert.lenswatch
     place, called = "evidences[0].dst_endpoint", alert.destination.domain or alert.destination.ip
     if alert.threat is not None:

@@ -1,4 +1,4 @@
-"""Alerts as STIX 2.1: for each an Observed Data (section 4.13) with what was seen, and a Sighting (5.2) of an Indicator.
+"""Alerts as STIX 2.1: for each an Observed Data (section 4.13), what was seen, and a Sighting (5.2) of an Indicator.
 
 Every id is made of what the object is, so that a repeat is the same object: the Indicator has the id that `lenswatch
 rules export stix` gives the same fact, and its version here is older than any that was exported. A finding is one

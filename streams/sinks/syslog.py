@@ -1,14 +1,13 @@
 """Alerts as syslog messages (RFC 5424) over TLS (RFC 5425) or TCP (RFC 6587), each after its length.
 
-Syslog has no answer, so nobody can say that a message was stored. What can be done is done: an alert stays in the outbox
-until the other side's TCP has acknowledged it and the connection has lived on for a moment; and what was written in the
-last half minute before a connection died is written again on the next one, under the same id.
+Syslog has no answer, so nobody can say that a message was stored. What can be done is done: an alert stays in the
+outbox until the other side's TCP has acknowledged it and the connection has lived on for a moment; and what was written
+in the last half minute before a connection died is written again on the next one, under the same id.
 """
 
 import asyncio
 import contextlib
 import importlib.metadata
-import os
 import stat
 import time
 from collections import deque
@@ -226,5 +225,5 @@ def check_key(path: Path | None) -> None:
     """A private key is for this user's eyes. Raises SettingsError."""
     if path is not None:
         with contextlib.suppress(OSError):
-            if os.stat(path).st_mode & stat.S_IROTH:
+            if path.stat().st_mode & stat.S_IROTH:
                 raise SettingsError(f"keyfile {path} can be read by every user of this machine: chmod 600 {path}")

@@ -28,9 +28,8 @@ def settings(folder: Path, server: Rsyslog, body: str, certificates: Certificate
     keys = {"kind": "syslog", "address": f"127.0.0.1:{server.port}", "body": body} | certificates.table()
     lines = [f"{key} = {json.dumps(value)}" for key, value in keys.items()]
     path = folder / f"{body}.toml"
-    path.write_text("\n".join([
-        "[watch]", "drain_seconds = 20", "[sinks.siem]", *lines, 'allow = ["127.0.0.1"]', "max_message_bytes = 65536", "",
-    ]), "utf-8")  # fmt: skip
+    more = ['allow = ["127.0.0.1"]', "max_message_bytes = 65536", ""]
+    path.write_text("\n".join(["[watch]", "drain_seconds = 20", "[sinks.siem]", *lines, *more]), "utf-8")
     return path
 
 

@@ -69,7 +69,7 @@ def test_a_connection_that_dies_soon_after_is_told(after: float) -> None:
     async def use(stream: Stream) -> None:
         await stream.open()
         asyncio.get_running_loop().call_later(after, listener.drop)
-        with pytest.raises(Unreachable, match="closed the connection|reset by peer"):
+        with pytest.raises(Unreachable, match=r"closed the connection|reset by peer"):
             await stream.send(DATA, 5.0, 1.0)
         assert not stream.is_open and stream.ended.is_set()
 
@@ -147,7 +147,7 @@ def test_another_servers_name_and_another_authority_are_refused(tmp_path: Path) 
 def test_a_server_that_wants_our_certificate_says_so(tmp_path: Path) -> None:
     """With TLS 1.3 only after the handshake, when the first bytes are already written."""
     tls = Tls(tmp_path, wants_ours=True)
-    with Listener(tls.server) as listener, pytest.raises(Unreachable, match="certificate required|closed|reset"):
+    with Listener(tls.server) as listener, pytest.raises(Unreachable, match=r"certificate required|closed|reset"):
         with_stream(listener.port, send, client_tls(tls.cafile, None, None))
 
 

@@ -1,4 +1,4 @@
-"""What the tests of the formats share: every revision that the demo tells, and alerts that a camera may have had said."""
+"""What the tests of the formats share: every revision that the demo tells, and alerts full of what a device said."""
 
 from collections.abc import Callable
 

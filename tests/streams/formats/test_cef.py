@@ -1,5 +1,5 @@
-"""CEF as its document says: read back by the rules of escaping, every key in the dictionary, no value longer than it has
-room for."""
+"""CEF as its document says: read back by the rules of escaping, every key in the dictionary, no value longer than the
+dictionary has room for."""
 
 import ipaddress
 import re

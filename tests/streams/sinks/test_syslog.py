@@ -74,7 +74,7 @@ def test_no_message_is_longer_than_was_said(alert: Alert, body: str, most: int) 
 
 def test_a_message_that_has_no_room_at_all_is_refused(alert: Alert, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("streams.sinks.syslog.bodies", lambda *_: iter(["x" * 9_000]))
-    with pytest.raises(Refused, match="no form of .* has room in 2048 bytes"):
+    with pytest.raises(Refused, match=r"no form of .* has room in 2048 bytes"):
         sink(9, max_message_bytes=2_048).message(alert)
 
 
@@ -94,7 +94,7 @@ def test_over_tls_with_our_certificate(tmp_path: Path, alert: Alert) -> None:
             finally:
                 await bare.close()
 
-        with pytest.raises(Unreachable, match="certificate required|closed|reset"):
+        with pytest.raises(Unreachable, match=r"certificate required|closed|reset"):
             asyncio.run(probe())
 
 
