@@ -210,15 +210,16 @@ tshark ndpi:
 	{ $$as_root apt-get update --quiet --quiet && $$as_root $(APT_INSTALL) $(package) >/dev/null; } || \
 		echo "make: $(package) could not be installed and will be done without" >&2
 
-# What reads the exported rules, for the tests. A Suricata that is there is asked too; installing one would start it.
+# What reads the exported rules, and the units, for the tests. A Suricata that is there is asked too; installing one would start it.
 consumers:
 	@missing=; \
-	for each in named-checkzone:bind9-utils nft:nftables dnsmasq:dnsmasq-base; do \
+	for each in named-checkzone:bind9-utils nft:nftables dnsmasq:dnsmasq-base systemd-analyze:systemd \
+		logrotate:logrotate; do \
 		PATH=$$PATH:/usr/sbin command -v $${each%:*} >/dev/null 2>&1 || missing="$$missing $${each#*:}"; \
 	done; \
 	[ -n "$$missing" ] || exit 0; $(FIND_ROOT); \
 	if [ "$$as_root" = no ]; then \
-		echo "make: the tests of the exports need$$missing: type 'sudo apt-get install$$missing'" >&2; exit 0; \
+		echo "make: the tests of exports and units need$$missing: type 'sudo apt-get install$$missing'" >&2; exit 0; \
 	fi; \
 	echo "make: installing$$missing"; \
 	{ $$as_root apt-get update --quiet --quiet && $$as_root $(APT_INSTALL) $$missing >/dev/null; } || \

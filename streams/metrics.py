@@ -225,19 +225,22 @@ def ages_of(updated: Iterable[float | None], at: float) -> dict[str, int]:
 
 
 def serve(
-    host: str, port: int, registry: CollectorRegistry, is_ready: Callable[[], bool], key: str = "[worker] metrics_port"
-) -> Page:
-    """A running server of /metrics, /healthz and /readyz. Raises LenswatchError when the address cannot be had."""
+    host: str, port: int, registry: CollectorRegistry, is_ready: Callable[[], bool], key: str = "[worker] metrics_port",
+    problem: Callable[[], str | None] = lambda: None,
+) -> Page:  # fmt: skip
+    """A running server of /metrics, /healthz (`problem` says why not) and /readyz. Raises LenswatchError when the
+    address cannot be had."""
     metrics = make_wsgi_app(registry)
 
     def answer(environ, start_response):  # type: ignore[no-untyped-def]
         path = environ.get("PATH_INFO", "")
         if path == "/metrics":
             return metrics(environ, start_response)
-        ready = path == "/healthz" or (path == "/readyz" and is_ready())
-        status = "200 OK" if ready else "503 Service Unavailable" if path == "/readyz" else "404 Not Found"
+        why_not = problem() if path == "/healthz" else None
+        known, good = path in ("/healthz", "/readyz"), not why_not and (path == "/healthz" or is_ready())
+        status = "404 Not Found" if not known else "200 OK" if good else "503 Service Unavailable"
         start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
-        return [f"{status[4:]}\n".encode()]
+        return [f"{why_not or status[4:]}\n".encode()]
 
     try:
         return Page(host, port, answer)

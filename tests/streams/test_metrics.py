@@ -1,5 +1,6 @@
 """What a worker says of itself: over HTTP, with few series, and by names that Prometheus takes."""
 
+import contextlib
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -49,6 +50,13 @@ def test_metrics_health_and_readiness_are_answered(server: Page, ready: list[boo
     ready[0] = False
     assert get(server, "/healthz")[0] == 200 and get(server, "/readyz")[0] == 503
     assert get(server, "/")[0] == 404
+
+
+def test_a_worker_that_must_end_is_not_healthy() -> None:
+    server = serve("127.0.0.1", 0, Meters().registry, lambda: True, problem=lambda: "the event loop has stood still")
+    with contextlib.closing(server):
+        assert get(server, "/healthz") == (503, "the event loop has stood still\n")
+        assert get(server, "/readyz")[0] == 200
 
 
 def test_a_port_that_is_taken_is_said_in_one_line(server: Page) -> None:
