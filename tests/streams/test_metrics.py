@@ -15,7 +15,7 @@ from collector.observation import Observation
 from collector.page import Page
 from rules.alert import Alert, Step, Verdict
 from rules.match import RuleSet
-from streams.metrics import MAX_SENSORS, VERDICT_LABELS, FindingMeters, Meters, ages_of, serve
+from streams.metrics import COMPANY_LABELS, MAX_SENSORS, VERDICT_LABELS, FindingMeters, Meters, ages_of, serve
 from streams.processors.firmware import update_of
 from streams.processors.fold import revise
 
@@ -167,6 +167,22 @@ def test_a_finding_counts_once_for_each_programme_and_profile_by_its_strongest_o
     assert found == {
         ("A", "p", "prohibited"): 1, ("A", "q", "context_only"): 1, ("B", "none", "licence_required"): 1,
     }  # fmt: skip
+
+
+def test_a_finding_counts_once_for_each_company_and_programme_at_its_site(alert: Alert) -> None:
+    said = [
+        verdict("A", "review", profile="p"), verdict("A", "prohibited", profile="q"),
+        verdict("A", "context_only", profile="p", entity="maker"), verdict("B", "review", waiver="w"),
+        verdict("C", "prohibited", concerns=False),
+    ]  # fmt: skip
+    meters = FindingMeters(CollectorRegistry())
+    detail = msgspec.structs.replace(alert.lenswatch, verdicts=said, site="quay")
+    alert = msgspec.structs.replace(alert, lenswatch=detail)
+    meters.tell(alert)
+    meters.tell(revise(alert, alert.timestamp, "step"))
+    samples = [each for each in meters.companies.collect()[0].samples if each.name.endswith("_total")]
+    found = {tuple(each.labels[label] for label in COMPANY_LABELS): each.value for each in samples}
+    assert found == {("e", "A", "prohibited", "quay"): 1, ("maker", "A", "context_only", "quay"): 1}
 
 
 def test_devices_are_counted_by_the_age_of_their_last_update() -> None:
