@@ -1,6 +1,6 @@
 # lenswatch: everything a person or a machine types. `make help` reads the comments after the two hash signs.
 .PHONY: help demo test lint types house rules truth bench bench-streams live latency soak fuzz clean lock pytest
-.PHONY: tshark ndpi consumers wire kafka prometheus engines syslog
+.PHONY: tshark ndpi consumers wire kafka prometheus engines syslog kubernetes release
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -45,7 +45,7 @@ demo: $(VENV)/.ready tshark  ## Install what is needed, then watch a small recor
 test: lint types rules pytest  ## All that must hold: lint, types, rules, tests (and truth, where LENSWATCH_CAPTURES is set)
 	@if [ -n "$${LENSWATCH_CAPTURES:-}" ]; then $(MAKE) --no-print-directory truth; fi
 
-pytest: $(VENV)/.ready-dev tshark consumers wire kafka prometheus syslog
+pytest: $(VENV)/.ready-dev tshark consumers wire kafka prometheus syslog kubernetes
 	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
 
 lint: $(VENV)/.ready-dev  ## Style and format (ruff)
@@ -101,6 +101,9 @@ lock: $(VENV)/.ready-dev  ## Write both lock files from pyproject.toml (newer ve
 		--output-file requirements-dev.lock pyproject.toml
 	$(PIP_COMPILE) $(LOCK_OPTIONS) --output-file bench/engines.lock bench/engines.in
 
+release: $(VENV)/.ready-dev  ## Wheel, source, bill of materials (CycloneDX) and SHA256SUMS of what is committed, into dist/
+	$(BIN)/python deploy/make_release.py
+
 clean:  ## Remove the virtual environment, caches and build output
 	rm -rf $(VENV) build dist out ./*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -137,6 +140,26 @@ kafka:  ## Fetch Apache Kafka's jars (Maven), for the tests that start a real br
 	rm -rf $(KAFKA_LIBS) && \
 		mvn -B -q -Dstyle.color=never -f $(KAFKA_POM) $(MAVEN_COPY) -DincludeScope=runtime -DoutputDirectory="$(CURDIR)/$(KAFKA_LIBS)" && \
 		touch $(KAFKA_LIBS)/.ready
+
+# What builds the manifests, and what judges those of them that are of other schemas than Kubernetes' own.
+KUBERNETES := out/kubernetes
+KUSTOMIZE := sigs.k8s.io/kustomize/kustomize/v5@v5.7.1
+OPERATOR_MODELS := @kubernetes-models/prometheus-operator
+
+kubernetes:  ## Fetch kustomize (Go) and the schemas of Prometheus's operator (npm), for the tests of the manifests
+	@if [ ! -x $(KUBERNETES)/kustomize ] && ! command -v kustomize >/dev/null 2>&1; then \
+		if command -v go >/dev/null 2>&1; then \
+			echo "make: building kustomize (a minute or two, once)"; \
+			GOBIN="$(CURDIR)/$(KUBERNETES)" go install $(KUSTOMIZE) || echo "make: kustomize could not be built; done without" >&2; \
+		else echo "make: kustomize needs Go; done without" >&2; fi; \
+	fi; \
+	if [ ! -d $(KUBERNETES)/node_modules/$(OPERATOR_MODELS) ]; then \
+		if command -v npm >/dev/null 2>&1; then \
+			echo "make: fetching the schemas of Prometheus's operator (30 MB, once)"; mkdir -p $(KUBERNETES); \
+			npm install --silent --no-audit --no-fund --no-save --ignore-scripts --prefix $(KUBERNETES) $(OPERATOR_MODELS)@6.0.0 || \
+				echo "make: they could not be fetched; done without" >&2; \
+		else echo "make: the schemas of Prometheus's operator need npm; done without" >&2; fi; \
+	fi
 
 # Only the programs are taken out of the packages: installed, they would start as services. Debian's Alertmanager looks
 # for its templates in one place only, so these are copied there.
@@ -224,15 +247,16 @@ tshark ndpi:
 	{ $$as_root apt-get update --quiet --quiet && $$as_root $(APT_INSTALL) $(package) >/dev/null; } || \
 		echo "make: $(package) could not be installed and will be done without" >&2
 
-# What reads the exported rules, for the tests. A Suricata that is there is asked too; installing one would start it.
+# What reads the exported rules, and the units, for the tests. A Suricata that is there is asked too; installing one would start it.
 consumers:
 	@missing=; \
-	for each in named-checkzone:bind9-utils nft:nftables dnsmasq:dnsmasq-base; do \
+	for each in named-checkzone:bind9-utils nft:nftables dnsmasq:dnsmasq-base systemd-analyze:systemd \
+		logrotate:logrotate; do \
 		PATH=$$PATH:/usr/sbin command -v $${each%:*} >/dev/null 2>&1 || missing="$$missing $${each#*:}"; \
 	done; \
 	[ -n "$$missing" ] || exit 0; $(FIND_ROOT); \
 	if [ "$$as_root" = no ]; then \
-		echo "make: the tests of the exports need$$missing: type 'sudo apt-get install$$missing'" >&2; exit 0; \
+		echo "make: the tests of exports and units need$$missing: type 'sudo apt-get install$$missing'" >&2; exit 0; \
 	fi; \
 	echo "make: installing$$missing"; \
 	{ $$as_root apt-get update --quiet --quiet && $$as_root $(APT_INSTALL) $$missing >/dev/null; } || \

@@ -188,7 +188,9 @@ def run_collect(settings: EdgeSettings, sources: Sequence[Source], touches: "Con
         with contextlib.closing(publisher):
             if settings.collector.metrics:
                 metrics = CollectorMetrics(pipeline.ledger, publisher)
-                page = MetricsPage(settings.collector.metrics, metrics, lambda: why_not_ready(publisher))
+                page = MetricsPage(
+                    settings.collector.metrics, metrics, lambda: why_not_ready(publisher), interrupts.liveness.problem
+                )
                 stack.enter_context(contextlib.closing(page))
             of = settings.collector
             canaries = Canaries(of.sensor, of.site, of.canary_seconds, time.time())

@@ -12,6 +12,7 @@ import msgspec
 
 from collector.errors import SettingsError
 from collector.record import DEFAULT_PARTITIONS, HEARTBEATS_TOPIC, OBSERVATIONS_TOPIC
+from collector.secret import read_private
 
 TOKEN_SECONDS = 15
 MAX_PARTITIONS = 10_000
@@ -19,23 +20,39 @@ MAX_SECRET_BYTES = 64 << 10
 
 
 class KafkaSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`[kafka]`: `servers` are host:port, with commas between; certificates and keys are PEM files; `token_command`
-    prints an OAuth token (RFC 6749) on its standard output, `token_file` holds one."""
+    """`[kafka]`: how Kafka is reached, and who we are there; the same for sensors and workers."""
 
     servers: str = ""
+    """Kafka's addresses: HOST:PORT, with commas between."""
     partitions: int = DEFAULT_PARTITIONS
+    """How many partitions the topics have: the most workers that have work. The same everywhere, and for good."""
     observations_topic: str = OBSERVATIONS_TOPIC
+    """The topic of observations."""
     heartbeats_topic: str = HEARTBEATS_TOPIC
+    """The topic of the sensors' heartbeats."""
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_SSL", "SASL_PLAINTEXT"] = "PLAINTEXT"
+    """PLAINTEXT, SSL (TLS), or SASL_SSL (TLS and `sasl_mechanism`). SASL_PLAINTEXT would send credentials readable and
+    is refused."""
     cafile: Path | None = None
+    """Whose certificates are trusted (PEM); without it, the system's authorities."""
     certfile: Path | None = None
+    """Our own certificate (PEM), where the broker asks for one (mutual TLS); goes with `keyfile`."""
     keyfile: Path | None = None
+    """The private key of `certfile` (PEM, not encrypted); others must not be able to read it."""
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] | None = None
+    """How we say who we are: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 (`username` and a password), or OAUTHBEARER (a token:
+    RFC 7628)."""
     username: str | None = None
+    """Who we are, for PLAIN and SCRAM."""
     password: str | None = None
+    """The password, readable here; `password_file` is better."""
     password_file: Path | None = None
+    """A file whose first line is the password; others must not be able to read it."""
     token_command: tuple[str, ...] | None = None
+    """For OAUTHBEARER: a command that prints a token (RFC 6749), run whenever a connection begins."""
     token_file: Path | None = None
+    """For OAUTHBEARER: a file that holds a token, read whenever a connection begins. Others must not be able to read
+    it."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.partitions <= MAX_PARTITIONS:
@@ -80,7 +97,8 @@ def tls_context(settings: KafkaSettings) -> ssl.SSLContext | None:
         context = ssl.create_default_context(cafile=None if settings.cafile is None else str(settings.cafile))
     except (OSError, ssl.SSLError) as error:
         raise SettingsError(f"{settings.cafile}: kafka.cafile cannot be read: {error.strerror or error}") from error
-    if settings.certfile is not None:
+    if settings.certfile is not None and settings.keyfile is not None:
+        read_private(settings.keyfile, 0, "kafka.keyfile")
         try:
             context.load_cert_chain(settings.certfile, settings.keyfile, password=refuse_password)
         except (OSError, ssl.SSLError, ValueError) as error:
@@ -122,11 +140,9 @@ def read_secret(path: Path | None, key: str) -> str:
     """The first line of a file that holds a secret. Raises SettingsError."""
     assert path is not None
     try:
-        with path.open("rb") as file:
-            lines = file.read(MAX_SECRET_BYTES).decode().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise SettingsError(f"{path}: kafka.{key} cannot be read: {reason}") from error
+        lines = read_private(path, MAX_SECRET_BYTES, f"kafka.{key}").decode().splitlines()
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"kafka.{key} {path} cannot be read: {error}") from error
     if not lines or not lines[0].strip():
-        raise SettingsError(f"{path}: kafka.{key} is empty")
+        raise SettingsError(f"kafka.{key} {path} is empty")
     return lines[0].strip()

@@ -110,13 +110,15 @@ def gauge(name: str, text: str, value: float) -> Metric:
 
 
 class MetricsPage:
-    """`/metrics`, `/healthz` and `/readyz` at `address` (host:port), in a thread. `ready` answers "" or why not. Raises
-    SettingsError when the address cannot be had."""
+    """`/metrics`, `/healthz` and `/readyz` at `address` (host:port), in a thread. `ready` and `alive` answer "" or why
+    not. Raises SettingsError when the address cannot be had."""
 
-    def __init__(self, address: str, metrics: CollectorMetrics, ready: Ready) -> None:
+    def __init__(
+        self, address: str, metrics: CollectorMetrics, ready: Ready, alive: Ready = lambda: ""
+    ) -> None:  # fmt: skip
         registry = CollectorRegistry(auto_describe=False)
         registry.register(metrics)
-        self._metrics, self._ready = make_wsgi_app(registry), ready
+        self._metrics, self._asked = make_wsgi_app(registry), {"/healthz": alive, "/readyz": ready}
         host, _, port = address.rpartition(":")
         try:
             self._page = Page(host.strip("[]"), int(port), self._answer)
@@ -132,8 +134,9 @@ class MetricsPage:
         if path == "/metrics":
             page: Iterable[bytes] = self._metrics(question, start)
             return page
-        problem = "" if path == "/healthz" else self._ready() if path == "/readyz" else "there is no such page"
-        status = "200 OK" if not problem else "503 Service Unavailable" if path == "/readyz" else "404 Not Found"
+        asked = self._asked.get(path)
+        problem = "there is no such page" if asked is None else asked()
+        status = "200 OK" if not problem else "404 Not Found" if asked is None else "503 Service Unavailable"
         start(status, [("Content-Type", "text/plain; charset=utf-8")])
         return [f"{problem or 'ok'}\n".encode()]
 

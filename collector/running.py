@@ -3,10 +3,12 @@
 import contextlib
 import gc
 import signal
+import time
 from collections.abc import Callable, Iterator
 from types import FrameType
 
 from collector.capture.source import Source, stop_of
+from collector.liveness import Liveness
 from collector.packets import Block
 
 GC_THRESHOLDS = (2_000_000, 10, 10)
@@ -28,9 +30,10 @@ def rare_collection() -> Iterator[None]:
 
 class Interrupts:
     """SIGINT and SIGTERM end the reading between two blocks, never inside one, so that what was read is told whole.
-    A second one ends the command at once. `asked` says whether one came."""
+    A second one ends the command at once. `asked` says whether one came; `liveness`, whether the reading goes on."""
 
     def __init__(self) -> None:
+        self.liveness = Liveness()
         self._reading = self.asked = False
         self._stop: Callable[[], None] | None = None
         self._before: dict[signal.Signals, object] = {}
@@ -41,11 +44,13 @@ class Interrupts:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.liveness.stopping()
         for each, before in self._before.items():
             signal.signal(each, before)  # type: ignore[arg-type]
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         again, self.asked = self.asked, True
+        self.liveness.stopping()
         if self._reading and self._stop is not None and not again:
             self._stop()
         elif self._reading or again:
@@ -84,5 +89,7 @@ class InterruptibleSource:
             with self._interrupts.reading(stop):
                 block = next(blocks, None)
             if block is None:
+                self._interrupts.liveness.rest()
                 return
+            self._interrupts.liveness.turn(len(block.time_ns), time.monotonic())
             yield block

@@ -28,27 +28,38 @@ ALL: Final = "all"
 
 
 class CollectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`[collector]`: who this sensor is, which networks are ours (CIDR), which devices are `watched` like cameras
-    whatever they are (addresses, networks, MACs with colons); whose `traffic` is told of: that of cameras and of those,
-    also of what touched a known endpoint, or all; the bounds of its memories; where it shows
-    its metrics (host:port, "" for nowhere), how often it sends a heartbeat, and how often a canary (0: never).
-    Digests of bodies that may be firmware: of how many at once (0: none), how long each, how many bytes an hour."""
+    """`[collector]`: who this sensor is, what is ours, whose traffic is told of, and the bounds of its memories."""
 
     sensor: str = "lenswatch"
+    """What this sensor is called; no two may share a name."""
     site: str = "default"
+    """The site it watches: a device's identity, and who we are, hang on it."""
     networks: tuple[str, ...] = OWN_NETWORKS
+    """Which networks are ours (CIDR): what is in them is a device, all else is outside."""
     watched: tuple[str, ...] = ()
+    """Devices watched like cameras whatever they are: addresses, networks, MACs with colons."""
     traffic: Traffic = TOUCHED
+    """Whose traffic is told of: "cameras" (and those watched), "touched" (and what touches a known endpoint), "all"."""
     max_flows: int = 1_000_000
+    """How many flows are remembered at once."""
     max_readers: int = 100_000
+    """How many flows are read at once."""
     max_names: int = 200_000
+    """How many addresses are remembered with the name that led to them."""
     max_devices: int = 100_000
+    """How many devices are remembered."""
     max_digests: int = 256
+    """Of how many bodies that may be firmware the SHA-256 is taken at once; 0: of none."""
     max_digest_bytes: int = 512 << 20
+    """Of how long a body at most."""
     digest_hourly_bytes: int = 8 << 30
+    """Of how many bytes an hour."""
     metrics: str = "127.0.0.1:9471"
+    """Where `collect` shows /metrics, /healthz and /readyz (HOST:PORT); "" for nowhere."""
     heartbeat_seconds: float = 10.0
+    """How often a heartbeat is sent."""
     canary_seconds: float = 900.0
+    """How often a canary is sent the whole way to the sinks; 0: never."""
 
     def __post_init__(self) -> None:
         for name in ("max_flows", "max_readers", "max_names", "max_devices"):
@@ -77,18 +88,24 @@ def is_hardware(text: str) -> bool:
 
 
 class CaptureSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`[capture]`: how interfaces and endless files are read. `filter` is pcap's (pcap-filter(7)); `user` is whom a
-    root process becomes once its sockets are open; `block_bytes` is a power of two. `engine`: who dissects, we ("own")
-    or Wireshark ("pyshark": slow)."""
+    """`[capture]`: how interfaces and endless files are read."""
 
     filter: str = ""
+    """Which packets are read, in pcap's language (pcap-filter(7)); "" for all."""
     workers: int = 1
+    """How many processes read, by flow."""
     ring_bytes: int = 64 << 20
+    """What the kernel may keep for us, for each worker; more of it, fewer drops."""
     block_bytes: int = 1 << 20
+    """A block of the ring: a power of two."""
     promiscuous: bool = True
+    """Whether packets to other MACs are taken too, as a mirror port needs."""
     user: str = ""
+    """Whom a process that began as root becomes once its sockets are open; "": it stays."""
     follow: bool = False
+    """Whether a file that grows, or a folder that fills, is read without end."""
     engine: str = "own"
+    """Who dissects: we ("own"), or Wireshark ("pyshark": slow)."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.workers <= MAX_WORKERS:
@@ -104,14 +121,18 @@ class CaptureSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
 
 
 class DeepSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`[deep]`: whether Wireshark reads a sample of what we do not dissect, and within which bounds: its share of one
-    processor, packets for each device and service, memory, and how long it may be silent."""
+    """`[deep]`: Wireshark's look at a sample of what we do not dissect, and its bounds."""
 
     enabled: bool = False
+    """Whether it looks at all; needs tshark."""
     cpu_share: float = 0.01
+    """Its share of one processor, above 0 and at most 1."""
     packets: int = 8
+    """How many packets it gets of each device and service."""
     memory_bytes: int = 1 << 30
+    """How much memory it may take."""
     hang_seconds: float = 30.0
+    """How long it may be silent before it is started anew."""
 
     def __post_init__(self) -> None:
         if not 0 < self.cpu_share <= 1:
@@ -138,18 +159,13 @@ def read_settings(kind: type[Settings], path: Path | None, environment: Mapping[
 
     Raises SettingsError that names the file or variable, the key and what was wrong.
     """
-    tables: dict[str, dict[str, object]] = {}
-    if path is not None:
-        try:
-            tables = tomli.loads(path.read_text("utf-8"))
-        except (OSError, UnicodeDecodeError, tomli.TOMLDecodeError) as error:
-            raise SettingsError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
+    tables = read_tables(path)
     origin = str(path) if path is not None else "settings"
     doubtful = [] if keeps_its_rules(kind, tables, origin) else [origin]
     for section in sections(kind):
         check_variables(section, environment)
         for field in msgspec.structs.fields(section.type):
-            variable = f"{ENVIRONMENT_PREFIX}{section.name}_{field.name}".upper()
+            variable = variable_of(section.name, field.name)
             if variable in environment:
                 value = value_of(environment[variable])
                 # A site may be called 12, or true, and so may a password.
@@ -160,6 +176,21 @@ def read_settings(kind: type[Settings], path: Path | None, environment: Mapping[
                 if not keeps_its_rules(kind, alone, variable):
                     doubtful.append(variable)
     return check(kind, tables, doubtful[-1] if doubtful else origin)
+
+
+def read_tables(path: Path | None) -> dict[str, dict[str, object]]:
+    """A settings file as it is written; nothing where there is none. Raises SettingsError."""
+    if path is None:
+        return {}
+    try:
+        return tomli.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomli.TOMLDecodeError) as error:
+        raise SettingsError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def variable_of(section: str, key: str) -> str:
+    """The environment variable that stands over a key."""
+    return f"{ENVIRONMENT_PREFIX}{section}_{key}".upper()
 
 
 def sections(kind: type[msgspec.Struct]) -> list[msgspec.structs.FieldInfo]:

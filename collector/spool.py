@@ -49,13 +49,16 @@ Reason = Literal["full", "age", "disk", "corrupt", "refused", "too_large"]
 
 
 class SpoolSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`[spool]`: where batches wait for Kafka (default: the user's state folder), and how much and how long at most.
-    `max_bytes` counts compressed batches; the file may be a little larger."""
+    """`[spool]`: where a collector's batches wait for Kafka, and how much and how long at most."""
 
     folder: Path | None = None
+    """Where the spool lies; default: `spool` in the user's state folder."""
     max_bytes: int = 1 << 30
+    """How much may wait, compressed; then the oldest go. The file may be a little larger."""
     max_age_seconds: float = 7 * 86_400
+    """How long a batch may wait."""
     drain_seconds: float = 10
+    """How long is sent on at the end; what is left waits for the next start."""
 
     def __post_init__(self) -> None:
         if self.max_bytes < MIN_BYTES:

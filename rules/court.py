@@ -28,7 +28,9 @@ class Site(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """Who we are at a site: profiles, and what its cameras are for."""
 
     profiles: tuple[str, ...] = ()
+    """Who we are there: docs/30-what-it-means-for-us.md."""
     use_class: UseClass | None = None
+    """What the cameras there are for."""
 
 
 class Organisation(msgspec.Struct, frozen=True, kw_only=True):

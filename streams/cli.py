@@ -55,6 +55,7 @@ from streams.renewal import renewal_for, renewing
 from streams.ruleset import rules_for
 from streams.screen import fill, in_order, print_alerts, say, screen_width, summary_lines
 from streams.settings import Settings, load_settings, state_folder
+from streams.settings_cli import settings_app
 from streams.sinks_cli import sinks_app
 from streams.store import AlertStore, open_alerts
 from streams.storybook import Storybook, restore
@@ -83,6 +84,7 @@ rules_app.command()(explain)
 mount_pack_commands(rules_app)
 app.add_typer(topics_app, name="topics")
 app.add_typer(sinks_app, name="sinks")
+app.add_typer(settings_app, name="settings")
 app.command()(worker)
 
 DEMO = Path(__file__).parent / "demo" / "office.pcap"
@@ -245,8 +247,8 @@ def run_watch(
         local = LocalWatch(settings, rules, on, outputs[0], crew_of(opened), book, register, book.updates)
         restore(local.pipeline.inventory, devices, register)
         if meters is not None:
-            meters.watches(local)
-        stack.enter_context(renewing(renewal, local, meters, say))
+            meters.watches(local, interrupts.liveness.problem)
+        stack.enter_context(renewing(renewal, local, meters, say, interrupts.liveness.notices))
         run = local.watch(
             [interrupts.between_blocks(source) for source in opened], outputs[1], with_notices(progress, say)
         )

@@ -22,6 +22,7 @@ DELIVERY_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 DELAY_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0, 2.5, 5.0, 10.0, 60.0, 600.0, 3600.0)
 FINDING_LABELS: Final = ("rule", "severity", "company", "role", "site", "sensor")
 VERDICT_LABELS: Final = ("programme", "profile", "outcome")
+COMPANY_LABELS: Final = ("company", "programme", "outcome", "site")
 EGRESS_LABELS: Final = ("company", "country", "site")
 FLOW: Final = "lenswatch.flow"
 MAX_FINDING_SERIES: Final = 2_000
@@ -151,6 +152,9 @@ class FindingMeters:
         self.verdicts = counter(
             "finding_verdicts", "Findings, by what each programme says of them to whom.", *VERDICT_LABELS
         )
+        self.companies = counter(
+            "finding_company_verdicts", "Findings, by company, and what each programme says of it.", *COMPANY_LABELS
+        )
 
     def see(self, observation: Observation, rules: RuleSet) -> None:
         """Count what a camera or recorder sent out, when the observation is a flow's end."""
@@ -180,12 +184,16 @@ class FindingMeters:
             self._inc("finding_programmes", self.programmes, (programme, detail.level))
         # Several companies stand behind one finding: of what a programme says of each the strongest counts.
         said: dict[tuple[str, str], str] = {}
+        of: dict[tuple[str, str], str] = {}
         for verdict in detail.verdicts or ():
             if verdict.waiver is None and verdict.concerns:
-                key = (verdict.programme, verdict.profile or NONE)
+                key, whose = (verdict.programme, verdict.profile or NONE), (verdict.entity, verdict.programme)
                 said[key] = min(said.get(key, verdict.outcome), verdict.outcome, key=OUTCOMES.index)
+                of[whose] = min(of.get(whose, verdict.outcome), verdict.outcome, key=OUTCOMES.index)
         for key, outcome in sorted(said.items()):
             self._inc("finding_verdicts", self.verdicts, (*key, outcome))
+        for whose, outcome in sorted(of.items()):
+            self._inc("finding_company_verdicts", self.companies, (*whose, outcome, detail.site or NONE))
         geo = alert.destination.geo
         self._inc("finding_countries", self.countries, (geo.country_iso_code if geo is not None else NONE,))
 
@@ -225,19 +233,22 @@ def ages_of(updated: Iterable[float | None], at: float) -> dict[str, int]:
 
 
 def serve(
-    host: str, port: int, registry: CollectorRegistry, is_ready: Callable[[], bool], key: str = "[worker] metrics_port"
-) -> Page:
-    """A running server of /metrics, /healthz and /readyz. Raises LenswatchError when the address cannot be had."""
+    host: str, port: int, registry: CollectorRegistry, is_ready: Callable[[], bool], key: str = "[worker] metrics_port",
+    problem: Callable[[], str | None] = lambda: None,
+) -> Page:  # fmt: skip
+    """A running server of /metrics, /healthz (`problem` says why not) and /readyz. Raises LenswatchError when the
+    address cannot be had."""
     metrics = make_wsgi_app(registry)
 
     def answer(environ, start_response):  # type: ignore[no-untyped-def]
         path = environ.get("PATH_INFO", "")
         if path == "/metrics":
             return metrics(environ, start_response)
-        ready = path == "/healthz" or (path == "/readyz" and is_ready())
-        status = "200 OK" if ready else "503 Service Unavailable" if path == "/readyz" else "404 Not Found"
+        why_not = problem() if path == "/healthz" else None
+        known, good = path in ("/healthz", "/readyz"), not why_not and (path == "/healthz" or is_ready())
+        status = "404 Not Found" if not known else "200 OK" if good else "503 Service Unavailable"
         start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
-        return [f"{status[4:]}\n".encode()]
+        return [f"{why_not or status[4:]}\n".encode()]
 
     try:
         return Page(host, port, answer)

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 
 from collector.errors import LenswatchError, SettingsError
+from collector.notify import Notices
 from collector.opening import may_go_on, step_down
 from collector.packets import Block
 from rules.errors import first_line
@@ -68,6 +69,7 @@ class Renewal:
         self._at = 0
         self._rules: RuleSet | None = None
         self._before: Any = None
+        self.notices = Notices({})
 
     def begin(self, rules: RuleSet) -> None:
         """These rules are in force; from now on SIGHUP asks for them to be read again."""
@@ -76,6 +78,7 @@ class Renewal:
 
     def ask(self) -> None:
         """Have the rules read again, whether a file has changed or not."""
+        self.notices.reloading()
         self._send(ASK)
 
     def step(self, idle: bool, refused: Callable[[str], None]) -> RuleSet | None:
@@ -315,14 +318,17 @@ def renewal_for(
 
 @contextlib.contextmanager
 def renewing(
-    renewal: Renewal | None, local: LocalWatch, meters: "WatchMeters | None", say: Callable[[object], None]
-) -> Iterator[None]:
+    renewal: Renewal | None, local: LocalWatch, meters: "WatchMeters | None", say: Callable[[object], None],
+    notices: Notices | None = None,
+) -> Iterator[None]:  # fmt: skip
     """Let a watch go on with new rules; what becomes of them is said, and counted."""
     if renewal is None:
         yield
         return
+    renewal.notices = notices or renewal.notices
 
     def refused(reason: str) -> None:
+        renewal.notices.reloaded()
         say(f"the rules stay as they were: {reason}")
         if meters is not None:
             meters.rules.refuse()
@@ -330,6 +336,7 @@ def renewing(
     def renew(block: Block) -> RuleSet | None:
         rules = renewal.step(len(block.time_ns) == 0, refused)
         if rules is not None:
+            renewal.notices.reloaded()
             say(f"rules {rules.digest[:12]} are in force")
             for line in warnings_of(rules.court.waivers, datetime.datetime.now(datetime.UTC).date()):
                 say(line)

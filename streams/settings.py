@@ -20,21 +20,26 @@ GROUP = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 
 class RulesSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`[rules]`: further folders of facts and detections, as --rules adds them; who we are (`profiles`), and what the
-    cameras are for (`use_class`), at some `sites` another; and the files of our waivers. Whose signature a folder or a
-    pack may have (`trusted_keys`, files of public keys), and whether it must have one. How often a changed file is
-    looked for while `watch` or `worker` runs (`poll_seconds`, 0: never), and whether rules may follow that have lost
-    more than half of the indicators."""
+    """`[rules]`: which facts and detections there are beside the shipped ones, and who we are."""
 
     folders: tuple[Path, ...] = ()
+    """Further folders of facts and detections, as --rules adds them."""
     profiles: tuple[str, ...] = ()
+    """Who we are, for what alerts mean: docs/30-what-it-means-for-us.md."""
     use_class: UseClass | None = None
+    """What the cameras are for."""
     sites: dict[str, Site] = {}
+    """The sites where we are another, or the cameras are for something else: a table [rules.sites.NAME] each."""
     waivers: tuple[Path, ...] = ()
+    """The files of our waivers."""
     trusted_keys: tuple[Path, ...] = ()
+    """Files of public keys whose signature a folder or a pack may have."""
     require_signed: bool = False
+    """Whether it must have one."""
     poll_seconds: float = 2.0
+    """How often is looked whether a file of the rules has changed; 0: never."""
     may_shrink: bool = False
+    """Whether new rules may have lost more than half of the indicators."""
 
     def __post_init__(self) -> None:
         if self.require_signed and not self.trusted_keys:
@@ -48,9 +53,10 @@ class RulesSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 
 
 class BaselineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`[baseline]`: for so many days what a device does is learned, and nothing of it is news; 0: never learn."""
+    """`[baseline]`: what is usual for a device."""
 
     learning_days: int = LEARNING_DAYS
+    """For so long what a device does is learned, and nothing of it is news; 0: nothing is ever learned."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.learning_days <= 366:
@@ -58,24 +64,31 @@ class BaselineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
 
 
 class GeoSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`[geo]`: MaxMind DB files for AS numbers and countries."""
+    """`[geo]`: MaxMind DB files; `lenswatch geo build` makes some."""
 
     asn: Path | None = None
+    """The file of AS numbers; without it, those that the facts name are known."""
     country: Path | None = None
+    """The file of countries; without it, alerts name none."""
 
 
 class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`[store]`: where state is kept (default: the user's state folder), how many alerts and stories of devices at
-    most, and how many alerts may wait for each sink; and for how many days each is kept after it was last written (0:
-    until there are too many)."""
+    """`[store]`: where state is kept, how much of it and for how long."""
 
     folder: Path | None = None
+    """Where state is kept; default: `lenswatch` in the user's state folder."""
     max_alerts: int = 100_000
+    """How many alerts are kept."""
     max_waiting: int = 100_000
+    """How many alerts may wait for each sink."""
     max_devices: int = 100_000
+    """How many devices' stories are kept."""
     alerts_days: int = 0
+    """For how long an alert is kept after it was last written; 0: until there are too many."""
     devices_days: int = 366
+    """For how long a device's story is kept after it was last written; 0: until there are too many."""
     waiting_days: int = 0
+    """For how long an alert waits for a sink; 0: until there are too many."""
 
     def __post_init__(self) -> None:
         for name in ("alerts_days", "devices_days", "waiting_days"):
@@ -87,11 +100,12 @@ class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 
 
 class WatchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`[watch]`: where `lenswatch watch` shows its metrics (host:port, "" for nowhere), and how long it waits at its
-    end for what is still to be delivered; the rest goes with the next run."""
+    """`[watch]`: what `lenswatch watch` alone needs."""
 
     metrics: str = ""
+    """Where it shows /metrics, /healthz and /readyz (HOST:PORT); "" for nowhere."""
     drain_seconds: float = 10.0
+    """How long it waits at its end for what is still to be delivered; the rest goes with the next run."""
 
     def __post_init__(self) -> None:
         if self.drain_seconds < 0:
@@ -102,27 +116,38 @@ class WatchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 
 
 class WorkerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`[worker]`: workers of one `group` share the partitions; `instance` is a name of this worker that stays over
-    restarts. A finding is ended once its window is over and nothing came for `settle_seconds`. A worker that ends
-    no record of a partition for `stall_seconds` while records wait in it ends itself. `metrics_port` 0: no metrics.
-    `observations_days` (of heartbeats and replays too) and `dead_letters_days`: for how long `topics create` has Kafka
-    keep them."""
+    """`[worker]`: what `lenswatch worker` and `lenswatch topics` need beside [kafka]."""
 
     group: str = "lenswatch"
+    """Workers of one group share the partitions; their tables are named after it."""
     alerts_topic: str = "lenswatch.alerts.v1"
+    """The topic of alerts."""
     dead_letters_topic: str = "lenswatch.deadletters.v1"
+    """The topic of what could not be read."""
     rules_topic: str = "lenswatch.rules.v1"
+    """The topic of packs of rules."""
     replay_topic: str = "lenswatch.replay.v1"
+    """The topic of what --replay finds."""
     instance: str | None = None
+    """A name of this worker that stays over restarts; no two of a group may share one."""
     settle_seconds: float = 30.0
+    """A finding whose window is over is ended when nothing came for so long."""
     commit_seconds: float = 2.0
+    """How often is committed; so much is read again after a crash, and changes nothing."""
     session_seconds: float = 30.0
+    """A worker that is not heard of for so long has lost its partitions."""
     silent_seconds: float = 900.0
+    """A device that was not seen for so long counts as silent."""
     stall_seconds: float = 120.0
+    """A worker that ends no record of a partition for so long while records wait in it ends itself."""
     metrics_host: str = "127.0.0.1"
+    """The address of /metrics, /healthz and /readyz."""
     metrics_port: int = 9472
+    """Their port; 0: none."""
     observations_days: int = 7
+    """For how long `topics create` has Kafka keep observations, heartbeats and what a replay finds."""
     dead_letters_days: int = 30
+    """For how long it has Kafka keep dead letters."""
 
     def __post_init__(self) -> None:
         for name in ("settle_seconds", "commit_seconds", "session_seconds", "silent_seconds", "stall_seconds"):

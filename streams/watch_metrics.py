@@ -6,7 +6,7 @@ What the ledger counts is read when somebody asks, and never counted twice.
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from prometheus_client import CollectorRegistry, disable_created_metrics
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -32,11 +32,16 @@ class WatchMeters(Collector):
         self.rules.show(rules)
         self._waived: Counter[str] = Counter()
         self._local: LocalWatch | None = None
+        self._problem: Callable[[], str] = lambda: ""
         self.registry.register(self)
 
-    def watches(self, local: LocalWatch) -> None:
-        """The run that is spoken of."""
-        self._local = local
+    def watches(self, local: LocalWatch, problem: Callable[[], str]) -> None:
+        """The run that is spoken of; `problem` says why its reading stands still, "" when it does not."""
+        self._local, self._problem = local, problem
+
+    def problem(self) -> str:
+        """Why the run does not get on; "" when it does."""
+        return self._problem()
 
     def write(self, documents: Sequence[Observation | Alert]) -> None:
         """Count observations, or alerts."""
@@ -113,7 +118,9 @@ def watch_metrics(settings: Settings, rules: RuleSet) -> Iterator[WatchMeters]:
         yield meters
         return
     host, _, port = settings.watch.metrics.rpartition(":")
-    server = serve(host.strip("[]"), int(port), meters.registry, lambda: meters.is_ready, "[watch] metrics")
+    server = serve(
+        host.strip("[]"), int(port), meters.registry, lambda: meters.is_ready, "[watch] metrics", meters.problem
+    )
     try:
         yield meters
     finally:

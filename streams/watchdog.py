@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from collector.notify import Notices
 from streams.reading import Place
 
 POLL_SECONDS: Final = 1.0
@@ -75,8 +76,11 @@ def go_down(words: str) -> None:
     os._exit(FAILED)
 
 
-def watch(progress: Progress, stall_seconds: float, down: Callable[[str], None] = go_down) -> threading.Thread:
-    """A thread that ends the process when `progress` says so."""
+def watch(
+    progress: Progress, stall_seconds: float, down: Callable[[str], None] = go_down, notices: Notices | None = None
+) -> threading.Thread:
+    """A thread that ends the process when `progress` says so, and else tells the service manager that it lives."""
+    told = Notices() if notices is None else notices
 
     def look() -> None:
         while True:
@@ -85,6 +89,7 @@ def watch(progress: Progress, stall_seconds: float, down: Callable[[str], None] 
             if reason is not None:
                 down(reason)
                 return
+            told.alive(time.monotonic())
 
     thread = threading.Thread(target=look, name="watchdog", daemon=True)
     thread.start()

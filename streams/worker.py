@@ -15,6 +15,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from collector.errors import LenswatchError
+from collector.notify import Notices
 from collector.running import rare_collection
 from rules.errors import first_line
 from rules.match import RuleSet
@@ -67,6 +68,7 @@ class Worker:
         self._reloading: asyncio.Task[None] | None = None
         self._from_topic = False
         self.centre: Centre | None = None
+        self.notices = Notices()
         self.geo = GeoFiles(settings.geo.asn, settings.geo.country)
 
     async def run(self) -> None:
@@ -101,9 +103,12 @@ class Worker:
         loop.add_signal_handler(signal.SIGHUP, self.reload)
         with contextlib.ExitStack() as stack:
             if worker.metrics_port:
-                server = serve(worker.metrics_host, worker.metrics_port, self.meters.registry, lambda: centre.is_ready)
+                server = serve(
+                    worker.metrics_host, worker.metrics_port, self.meters.registry, lambda: centre.is_ready,
+                    problem=lambda: centre.progress.verdict(time.monotonic(), worker.stall_seconds),
+                )  # fmt: skip
                 stack.callback(server.close)
-            watch(centre.progress, worker.stall_seconds)
+            watch(centre.progress, worker.stall_seconds, notices=self.notices)
             await self._live(centre, topic)
 
     async def _check_topics(self) -> None:
@@ -132,6 +137,7 @@ class Worker:
                     await task
             if not self._ended.is_set():
                 go_down(f"the stream has ended by itself: {centre.app.crash_reason!r}")
+            self.notices.stopping()
             timer = down_by(DRAIN_SECONDS, "draining took too long")
             await centre.drain()
             timer.cancel()
@@ -153,6 +159,8 @@ class Worker:
         while True:
             await asyncio.sleep(ROUND_SECONDS)
             centre.progress.ready(centre.is_ready, time.monotonic())
+            if centre.is_ready:
+                self.notices.ready("observations are being read")
             if centre.app.crash_reason is not None:
                 down_by(DOWN_SECONDS, f"the stream has failed: {centre.app.crash_reason!r}")
             if not centre.stopping:
@@ -205,6 +213,7 @@ class Worker:
         if self._from_topic:
             say(f"the rules are those of {self.settings.worker.rules_topic}; `lenswatch rules publish` sends others")
         elif self._reloading is None or self._reloading.done():
+            self.notices.reloading()
             self._reloading = asyncio.create_task(self._reload())
 
     async def _look(self, files: RuleFiles) -> None:
@@ -225,6 +234,8 @@ class Worker:
         else:
             if not self._from_topic:
                 self._succeed(rules, self.settings.rules.may_shrink)
+        finally:
+            self.notices.reloaded()
 
     def _take(self, rules: RuleSet, may_shrink: bool) -> None:
         """Rules that came by their topic; the first take the place of this worker's own, whatever those were."""

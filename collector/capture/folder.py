@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from collector.capture.pcap_file import DEFAULTS, CaptureFile
+from collector.capture.pcap_file import DEFAULTS, CaptureFile, empty_block
 from collector.errors import CaptureError
 from collector.growing import LOOK_SECONDS
 from collector.packets import Block
@@ -60,6 +60,7 @@ class CaptureFolder:
             if not self.follows or self._stopped:
                 break
             if not waiting:
+                yield empty_block()
                 time.sleep(LOOK_SECONDS)
         if problems:
             raise problems[0]

@@ -89,28 +89,28 @@ class CaptureFile:
                 with GrowingFile(path, lambda: self._stopped) as raw:
                     yield from self._read(Unzipped(raw, self.name), None, 0)
             except FileNotFoundError:
+                yield self._tick()
                 time.sleep(LOOK_SECONDS)
             except OSError as error:
                 raise CaptureError(self.name, 0, f"cannot be read: {error.strerror or error}") from error
             except CaptureError as error:
                 yield self._tick(f"{error.reason} (byte {error.offset})")
-                self._wait_for_another(path)
+                yield from self._wait_for_another(path)
 
-    def _wait_for_another(self, path: Path) -> None:
+    def _wait_for_another(self, path: Path) -> Iterator[Block]:
         """What broke would break again, until another file has its name."""
         before = path.stat() if path.exists() else None
         while not self._stopped and path.exists() and before is not None:
             now = path.stat()
             if (now.st_ino, now.st_size) != (before.st_ino, before.st_size):
                 return
+            yield self._tick()
             time.sleep(LOOK_SECONDS)
 
     def _tick(self, notice: str | None = None) -> Block:
         """No packet, but time went by: packet time goes on from the last packet as our clock does."""
         last_ns, then = self._last
-        at_ns = last_ns + int((time.monotonic() - then) * 10**9) if last_ns else None
-        none = np.zeros(0, np.int64)
-        return Block(NOTHING, none, none, none, none, 1, at_ns=at_ns, notice=notice)
+        return empty_block(last_ns + int((time.monotonic() - then) * 10**9) if last_ns else None, notice)
 
     def _map(self, raw: io.FileIO) -> Generator[Block, None, tuple[Walk | None, int]]:
         """The whole windows of a file that may be mapped; the walk, and how far it came."""
@@ -287,3 +287,9 @@ class Unzipped:
             self._zip = zlib.decompressobj(GZIP_WINDOW)
         elif rest.strip(b"\0"):
             self.problem = "what follows the gzip data is no gzip data (unzipped offset)"
+
+
+def empty_block(at_ns: int | None = None, notice: str | None = None) -> Block:
+    """No packet; it says that the source is still there."""
+    none = np.zeros(0, np.int64)
+    return Block(NOTHING, none, none, none, none, 1, at_ns=at_ns, notice=notice)

@@ -2,7 +2,9 @@
 deploy/grafana/make_dashboards.py [--check]. Uids never change."""
 
 import json
+import re
 import sys
+import urllib.parse
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,8 @@ DETECTIONS = [
 # Where docs/ is, as the variable of each dashboard says; compose.yml has Grafana itself show them there.
 DOCS, PLACE = "${docs:raw}", "/public/lenswatch-docs"
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
+ALERTS = "http://localhost:9093"
+"""Where a person's browser finds Alertmanager; to be changed above each dashboard."""
 SITE, SENSOR = 'site=~"$site"', 'sensor=~"$sensor"'
 STEPS = {
     "warn": ((None, "green"), (1, "orange")),
@@ -38,6 +42,32 @@ def fresh(series: str) -> str:
     window = "$__rate_interval"
     grown = f"increase({series}[{window}])"
     return f"({grown} + (min_over_time({series}[{window}]) unless {series} offset {window}) or {grown})"
+
+
+# Alertmanager's label for a label of our metrics; both say the same, of an alert and of a count.
+LISTED = {
+    "rule": "alertname", "severity": "severity", "company": "company", "role": "role", "site": "site",
+    "sensor": "sensor", "programme": "programmes",
+}  # fmt: skip
+
+
+def alert_list(kind: str, queries: list[tuple[str, str]], variables: list[str]) -> str:
+    """The address of Alertmanager's list of what a point, bar or row stands for: filtered by those of its labels that
+    alerts have, else by what is chosen above."""
+    named = [
+        name for query, _ in queries for group in re.findall(r"by \(([^)]*)\)", query) for name in group.split(", ")
+    ]
+    place = "__data.fields" if kind == "table" else "__field.labels"
+    chosen = {name: f"${{{place}.{name}}}" for name in dict.fromkeys(named) if name in LISTED}
+    chosen = {name: f"${{{name}:regex}}" for name in variables if name in LISTED} | chosen
+    # An alert names all programmes in one label.
+    matchers = [
+        f'{LISTED[name]}=~".*{value}.*"' if name == "programme" else f'{LISTED[name]}=~"{value}"'
+        for name, value in chosen.items()
+    ]
+    filters = urllib.parse.quote("{" + ",".join(matchers) + "}", safe="${}:.") if matchers else ""
+    filters = f"%7B{filters[1:-1]}%7D" if filters else ""
+    return f"${{alerts:raw}}/#/alerts?silenced=false&inhibited=false&active=true&filter={filters}"
 
 
 def p99(buckets: str, by: str) -> str:
@@ -77,7 +107,9 @@ class Board:
         leads to; `rules`: each of its rows is a detection, and leads to what is said of that."""
         if self._x + wide > 24:
             self._x, self._y, self._tall = 0, self._y + self._tall, 0
-        defaults: dict[str, Any] = {"unit": unit, "min": 0}
+        url = alert_list(kind, queries, [name for name, _ in self.variables])
+        link = {"title": "The alerts", "url": url, "targetBlank": True}
+        defaults: dict[str, Any] = {"unit": unit, "min": 0, "links": [link]}
         if steps is not None:
             rows = [{"value": value, "color": colour} for value, colour in STEPS[steps]]
             defaults["thresholds"] = {"mode": "absolute", "steps": rows}
@@ -108,10 +140,13 @@ class Board:
             }
             for name, query in self.variables
         ]  # fmt: skip
-        chosen.append({
-            "name": "docs", "label": "Where docs/ is", "type": "textbox", "query": PLACE,
-            "current": {"text": PLACE, "value": PLACE}, "options": [{"selected": True, "text": PLACE, "value": PLACE}],
-        })  # fmt: skip
+        chosen += [
+            {
+                "name": name, "label": label, "type": "textbox", "query": value, "hide": 0,
+                "current": {"text": value, "value": value}, "options": [{"selected": True, "text": value, "value": value}],
+            }
+            for name, label, value in (("docs", "Where docs/ is", PLACE), ("alerts", "Alert list", ALERTS))
+        ]  # fmt: skip
         rules = {
             "name": "Rules changed", "datasource": SOURCE, "enable": True, "iconColor": "purple",
             "expr": "changes(lenswatch_rules_loaded_timestamp_seconds[$__rate_interval]) > 0",
@@ -335,6 +370,47 @@ def verdicts() -> Board:
     return board
 
 
+def company() -> Board:
+    """Whose devices mean what under which programme, where; and what is waived, for how long still."""
+    board = Board("lenswatch-company", "lenswatch · Company and programme", [
+        ("company", "label_values(lenswatch_finding_company_verdicts_total, company)"),
+        ("programme", "label_values(lenswatch_finding_company_verdicts_total, programme)"),
+        ("site", "label_values(lenswatch_finding_company_verdicts_total, site)"),
+    ])  # fmt: skip
+    chosen = f'company=~"$company", programme=~"$programme", {SITE}'
+    said = f"lenswatch_finding_company_verdicts_total{{{chosen}}}"
+    for title, outcome, words, steps in (
+        ("Prohibited", "prohibited", "Verdicts on findings: a programme forbids it.", "bad"),
+        ("Need a licence", "licence_required", "Verdicts on findings: allowed with a licence only.", "bad"),
+        ("To be reported", "reportable", "Verdicts on findings: they have to be reported.", "warn"),
+        ("To be reviewed", "review", "Verdicts on findings: a person has to say what it means.", "warn"),
+    ):
+        query = f'sum(lenswatch_finding_company_verdicts_total{{outcome="{outcome}", {chosen}}}) or vector(0)'
+        board.add("stat", title, words, [(query, "")], wide=6, tall=5, steps=steps)
+    for title, by, words in (
+        ("New verdicts by company", "company, outcome", "How many became known, from point to point."),
+        ("New verdicts by programme", "programme, outcome", "How many became known, from point to point."),
+        ("New verdicts by site", "site, outcome", "How many became known, from point to point."),
+    ):
+        shown = ": ".join(f"{{{{{name}}}}}" for name in by.split(", "))
+        board.add("timeseries", title, words, [(f"sum by ({by}) {fresh(said)}", shown)], wide=8, tall=9)
+    board.add("table", "Company, programme and site", "Verdicts on findings since the workers began.",
+              [(f"sort_desc(sum by (company, programme, outcome, site) ({said}))", "")], wide=12, tall=10)  # fmt: skip
+    board.add("bargauge", "By company", "Verdicts that forbid, or ask for a licence, a report or a review.",
+              [(f'topk(15, sum by (company) (lenswatch_finding_company_verdicts_total{{outcome!~"context_only|'
+                f'not_restricted|checked_not_listed", {chosen}}})) or vector(0)', "{{company}}")],
+              wide=12, tall=10)  # fmt: skip
+    left = "(max by (waiver) (lenswatch_waiver_end_timestamp_seconds) - time()) / 86400"
+    board.add("table", "Waivers: days left", "Until each exception ends; below nothing: it has ended.",
+              [(f"sort({left})", "")], unit="d", wide=8, tall=9)  # fmt: skip
+    board.add("timeseries", "Waivers: days left over time", "Until each exception ends.",
+              [(left, "{{waiver}}")], unit="d", wide=8, tall=9)  # fmt: skip
+    board.add("timeseries", "Waived", "Hits that were counted and not sent, per hour, by waiver.",
+              [(f"sum by (waiver) ({rate('lenswatch_waived_hits_total')}) * 3600", "{{waiver}}")],
+              wide=8, tall=9)  # fmt: skip
+    return board
+
+
 def firmware() -> Board:
     """Which firmware comes in, from whom, and who has had none for long."""
     board = Board("lenswatch-firmware", "lenswatch · Firmware", [
@@ -386,7 +462,7 @@ def page() -> str:
 
 def texts() -> dict[Path, str]:
     """Each file and what stands in it."""
-    boards = (overview(), device(), sensors(), verdicts(), firmware())
+    boards = (overview(), device(), sensors(), verdicts(), company(), firmware())
     return {PAGE: page()} | {
         FOLDER / f"{board.uid}.json": json.dumps(board.document(), indent=1, ensure_ascii=False) + "\n"
         for board in boards

@@ -23,20 +23,22 @@ MAX_ANSWERS: Final = 50_000
 
 
 class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`[egress.NAME]`: what devices may call, `egress`: none, listed names only (`listed`: names with all below them,
-    addresses, networks), or own country (`country`, ISO 3166-1 alpha-2).
-
-    Of which devices: of these `kinds` (cameras and their kin, where neither `devices` nor `groups` are named), at these
-    `sites`, and among `devices` (addresses, networks, MACs) or of a group of the inventory. Empty: of any.
-    """
+    """`[egress.NAME]`: what some devices may call. An empty list of which: any."""
 
     egress: Allows
+    """What they may call: "none", "listed names only" or "own country"."""
     kinds: tuple[Kind, ...] = ()
+    """Of which kinds they are; empty: cameras and their kin, where neither `devices` nor `groups` are named."""
     sites: tuple[str, ...] = ()
+    """At which sites."""
     devices: tuple[str, ...] = ()
+    """Which: addresses, networks, MACs."""
     groups: tuple[str, ...] = ()
+    """Of which groups of the inventory."""
     listed: tuple[str, ...] = ()
+    """For "listed names only": names with all below them, addresses, networks."""
     country: str | None = None
+    """For "own country": its code (ISO 3166-1 alpha-2)."""
 
     def __post_init__(self) -> None:
         if bool(self.listed) != (self.egress == LISTED):

@@ -27,16 +27,22 @@ CANARY_SECONDS: Final = 60.0
 
 
 class AlertmanagerTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`[sinks.NAME]` of kind alertmanager. `url` is its address without /api; its own host may be private. A finding
-    of a capture that is long over is held for `hold_seconds`, so that somebody hears of it."""
+    """`[sinks.NAME]` of kind alertmanager: Prometheus Alertmanager."""
 
     url: str
+    """Its address without /api; its own host may be private."""
     allow: tuple[str, ...] = ()
+    """Further host names and networks that may be reached though they are private."""
     cafile: Path | None = None
+    """Whose certificates are trusted (PEM); without it, the system's authorities."""
     link: str | None = None
+    """Where the whole alert can be seen, with {id}."""
     repeat_seconds: float = 60.0
+    """How often what lasts is told again."""
     hold_seconds: float = 300.0
+    """For how long a finding of a capture that is long over is held, so that somebody hears of it."""
     timeout_seconds: float = 10.0
+    """How long an answer is waited for."""
 
     def __post_init__(self) -> None:
         for name in ("repeat_seconds", "hold_seconds", "timeout_seconds"):
@@ -47,7 +53,7 @@ class AlertmanagerTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
 class Alertmanager:
     """Pushes findings, a hundred at a time."""
 
-    kind = "alertmanager"
+    kind, table = "alertmanager", AlertmanagerTable
     max_batch, lanes = MAX_BATCH, 1
 
     def __init__(self, name: str, table: AlertmanagerTable, clock: Callable[[], float] = time.time) -> None:

@@ -17,12 +17,14 @@ from streams.sinks.sink import Undelivered
 
 
 class AlertLinesTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`[sinks.NAME]` of kind jsonl. A file that would be longer than `max_bytes` is put aside, and `keep` of those
-    stay; `max_bytes` 0: never."""
+    """`[sinks.NAME]` of kind jsonl: a line a revision."""
 
     path: Path
+    """The file."""
     max_bytes: int = 100_000_000
+    """A file that would be longer is put aside; 0: never."""
     keep: int = 5
+    """How many of those that were put aside stay."""
 
     def __post_init__(self) -> None:
         if self.max_bytes < 0 or self.keep < 1:
@@ -32,7 +34,7 @@ class AlertLinesTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
 class AlertLines:
     """Adds a line a revision. Raises LenswatchError when the file cannot be opened."""
 
-    kind = "jsonl"
+    kind, table = "jsonl", AlertLinesTable
     max_batch, lanes, repeat_seconds = 500, 1, 0.0
 
     def __init__(self, path: str, name: str = "jsonl", max_bytes: int = 0, keep: int = 1) -> None:

@@ -11,6 +11,8 @@ LenswatchError
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Protocol, Self
 
+import msgspec
+
 from collector.errors import LenswatchError
 from rules.alert import Alert
 
@@ -55,13 +57,14 @@ class Taker(Protocol):
 
 
 class Sink(Taker, Protocol):
-    """A kind of place that the settings can name. `address` is what may be shown of where it
-    is. `max_batch` alerts go at once at most, `lanes` deliveries at a time.
+    """A kind of place that the settings can name; its keys are the fields of `table`. `address` is what may be shown of
+    where it is. `max_batch` alerts go at once at most, `lanes` deliveries at a time.
 
     A sink that holds states and not messages repeats what lasts, every `repeat_seconds` (0: no repeats).
     """
 
     kind: ClassVar[str]
+    table: ClassVar[type[msgspec.Struct]]
     address: str
     max_batch: int
     lanes: int

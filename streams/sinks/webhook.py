@@ -8,7 +8,6 @@ import base64
 import binascii
 import datetime
 import os
-import stat
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from standardwebhooks import Webhook
 
 from collector.errors import SettingsError
+from collector.secret import read_private
 from rules.alert import Alert
 from streams.dispatch.connect import WebServer
 from streams.dispatch.tables import read_table
@@ -36,18 +36,23 @@ Sign = Callable[[str, int, bytes], str]
 
 
 class WebhookTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`[sinks.NAME]` of kind webhook. `secret_file` holds a secret a line: `whsec_…` (HMAC) or `whsk_…` (the 32 bytes
-    of an ed25519 key, in base 64); with several, each signs, so that a receiver can change over. `secret_env` names an
-    environment variable that holds the same. `allow`: host names and networks that may be reached though they are
-    private. `link`: where the whole alert can be seen, with {id}."""
+    """`[sinks.NAME]` of kind webhook: signed webhooks. One of `secret_file` and `secret_env` is needed."""
 
     url: str
+    """Where they are posted (https)."""
     secret_file: Path | None = None
+    """A file of secrets, a line each: whsec_… (HMAC) or whsk_… (32 bytes of an ed25519 key, in base 64); each signs,
+    so that a receiver can change over. Others must not be able to read it."""
     secret_env: str | None = None
+    """The name of an environment variable that holds the same."""
     allow: tuple[str, ...] = ()
+    """Host names and networks that may be reached though they are private."""
     cafile: Path | None = None
+    """Whose certificates are trusted (PEM); without it, the system's authorities."""
     link: str | None = None
+    """Where the whole alert can be seen, with {id}."""
     timeout_seconds: float = 20.0
+    """How long an answer is waited for, 60 at most."""
 
     def __post_init__(self) -> None:
         if not 0 < self.timeout_seconds <= 60:
@@ -59,7 +64,7 @@ class WebhookTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 class SignedWebhook:
     """Posts a revision a request."""
 
-    kind = "webhook"
+    kind, table = "webhook", WebhookTable
     max_batch, lanes, repeat_seconds = 1, LANES, 0.0
 
     def __init__(self, name: str, table: WebhookTable, clock: Callable[[], float] = time.time) -> None:
@@ -145,14 +150,9 @@ def changed_at(path: Path) -> int | None:
 def read_secrets(path: Path) -> list[Sign]:
     """What signs, for each line of a file. Raises SettingsError, which never shows a secret."""
     try:
-        with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            lines = file.read(MAX_SECRET_FILE_BYTES).decode("ascii").split()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it holds what is no secret"
-        raise SettingsError(f"secret_file {path} cannot be read: {reason}") from error
-    if mode & stat.S_IROTH:
-        raise SettingsError(f"secret_file {path} can be read by every user of this machine: chmod 600 {path}")
+        lines = read_private(path, MAX_SECRET_FILE_BYTES, "secret_file").decode("ascii").split()
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"secret_file {path} cannot be read: it holds what is no secret") from error
     return signers_of(lines, f"secret_file {path}")
 
 

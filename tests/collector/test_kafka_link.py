@@ -81,6 +81,7 @@ def test_an_error_is_worded_without_its_class(error: Exception, text: str) -> No
 def test_the_settings_become_the_clients_options(tmp_path: Path) -> None:
     assert security_options(KafkaSettings())["ssl_context"] is None
     (tmp_path / "token").write_text("abc")
+    (tmp_path / "token").chmod(0o600)
     settings = KafkaSettings(security_protocol="SASL_SSL", sasl_mechanism="OAUTHBEARER", token_file=tmp_path / "token")
     provider = security_options(settings)["sasl_oauth_token_provider"]
     assert isinstance(provider, Tokens) and provider.token() == "abc"

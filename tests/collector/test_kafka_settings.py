@@ -57,6 +57,7 @@ def test_an_authority_of_ones_own_and_a_certificate_for_the_broker(tmp_path: Pat
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     mine = authority.issue_cert("edge.example")
     mine.private_key_pem.write_to_path(tmp_path / "key.pem")
+    (tmp_path / "key.pem").chmod(0o600)
     mine.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
     context = tls_context(
         KafkaSettings(
@@ -72,6 +73,7 @@ def test_an_authority_of_ones_own_and_a_certificate_for_the_broker(tmp_path: Pat
 
 def test_a_file_that_is_not_there_or_no_certificate_is_named(tmp_path: Path) -> None:
     (tmp_path / "junk.pem").write_text("no certificate")
+    (tmp_path / "junk.pem").chmod(0o600)
     with pytest.raises(SettingsError, match=r"gone\.pem: kafka\.cafile cannot be read: No such file"):
         tls_context(KafkaSettings(security_protocol="SSL", cafile=tmp_path / "gone.pem"))
     with pytest.raises(SettingsError, match=r"junk\.pem: kafka\.cafile cannot be read"):
@@ -86,10 +88,11 @@ def test_a_password_comes_from_the_settings_or_a_file(tmp_path: Path) -> None:
     assert read_password(KafkaSettings(**SCRAM)) == "secret"
     path = tmp_path / "password"
     settings = KafkaSettings(**(SCRAM | {"password": None, "password_file": path}))
-    with pytest.raises(SettingsError, match=r"password: kafka\.password_file cannot be read: No such file"):
+    with pytest.raises(SettingsError, match=r"kafka\.password_file .*password cannot be read: No such file"):
         read_password(settings)
     path.write_text("\n")
-    with pytest.raises(SettingsError, match="password_file is empty"):
+    path.chmod(0o640)
+    with pytest.raises(SettingsError, match=r"password_file .* is empty"):
         read_password(settings)
     path.write_text("from a file\n")
     assert read_password(settings) == "from a file"
@@ -100,6 +103,7 @@ def test_a_token_comes_from_a_command_or_a_file(tmp_path: Path) -> None:
         return KafkaSettings(security_protocol="SASL_SSL", sasl_mechanism="OAUTHBEARER", **token)  # type: ignore[arg-type]
 
     (tmp_path / "token").write_text("abc\n")
+    (tmp_path / "token").chmod(0o600)
     assert read_token(settings(token_file=tmp_path / "token")) == "abc"
     script = tmp_path / "tokens"
     script.write_text("#!/bin/sh\necho def\n")
@@ -130,8 +134,26 @@ def test_an_encrypted_key_is_refused_and_nobody_is_asked(tmp_path: Path, authori
     (tmp_path / "key.pem").write_bytes(
         key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"pass"))
     )
+    (tmp_path / "key.pem").chmod(0o600)
     mine.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
     with pytest.raises(SettingsError, match=r"cert\.pem: .*the key is encrypted"):
         tls_context(
             KafkaSettings(security_protocol="SSL", certfile=tmp_path / "cert.pem", keyfile=tmp_path / "key.pem")
         )
+
+
+def test_secrets_that_everybody_may_read_are_refused(tmp_path: Path, authority: trustme.CA) -> None:
+    mine = authority.issue_cert("edge.example")
+    mine.private_key_pem.write_to_path(tmp_path / "key.pem")
+    mine.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+    secret = tmp_path / "secret"
+    secret.write_text("abc\n")
+    for path in (secret, tmp_path / "key.pem"):
+        path.chmod(0o644)
+    own = KafkaSettings(security_protocol="SSL", certfile=tmp_path / "cert.pem", keyfile=tmp_path / "key.pem")
+    with pytest.raises(SettingsError, match=r"kafka\.keyfile .*can be read by every user.*chmod 600"):
+        tls_context(own)
+    with pytest.raises(SettingsError, match=r"kafka\.password_file .*can be read by every user"):
+        read_password(KafkaSettings(**(SCRAM | {"password": None, "password_file": secret})))
+    with pytest.raises(SettingsError, match=r"kafka\.token_file .*can be read by every user"):
+        read_token(KafkaSettings(security_protocol="SASL_SSL", sasl_mechanism="OAUTHBEARER", token_file=secret))

@@ -1,5 +1,6 @@
 """The metrics read back as Prometheus reads them, have few labels, and a taken address is one line."""
 
+import contextlib
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -79,6 +80,14 @@ def test_health_is_life_and_readiness_is_reading(publisher: KafkaPublisher, page
     publisher.packet_ns = 1
     assert ask(page, "readyz") == (200, "ok\n")
     assert ask(page, "table")[0] == 404
+
+
+def test_a_reading_that_stands_still_is_not_healthy(publisher: KafkaPublisher) -> None:
+    still = MetricsPage(
+        "127.0.0.1:0", CollectorMetrics(publisher.ledger, publisher), lambda: "", lambda: "stands still"
+    )
+    with contextlib.closing(still):
+        assert ask(still, "healthz") == (503, "stands still\n") and ask(still, "readyz") == (200, "ok\n")
 
 
 def test_an_address_that_is_taken_is_one_line_with_the_mend(publisher: KafkaPublisher, page: MetricsPage) -> None:

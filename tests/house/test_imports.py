@@ -13,6 +13,8 @@ VOCABULARY = (
     "collector.record",
     "collector.kafka_settings",
     "collector.page",
+    "collector.notify",
+    "collector.secret",
 )
 DOORS = {
     "collector": ("collector",),
@@ -35,6 +37,8 @@ WIRING = (
     "streams.devices_cli",
     "streams.demo",
     "streams.settings",
+    "streams.settings_keys",
+    "streams.settings_cli",
     "streams.doctor",
     "streams.edge",
     "streams.verdict",

@@ -102,6 +102,7 @@ def test_nothing_is_served_made_or_discovered_by_itself(tmp_path: Path) -> None:
 def test_credentials_never_go_without_tls(mechanism: Any, tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.write_text("t")
+    token.chmod(0o600)
     more: dict[str, Any] = {
         None: {"security_protocol": "SSL"},
         "SCRAM-SHA-512": {"security_protocol": "SASL_SSL", "username": "u", "password": "p"},

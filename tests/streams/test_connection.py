@@ -22,6 +22,7 @@ def test_plain_is_plain() -> None:
 def test_a_password_goes_with_tls_only(tmp_path: Path) -> None:
     secret = tmp_path / "password"
     secret.write_text("hunter2\n")
+    secret.chmod(0o600)
     settings = KafkaSettings(
         servers="a:1", security_protocol="SASL_SSL", sasl_mechanism="SCRAM-SHA-512", username="worker",
         password_file=secret,
@@ -39,6 +40,7 @@ def test_a_token_is_asked_for_anew_at_each_connection(tmp_path: Path) -> None:
     provider = client_options(settings)["sasl_oauth_token_provider"]
     for words in ("first", "second"):
         token.write_text(words)
+        token.chmod(0o600)
         assert asyncio.run(provider.token()) == words
 
 

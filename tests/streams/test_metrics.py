@@ -1,5 +1,6 @@
 """What a worker says of itself: over HTTP, with few series, and by names that Prometheus takes."""
 
+import contextlib
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ from collector.observation import Observation
 from collector.page import Page
 from rules.alert import Alert, Step, Verdict
 from rules.match import RuleSet
-from streams.metrics import MAX_SENSORS, VERDICT_LABELS, FindingMeters, Meters, ages_of, serve
+from streams.metrics import COMPANY_LABELS, MAX_SENSORS, VERDICT_LABELS, FindingMeters, Meters, ages_of, serve
 from streams.processors.firmware import update_of
 from streams.processors.fold import revise
 
@@ -49,6 +50,13 @@ def test_metrics_health_and_readiness_are_answered(server: Page, ready: list[boo
     ready[0] = False
     assert get(server, "/healthz")[0] == 200 and get(server, "/readyz")[0] == 503
     assert get(server, "/")[0] == 404
+
+
+def test_a_worker_that_must_end_is_not_healthy() -> None:
+    server = serve("127.0.0.1", 0, Meters().registry, lambda: True, problem=lambda: "the event loop has stood still")
+    with contextlib.closing(server):
+        assert get(server, "/healthz") == (503, "the event loop has stood still\n")
+        assert get(server, "/readyz")[0] == 200
 
 
 def test_a_port_that_is_taken_is_said_in_one_line(server: Page) -> None:
@@ -159,6 +167,22 @@ def test_a_finding_counts_once_for_each_programme_and_profile_by_its_strongest_o
     assert found == {
         ("A", "p", "prohibited"): 1, ("A", "q", "context_only"): 1, ("B", "none", "licence_required"): 1,
     }  # fmt: skip
+
+
+def test_a_finding_counts_once_for_each_company_and_programme_at_its_site(alert: Alert) -> None:
+    said = [
+        verdict("A", "review", profile="p"), verdict("A", "prohibited", profile="q"),
+        verdict("A", "context_only", profile="p", entity="maker"), verdict("B", "review", waiver="w"),
+        verdict("C", "prohibited", concerns=False),
+    ]  # fmt: skip
+    meters = FindingMeters(CollectorRegistry())
+    detail = msgspec.structs.replace(alert.lenswatch, verdicts=said, site="quay")
+    alert = msgspec.structs.replace(alert, lenswatch=detail)
+    meters.tell(alert)
+    meters.tell(revise(alert, alert.timestamp, "step"))
+    samples = [each for each in meters.companies.collect()[0].samples if each.name.endswith("_total")]
+    found = {tuple(each.labels[label] for label in COMPANY_LABELS): each.value for each in samples}
+    assert found == {("e", "A", "prohibited", "quay"): 1, ("maker", "A", "context_only", "quay"): 1}
 
 
 def test_devices_are_counted_by_the_age_of_their_last_update() -> None:

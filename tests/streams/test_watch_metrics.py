@@ -62,7 +62,7 @@ def test_a_run_shows_what_it_reads_and_finds_while_it_runs(page: tuple[str, subp
 def test_findings_and_egress_are_counted_by_company(rules: RuleSet) -> None:
     meters = WatchMeters(rules)
     local = LocalWatch(Settings(), rules, None, [meters])
-    meters.watches(local)
+    meters.watches(local, lambda: "")
     run = local.watch([open_source(str(OFFICE))], [meters])
     text = generate_latest(meters.registry).decode()
     found = [line for line in text.splitlines() if line.startswith("lenswatch_findings_total{")]
@@ -95,7 +95,7 @@ def test_what_a_waiver_covers_is_counted_by_its_id(tmp_path: Path) -> None:
     rules = load_rules(waivers=[waivers])
     meters = WatchMeters(rules)
     local = LocalWatch(Settings(), rules, None, [meters])
-    meters.watches(local)
+    meters.watches(local, lambda: "")
     run = local.watch([open_source(str(OFFICE))], [meters])
     counted = meters.registry.get_sample_value("lenswatch_waived_hits_total", {"waiver": "phase-out"})
     assert counted == run.waived["phase-out"] > 0

@@ -108,8 +108,9 @@ class Broker:
 
     def __init__(
         self, folder: Path, libs: Path, listeners: Sequence[Listener] = (), format_options: Sequence[str] = (),
-        properties: Mapping[str, str] | None = None,
+        properties: Mapping[str, str] | None = None, java_options: Sequence[str] = (),
     ) -> None:  # fmt: skip
+        self._java_options = tuple(java_options)
         self.folder, self._libs, self._listeners = folder, libs, tuple(listeners)
         self._properties = dict(properties or {})
         self._format_options = tuple(format_options)
@@ -232,7 +233,7 @@ class Broker:
 
     def _command(self) -> list[str]:
         return [
-            "java", *JVM, f"-Dlog4j2.configurationFile=file:{self.folder / 'log4j2.properties'}",
+            "java", *JVM, *self._java_options, f"-Dlog4j2.configurationFile=file:{self.folder / 'log4j2.properties'}",
             f"-Dkafka.logs.dir={self.folder}", "-cp", f"{self._libs}/*",
         ]  # fmt: skip
 

@@ -1,7 +1,9 @@
 """A real Alertmanager takes what we push, tells it on in its own format, and resolves it when the finding ends."""
 
 import json
+import re
 import time
+import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,9 +16,13 @@ from streams.sinks.alertmanager import Alertmanager
 from tests.streams.dispatch.carrying import carrying, until
 from tests.streams.receiver import Receiver
 from tests.streams.told import many_alerts
+from tests.system.broker import ROOT
 from tests.system.monitoring import AlertmanagerServer, run_program
 
 pytestmark = [pytest.mark.system, pytest.mark.usefixtures("prometheus_programs")]
+
+
+VARIABLE = r"\$\{__(?:field\.labels|data\.fields)\.(\w+)\}|\$\{(\w+):regex\}"
 
 
 @pytest.fixture
@@ -62,6 +68,41 @@ def test_findings_are_pushed_told_on_repeated_and_resolved(
         until(lambda: told(receiver, "resolved"), 20.0, "it is resolved when the finding is over")
         until(lambda: not server.alerts())
         until(lambda: not dispatch.outbox.lasting("am", "", 1))
+
+
+def links() -> Iterator[Any]:
+    """The link of every panel of every dashboard."""
+    for path in sorted((ROOT / "deploy" / "grafana" / "dashboards").glob("*.json")):
+        for panel in json.loads(path.read_text("utf-8"))["panels"]:
+            (link,) = panel["fieldConfig"]["defaults"]["links"]
+            yield f"{path.stem}: {panel['title']}", link["url"]
+
+
+def test_the_link_of_every_panel_finds_its_alerts_and_no_others(
+    tmp_path: Path, server: AlertmanagerServer, alert: Alert
+) -> None:
+    """Filled in as Grafana does, and asked with Alertmanager's own reader of filters."""
+    with carrying([Alertmanager.build("am", {"url": server.url, "hold_seconds": 60.0})], tmp_path) as dispatch:
+        dispatch.put([alert])
+        until(lambda: server.alerts(), words="it fires")
+    (labels,) = (each["labels"] for each in server.alerts())
+    ours = labels | {"rule": labels["alertname"], "programme": labels["programmes"].split(",")[0]}
+    asked: dict[str, list[str]] = {}
+    for title, url in links():
+        filters = urllib.parse.unquote(url.partition("&filter=")[2])
+        asked.setdefault(re.sub(VARIABLE, lambda found: ours.get(found[1] or found[2], ".*"), filters), []).append(
+            title
+        )
+        if re.search(VARIABLE, filters):
+            asked.setdefault(f"not {re.sub(VARIABLE, 'another', filters)}", []).append(title)
+    assert 8 < len(asked) < 40
+    for filters, titles in asked.items():
+        matchers = [each for each in filters.removeprefix("not ").strip("{}").split(",") if each]
+        code, text = run_program(
+            "amtool", "alert", "query", "--alertmanager.url", server.url, "--output=json", *matchers
+        )
+        assert code == 0, (titles, text)
+        assert len(json.loads(text)) == (not filters.startswith("not ")), (titles, filters)
 
 
 def test_what_lasts_is_known_again_after_alertmanager_restarts(

@@ -36,6 +36,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, authority: trustme.CA) -> Pa
     write_store(place / "expired.pem", expired)
     sensor = authority.issue_cert("edge.example", common_name="edge")
     sensor.private_key_pem.write_to_path(place / "key.pem")
+    (place / "key.pem").chmod(0o600)
     sensor.cert_chain_pems[0].write_to_path(place / "cert.pem")
     return place
 

@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+import urllib.parse
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,21 @@ def test_a_dashboard_is_sound(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
+def test_every_panel_leads_to_the_list_of_its_alerts(path: Path) -> None:
+    board = json.loads(path.read_text("utf-8"))
+    chosen = {variable["name"] for variable in board["templating"]["list"]}
+    for panel in board["panels"]:
+        (link,) = panel["fieldConfig"]["defaults"]["links"]
+        place, _, filters = urllib.parse.unquote(link["url"]).partition("&filter=")
+        assert place.startswith("${alerts:raw}/#/alerts?")
+        expressions = " ".join(target["expr"] for target in panel["targets"])
+        for name in re.findall(r"\$\{(\w+):\w+\}", filters):
+            assert name in chosen
+        for name in re.findall(r"\$\{__(?:field\.labels|data\.fields)\.(\w+)\}", filters):
+            assert re.search(rf"by \([^)]*\b{name}\b[^)]*\)", expressions), (panel["title"], name)
+
+
+@pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
 def test_no_two_panels_overlap(path: Path) -> None:
     taken: set[tuple[int, int]] = set()
     for panel in json.loads(path.read_text("utf-8"))["panels"]:
@@ -123,7 +139,7 @@ def test_each_detection_is_led_to_from_where_it_is_shown() -> None:
 
 def test_the_uids_of_the_dashboards_do_not_change() -> None:
     assert [path.stem for path in DASHBOARDS] == [
-        f"lenswatch-{name}" for name in ("device", "firmware", "overview", "sensors", "verdicts")
+        f"lenswatch-{name}" for name in ("company", "device", "firmware", "overview", "sensors", "verdicts")
     ]
 
 

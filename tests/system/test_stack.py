@@ -23,6 +23,7 @@ DASHBOARDS = sorted((ROOT / "deploy" / "grafana" / "dashboards").glob("*.json"))
 CANARY = "lenswatch_canary_last_delivery_timestamp_seconds"
 MACROS = {
     "$__rate_interval": "30s", "$site": ".*", "$sensor": ".*", "$instance": ".*", "$profile": ".*", "$company": ".*",
+    "$programme": ".*",
 }  # fmt: skip
 
 

@@ -134,7 +134,7 @@ def test_no_metric_knows_an_address_or_a_name(capture: Path) -> None:
     rules = load_rules()
     meters = WatchMeters(rules)
     local = LocalWatch(Settings(), rules, observations=[meters])
-    meters.watches(local)
+    meters.watches(local, lambda: "")
     local.watch([open_source(str(capture))], [meters])
     page = generate_latest(meters.registry)
     assert b"lenswatch_collector_packets_total" in page
