@@ -8,4 +8,7 @@ SINKS: tuple[str, ...] = (
     "streams.sinks.webhook.SignedWebhook",
     "streams.sinks.alertmanager.Alertmanager",
     "streams.sinks.jsonl.AlertLines",
+    "streams.sinks.splunk.Splunk",
+    "streams.sinks.elastic.Elastic",
+    "streams.sinks.chat.Chat",
 )
