@@ -11,7 +11,7 @@ from typing import Literal
 import msgspec
 
 from collector.errors import SettingsError
-from collector.record import DEFAULT_PARTITIONS, HEARTBEATS_TOPIC, OBSERVATIONS_TOPIC
+from collector.record import DEFAULT_PARTITIONS, EVIDENCE_TOPIC, HEARTBEATS_TOPIC, OBSERVATIONS_TOPIC
 
 TOKEN_SECONDS = 15
 MAX_PARTITIONS = 10_000
@@ -26,6 +26,7 @@ class KafkaSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     partitions: int = DEFAULT_PARTITIONS
     observations_topic: str = OBSERVATIONS_TOPIC
     heartbeats_topic: str = HEARTBEATS_TOPIC
+    evidence_topic: str = EVIDENCE_TOPIC
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_SSL", "SASL_PLAINTEXT"] = "PLAINTEXT"
     cafile: Path | None = None
     certfile: Path | None = None
