@@ -189,18 +189,19 @@ class Pipeline:
     ) -> None:
         columns, readers, strangers = self.flows.columns, self.flows.readers, self.strangers
         reading, witness = columns["reading"], self.witness
-        distinct, places = np.unique(rows, return_inverse=True)
+        distinct, flows = np.unique(rows, return_inverse=True)
         values_of = self._own.values(columns, distinct)
         syns = np.where(columns["flags"][rows, sides] & SYN, columns["syn"][rows, sides].astype(np.int64), -1)
         # A SYN takes a number of its own, so that data it carries (RFC 7413) begin one later.
         sequences = (batch.sequence[packets] + ((batch.flags[packets] & SYN) != 0)) % SEQUENCE_SPACE
         data = batch.data.data
-        for row, side, place, start, stop, sequence, syn, at_ns in zip(
-            rows.tolist(), sides.tolist(), places.tolist(), batch.payload[packets].tolist(),
+        numbers: list[int] | None = None
+        for place, (row, side, flow, start, stop, sequence, syn, at_ns) in enumerate(zip(
+            rows.tolist(), sides.tolist(), flows.tolist(), batch.payload[packets].tolist(),
             batch.payload_end[packets].tolist(), sequences.tolist(), syns.tolist(), batch.time_ns[packets].tolist(),
             strict=True,
-        ):  # fmt: skip
-            reader, values = readers.get(row), values_of[place]
+        )):  # fmt: skip
+            reader, values = readers.get(row), values_of[flow]
             if reader is None:
                 if not reading[row]:
                     continue
@@ -218,18 +219,27 @@ class Pipeline:
                 spoke = self._read_segment(row, reader, values, direction, sequence, payload, syn, at_ns, found)
             # What a packet that was understood said to nobody's concern needs no proof.
             if witness is not None and (not spoke or len(found) > before or witness.named or witness.relays):
-                witness.see(values, self._packet(start, at_ns))
+                if numbers is None:
+                    numbers = self._numbers_of(batch.payload[packets])
+                packet = self._packet(numbers[place], at_ns)
                 if spoke:
-                    witness.testify(values, found[before:], at_ns)
+                    witness.testify(values, found[before:], at_ns, packet)
+                else:
+                    witness.see(values, packet)
             self._settle(row, reader)
             if strangers is not None and reader.protocol is None:
                 strangers.offer(values, direction, bytes(data[start:stop]), sequence, at_ns)
 
-    def _packet(self, payload: int, at_ns: int) -> Kept:
-        """The packet of this part whose payload begins at this offset, as it came in."""
+    def _numbers_of(self, payloads: Ints) -> list[int]:
+        """The numbers of the packets in this part whose payloads begin at these offsets."""
+        assert self._part is not None
+        numbers: list[int] = (np.searchsorted(self._part.start, payloads, "right") - 1).tolist()
+        return numbers
+
+    def _packet(self, number: int, at_ns: int) -> Kept:
+        """A packet of this part as it came in."""
         part = self._part
         assert part is not None
-        number = int(np.searchsorted(part.start, payload, "right")) - 1
         start, captured = int(part.start[number]), min(int(part.captured[number]), MAX_KEPT_BYTES)
         return at_ns, part.link_type, int(part.wire[number]), bytes(part.data.data[start : start + captured])
 

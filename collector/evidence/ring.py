@@ -6,6 +6,7 @@ processes may write to one folder, each to a file of its own.
 """
 
 import contextlib
+import itertools
 import os
 import time
 from collections import Counter
@@ -23,11 +24,10 @@ from collector.evidence.segments import (
     Kept,
     Segment,
     digest_of,
-    is_id,
     list_segments,
     write_record,
 )
-from collector.evidence.witness import Witness
+from collector.evidence.witness import MAX_KEPT_BYTES, Witness
 from collector.observation import Observation
 from collector.settings import default_state_folder
 
@@ -37,6 +37,8 @@ MIN_BYTES: Final = 4 << 20
 MAX_BYTES: Final = 8 << 30
 FLUSH_BYTES: Final = 64 << 10
 MAX_RECORD_BYTES: Final = 128 << 10
+FEW: Final = MAX_RECORD_BYTES // MAX_KEPT_BYTES
+"""So many packets always have room in a record."""
 TEND_SECONDS: Final = 60.0
 CALM_SECONDS: Final = 3.0
 """How long a disk that took nothing is left alone."""
@@ -99,19 +101,13 @@ class EvidenceRing:
 
     def keep(self, observations: Sequence[Observation], packets: Sequence[Kept]) -> None:
         """Keep the packets that these observations rest on; on disk after the next `flush`."""
-        named = [(bytes.fromhex(each.event.id), self._digest(each)) for each in observations if is_id(each.event.id)]
-        if not named:
-            return
-        size, fitting = 0, list[Kept]()
-        for packet in packets:
-            size += len(packet[3])
-            if size > MAX_RECORD_BYTES:
-                break
-            fitting.append(packet)
-        record = write_record(named, fitting)
+        named = [(bytes.fromhex(each.event.id), self._digest(each)) for each in observations]
+        if len(packets) > FEW:
+            packets = within(packets, MAX_RECORD_BYTES)
+        record = write_record(named, packets)
         self._buffer.append(record)
         self._waiting += len(record)
-        self._waiting_packets += len(fitting)
+        self._waiting_packets += len(packets)
         if self._waiting >= FLUSH_BYTES:
             self.flush()
 
@@ -219,6 +215,12 @@ class EvidenceRing:
         """Write what waits."""
         self.flush()
         self._end()
+
+
+def within(packets: Sequence[Kept], max_bytes: int) -> Sequence[Kept]:
+    """The first of these packets, as many as have no more bytes together."""
+    sizes = itertools.accumulate(len(each[3]) for each in packets)
+    return [each for each, size in zip(packets, sizes, strict=True) if size <= max_bytes]
 
 
 @contextlib.contextmanager

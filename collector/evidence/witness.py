@@ -68,58 +68,76 @@ class Witness:
     def __init__(self, keeper: Keeper | None, max_bytes: int = MAX_HELD_BYTES) -> None:
         self.keeper, self._max_bytes = keeper, max_bytes
         self._flows: OrderedDict[FlowKey, Held] = OrderedDict()
-        self._names: OrderedDict[tuple[bytes, str], list[Kept]] = OrderedDict()
+        self._names: OrderedDict[tuple[bytes, str], tuple[list[Kept], int]] = OrderedDict()
         self._named_bytes = 0
         self.held_bytes = self.evicted = self.unheard = 0
         self.named: list[tuple[bytes, str]] = []
 
     def see(self, values: FlowValues, packet: Kept) -> None:
-        """A packet of a flow."""
+        """A packet of a flow, of which nothing is observed yet."""
+        flow = self._flow(values)
+        flow.packets.append(packet)
+        size = len(packet[3]) + COST_BYTES
+        if len(flow.packets) > MAX_FLOW_PACKETS:
+            # The head of a message, and what came last; what lies between is its body.
+            size -= len(flow.packets.pop(MAX_TOLD_FIRST)[3]) + COST_BYTES
+        self._grow(flow, size)
+
+    def _flow(self, values: FlowValues) -> Held:
         key = key_of(values)
         flow = self._flows.get(key)
         if flow is None:
             flow = self._flows[key] = Held()
-            self.held_bytes += flow.size
-        flow.packets.append(packet)
-        self._grow(flow, len(packet[3]) + COST_BYTES)
-        if len(flow.packets) > MAX_FLOW_PACKETS:
-            # The head of a message, and what came last; what lies between is its body.
-            self._grow(flow, -len(flow.packets.pop(MAX_TOLD_FIRST)[3]) - COST_BYTES)
-        while self.held_bytes > self._max_bytes and len(self._flows) > 1:
-            self.held_bytes -= self._flows.popitem(last=False)[1].size
-            self.evicted += 1
+            self.held_bytes += COST_BYTES
+        return flow
 
     def _grow(self, flow: Held, size: int) -> None:
         flow.size += size
         self.held_bytes += size
+        while self.held_bytes > self._max_bytes and len(self._flows) > 1:
+            self.held_bytes -= self._flows.popitem(last=False)[1].size
+            self.evicted += 1
 
-    def testify(self, values: FlowValues, observations: Sequence[Observation], until_ns: int | None = None) -> None:
-        """These observations were made of a flow, of packets no later than `until_ns`."""
-        flow = self._flows.get(key_of(values))
-        before, packets = list[Kept](), list[Kept]()
-        if flow is not None:
-            before = flow.told
-            due = flow.packets if until_ns is None else [each for each in flow.packets if each[0] <= until_ns]
-            if due:
-                if len(due) > MAX_TOLD_FIRST + MAX_TOLD_LAST:
-                    due = [*due[:MAX_TOLD_FIRST], *due[-MAX_TOLD_LAST:]]
-                flow.packets = [] if until_ns is None else [each for each in flow.packets if each[0] > until_ns]
-                flow.told = due
-                rest = sum(len(each[3]) + COST_BYTES for each in (*flow.packets, *due))
-                self._grow(flow, COST_BYTES + rest - flow.size)
-            packets = flow.told
+    def testify(
+        self, values: FlowValues, observations: Sequence[Observation], until_ns: int | None = None,
+        packet: Kept | None = None,
+    ) -> None:  # fmt: skip
+        """These observations were made of a flow: of what is held of it up to `until_ns`, and of this packet."""
+        flow = self._flow(values)
+        before = flow.told
+        due, rest = flow.packets, list[Kept]()
+        if due and until_ns is not None and due[-1][0] > until_ns:
+            due, rest = [each for each in due if each[0] <= until_ns], [each for each in due if each[0] > until_ns]
+        if packet is not None:
+            due = [*due, packet]
+        if due:
+            if len(due) > MAX_TOLD_FIRST + MAX_TOLD_LAST:
+                due = [*due[:MAX_TOLD_FIRST], *due[-MAX_TOLD_LAST:]]
+            flow.packets, flow.told = rest, due
+            self._grow(flow, COST_BYTES + size_of(due) + size_of(rest) - flow.size)
+        packets = flow.told
         if self.named:
             self._note_names(packets)
-        if not observations:
-            return
-        more = self._what_named(observations)
-        if packets is not before and any(is_answer(each) for each in observations):
-            more += before[-ASKED_BEFORE:]
+        if observations:
+            self._keep(observations, packets, before if packets is not before else [])
+
+    def _keep(self, observations: Sequence[Observation], packets: list[Kept], before: list[Kept]) -> None:
+        """Hand on what observations rest on: the packets, those that told the names by which they call their peers and,
+        of what a server sent, those that asked for it."""
+        more: list[Kept] = []
+        for each in observations:
+            name = each.destination.domain
+            if name is not None and each.lenswatch is not None and each.lenswatch.domain_source is not None:
+                told = self._names.get((packed(each.source.ip), name))
+                if told is not None and told[0] is not packets:
+                    more += told[0]
+            if before and is_answer(each):
+                more += before[-ASKED_BEFORE:]
         found = list(dict.fromkeys((*more, *packets))) if more else packets
-        if found and self.keeper is not None:
-            self.keeper.keep(observations, found)
-        else:
+        if not found:
             self.unheard += len(observations)
+        elif self.keeper is not None:
+            self.keeper.keep(observations, found)
 
     def flush(self) -> None:
         """A block of packets is done: what was kept of it can be found from now on."""
@@ -128,26 +146,20 @@ class Witness:
 
     def _note_names(self, packets: list[Kept]) -> None:
         """The packets at work told names, by which other flows of these clients will be called."""
+        size = size_of(packets) + COST_BYTES
         for named in self.named if packets else ():
-            self._named_bytes -= size_of(self._names.pop(named, ()))
-            self._names[named] = packets
-            self._named_bytes += size_of(packets)
+            known = self._names.pop(named, None)
+            self._named_bytes += size - (known[1] if known is not None else 0)
+            self._names[named] = packets, size
         self.named.clear()
         while self._named_bytes > MAX_NAMED_BYTES:
-            self._named_bytes -= size_of(self._names.popitem(last=False)[1])
-
-    def _what_named(self, observations: Sequence[Observation]) -> list[Kept]:
-        """The packets that told the names by which these observations call their peers."""
-        found: list[Kept] = []
-        for each in observations:
-            name = each.destination.domain
-            if name is not None and each.lenswatch is not None and each.lenswatch.domain_source is not None:
-                found += self._names.get((packed(each.source.ip), name), ())
-        return found
+            self._named_bytes -= self._names.popitem(last=False)[1][1]
 
 
 def size_of(packets: Sequence[Kept]) -> int:
-    """What a name's packets cost; a name has one or more."""
+    """What packets cost."""
+    if len(packets) == 1:
+        return len(packets[0][3]) + COST_BYTES
     return sum(len(each[3]) + COST_BYTES for each in packets)
 
 
@@ -178,9 +190,14 @@ class Relay(Witness):
         if count <= MAX_FLOW_PACKETS:
             self.seen.append((values, packet))
 
-    def testify(self, values: FlowValues, observations: Sequence[Observation], until_ns: int | None = None) -> None:
+    def testify(
+        self, values: FlowValues, observations: Sequence[Observation], until_ns: int | None = None,
+        packet: Kept | None = None,
+    ) -> None:  # fmt: skip
         """The parent makes the observations."""
         self.named.clear()
+        if packet is not None:
+            self.see(values, packet)
 
     def take(self) -> list[tuple[FlowValues, Kept]]:
         """The packets since the last time."""

@@ -162,8 +162,8 @@ class WiresharkPipeline(Pipeline):
                 self._tell_packet(row, flow, values, direction, answer, at_ns, place, found)
                 self._viewed = None
                 if self.witness is not None and (len(found) > told or self.witness.named):
-                    self.witness.see(values, self._packet(int(batch.payload[packet]), at_ns))
-                    self.witness.testify(values, found[told:], at_ns)
+                    place = self._numbers_of(batch.payload[packet : packet + 1])[0]
+                    self.witness.testify(values, found[told:], at_ns, self._packet(place, at_ns))
 
     def _remember(self, frames: Ints, times: Ints, sequences: Ints) -> None:
         """When packets came and where they stand in their streams, by Wireshark's numbers of them."""
