@@ -19,6 +19,7 @@ import msgspec
 from collector.errors import LenswatchError
 from collector.evidence.segments import (
     HEADER,
+    ID_BYTES,
     NS,
     SUFFIX,
     Kept,
@@ -101,7 +102,13 @@ class EvidenceRing:
 
     def keep(self, observations: Sequence[Observation], packets: Sequence[Kept]) -> None:
         """Keep the packets that these observations rest on; on disk after the next `flush`."""
-        named = [(bytes.fromhex(each.event.id), self._digest(each)) for each in observations]
+        named = [
+            (bytes.fromhex(each.event.id), self._digest(each))
+            for each in observations
+            if len(each.event.id) == 2 * ID_BYTES
+        ]
+        if not named:
+            return
         if len(packets) > FEW:
             packets = within(packets, MAX_RECORD_BYTES)
         record = write_record(named, packets)
