@@ -1,5 +1,7 @@
 """Question and answer come back as they were; what is none is Malformed, whatever the bytes."""
 
+import contextlib
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -55,16 +57,16 @@ def test_no_bytes_raise_anything_else_of_a_question(value: bytes | None) -> None
         read_question(value)
 
 
-@given(st.lists(st.tuples(st.sampled_from(["schema", "question", "state", "missing", "left", "x"]),
-                          st.one_of(st.none(), st.binary(max_size=12), st.sampled_from([b"1", b"found"]))),
-                max_size=8), st.one_of(st.none(), st.binary(max_size=50)))  # fmt: skip
+NAMES = st.sampled_from(["schema", "question", "state", "missing", "left", "x"])
+VALUES = st.one_of(st.none(), st.binary(max_size=12), st.sampled_from([b"1", b"found"]))
+
+
+@given(st.lists(st.tuples(NAMES, VALUES), max_size=8), st.one_of(st.none(), st.binary(max_size=50)))
 def test_no_bytes_raise_anything_else_of_an_answer(
     headers: list[tuple[str, bytes | None]], value: bytes | None
 ) -> None:
-    try:
+    with contextlib.suppress(Malformed):
         assert read_answer(headers, value).state in STATES
-    except Malformed:
-        pass
 
 
 def test_an_answer_that_is_too_large_is_refused() -> None:

@@ -1,4 +1,4 @@
-"""An exhibit is a pcapng of the packets in their order, each with what it is evidence of, and no larger than it may be."""
+"""An exhibit is a pcapng of packets in their order, each with what it is evidence of, and no larger than it may be."""
 
 from pathlib import Path
 

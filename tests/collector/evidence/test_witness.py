@@ -14,9 +14,9 @@ from collector.settings import CollectorSettings
 from collector.views import FlowValues
 from collector.watched import nothing
 from tests.collector.dissectors.messages import GET, HELLO, QUERY, RESPONSE
-from tests.collector.frames import BEGIN_NS, CAMERA, SERVER, Packet, Talk, block_of, udp_frame
+from tests.collector.frames import BEGIN_NS, CAMERA, SERVER, Packet, Talk, block_of, frame, udp, udp_frame
 from tests.collector.seen import seen
-from tests.collector.test_pipeline import look_up
+from tests.collector.test_pipeline import LAPTOP_MAC, look_up
 
 
 @dataclasses.dataclass
@@ -63,9 +63,9 @@ def watch(fingerprints: tuple[Fingerprint, ...]) -> Run:
 
 @pytest.mark.parametrize("size", [1, 2, 1_000])
 def test_a_datagram_is_evidence_of_what_it_says(watch: Run, size: int) -> None:
-    frame = udp_frame(QUERY)
-    keeper, _ = watch([(BEGIN_NS, frame)], size)
-    assert keeper.frames_of("dns") == [[frame]] and keeper.flushed
+    asked = udp_frame(QUERY)
+    keeper, _ = watch([(BEGIN_NS, asked)], size)
+    assert keeper.frames_of("dns") == [[asked]] and keeper.flushed
 
 
 @pytest.mark.parametrize("size", [1, 3, 1_000])
@@ -74,7 +74,7 @@ def test_a_hello_in_three_segments_rests_on_all_of_them(watch: Run, size: int) -
     for part in (HELLO[:20], HELLO[20:60], HELLO[60:]):
         talk.send(0, part)
     keeper, _ = watch(talk.packets, size)
-    assert keeper.frames_of("tls") == [[frame for _, frame in talk.packets[-3:]]]
+    assert keeper.frames_of("tls") == [[data for _, data in talk.packets[-3:]]]
 
 
 def test_an_answer_goes_with_what_was_asked(watch: Run) -> None:
@@ -97,7 +97,7 @@ def test_a_flow_that_nobody_can_read_rests_on_its_first_packets_and_on_the_answe
     flows = keeper.frames_of("flow")
     assert any(each.event.dataset == "lenswatch.flow" and each.destination.domain for each in found)
     rows = [each for each in flows if talk[0][1] in each]
-    assert rows and all(each == [named[1][1], *(frame for _, frame in talk)] for each in rows)
+    assert rows and all(each == [named[1][1], *(data for _, data in talk)] for each in rows)
 
 
 def test_what_nobody_asks_for_is_kept_nowhere(watch: Run) -> None:
@@ -107,8 +107,8 @@ def test_what_nobody_asks_for_is_kept_nowhere(watch: Run) -> None:
 
 def test_what_is_not_watched_is_kept_nowhere(watch: Run) -> None:
     laptop = ("10.20.0.50", 40_000, SERVER, 53)
-    keeper, _ = watch([(BEGIN_NS, udp_frame(QUERY, laptop))], touches=nothing)
-    assert keeper.rows == []
+    packet = BEGIN_NS, frame(udp(QUERY), 17, laptop, back=False, own=LAPTOP_MAC)
+    assert watch([packet])[0].rows and watch([packet], touches=nothing)[0].rows == []
 
 
 def values(number: int) -> FlowValues:
