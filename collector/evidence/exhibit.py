@@ -2,10 +2,17 @@
 
 from typing import Final
 
+import numpy as np
+
+from collector.errors import LenswatchError
 from collector.evidence.segments import Found
+from collector.packets import SLACK_BYTES
+from collector.pcap import Window
+from collector.pcapng import PcapngWalk
 from collector.pcapng_writer import PacketWriter
 
 MAX_EXHIBIT_BYTES: Final = 1 << 20
+MAX_SHOWN: Final = 1_000
 COMMENT: Final = "lenswatch observation "
 
 
@@ -23,3 +30,24 @@ def write_exhibit(found: Found, max_bytes: int = MAX_EXHIBIT_BYTES) -> tuple[byt
         parts.append(blocks)
         size += len(blocks)
     return b"".join(parts), left
+
+
+def read_exhibit(exhibit: bytes) -> list[tuple[int, int, bytes]]:
+    """The first MAX_SHOWN packets of a pcapng: time, bytes on the wire, bytes. Raises LenswatchError."""
+    started = PcapngWalk.begin(exhibit)
+    if started is None:
+        raise LenswatchError("the packets are no pcapng")
+    walk, begin = started
+    data = bytearray(exhibit) + bytes(SLACK_BYTES)
+    window = Window(data, np.frombuffer(data, np.uint8), begin, len(exhibit))
+    walk.scan(window)
+    step = walk.take(window)
+    if step.problem is not None:
+        raise LenswatchError(f"the packets cannot be read: byte {step.at}: {step.problem}")
+    found = []
+    for block in step.blocks:
+        columns = zip(
+            block.time_ns.tolist(), block.wire.tolist(), block.start.tolist(), block.captured.tolist(), strict=True
+        )
+        found += [(at_ns, wire, exhibit[start : start + size]) for at_ns, wire, start, size in columns]
+    return found[:MAX_SHOWN]

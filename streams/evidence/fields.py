@@ -7,18 +7,12 @@ from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, Final, NamedTuple
 
-import numpy as np
-
 from collector.errors import LenswatchError
-from collector.evidence.exhibit import COMMENT
-from collector.packets import SLACK_BYTES
-from collector.pcap import Window
-from collector.pcapng import PcapngWalk
+from collector.evidence.exhibit import COMMENT, read_exhibit
 from collector.wireshark.layers import Layer, bytes_of, layers_of
 from collector.wireshark.tshark import Tshark
 
 ANSWER_SECONDS: Final = 20.0
-MAX_PACKETS: Final = 1_000
 MAX_FIELDS: Final = 64
 """Of one packet."""
 MAX_VALUE: Final = 512
@@ -65,27 +59,6 @@ class Shown(NamedTuple):
     ends: str
     observations: list[str]
     fields: list[Field]
-
-
-def read_exhibit(exhibit: bytes) -> list[tuple[int, int, bytes]]:
-    """The packets of a pcapng: time, bytes on the wire, bytes. Raises LenswatchError."""
-    started = PcapngWalk.begin(exhibit)
-    if started is None:
-        raise LenswatchError("the packets are no pcapng")
-    walk, begin = started
-    data = bytearray(exhibit) + bytes(SLACK_BYTES)
-    window = Window(data, np.frombuffer(data, np.uint8), begin, len(exhibit))
-    walk.scan(window)
-    step = walk.take(window)
-    if step.problem is not None:
-        raise LenswatchError(f"the packets cannot be read: byte {step.at}: {step.problem}")
-    found = []
-    for block in step.blocks:
-        columns = zip(
-            block.time_ns.tolist(), block.wire.tolist(), block.start.tolist(), block.captured.tolist(), strict=True
-        )
-        found += [(at_ns, wire, exhibit[start : start + size]) for at_ns, wire, start, size in columns]
-    return found[:MAX_PACKETS]
 
 
 def dissect(exhibit: bytes, named: AbstractSet[str]) -> list[Shown]:

@@ -2,8 +2,13 @@
 
 from pathlib import Path
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from collector.capture.pcap_file import CaptureFile
-from collector.evidence.exhibit import COMMENT, write_exhibit
+from collector.errors import LenswatchError
+from collector.evidence.exhibit import COMMENT, read_exhibit, write_exhibit
 from collector.evidence.segments import Found
 from tests.collector.frames import udp_frame
 
@@ -39,3 +44,20 @@ def test_what_has_no_room_is_counted_and_the_rest_is_whole(tmp_path: Path) -> No
 
 def test_nothing_is_an_empty_exhibit() -> None:
     assert write_exhibit(Found([], ["x"])) == (b"", 0)
+
+
+@given(st.one_of(st.binary(max_size=300), st.tuples(st.integers(0, 400), st.binary(max_size=9))))
+def test_no_exhibit_raises_anything_but_one_line(junk: bytes | tuple[int, bytes]) -> None:
+    whole, _ = write_exhibit(Found(FOUND.packets[:3], []))
+    data = junk if isinstance(junk, bytes) else whole[: junk[0]] + junk[1] + whole[junk[0] + len(junk[1]) :]
+    try:
+        assert len(read_exhibit(data)) <= 3
+    except LenswatchError as error:
+        assert "\n" not in str(error)
+
+
+def test_an_exhibit_is_read_back() -> None:
+    data, _ = write_exhibit(FOUND)
+    assert read_exhibit(data) == [(at_ns, wire, frame) for (at_ns, _, wire, frame), _ in FOUND.packets]
+    with pytest.raises(LenswatchError, match="no pcapng"):
+        read_exhibit(b"")
