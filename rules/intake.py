@@ -245,7 +245,7 @@ def _listing(
 ) -> CompanyListing:
     """What the list says, with what the facts already knew of the same listing where the list is silent."""
     known = _standing(entity, programme, published)
-    same = known is not None and (entry.since is None or known.since == entry.since)
+    same = known is not None and (entry.since is None or known.since == entry.since or _is_younger(entry, known))
     editions = tuple(sorted({*known.editions, published})) if known is not None and known.editions else ()
     notes = [f"the list's words: {entry.reason}"] if entry.reason else []
     if known is not None and same and known.note:
@@ -264,6 +264,12 @@ def _listing(
         name_on_list=entry.name if entry.name != entity.name else None,
         note="; ".join(notes) or None,
     )
+
+
+def _is_younger(entry: Entry, known: Listing) -> bool:
+    """Whether a row begins later than a listing that every edition since bears out: a copy that took the withdrawal of
+    an edition for an end begins a new row afterwards."""
+    return bool(known.editions and known.since and entry.since and known.since < entry.since)
 
 
 def _removed_before(

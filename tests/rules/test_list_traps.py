@@ -153,9 +153,19 @@ def test_trap_4_the_list_of_2026_02_13_never_applied_and_ended_nobodys_listing(t
     name, editions = "Yangtze Memory Technologies Co., Ltd.", "2024-01-31, 2025-01-07, 2026-06-08"
     ymtc = own(tmp_path, "ymtc", name, editions)
     assert {basis(ymtc, "ymtc", each) for each in ("2026-02-12", "2026-02-13", "2026-02-17", "2026-03-01")} == {"named"}
+    ended = f'"{name}",CN,2024-01-31,2026-02-17'
     with pytest.raises(LenswatchError, match=r"does not name .*\(ymtc\), listed since 2024-01-31"):
-        imported(table(tmp_path / "y.csv", edition(tmp_path / "x.csv", facts).read_text("utf-8")
-                       + f'"{name}",CN,2024-01-31,2026-02-17\n'), ymtc)  # fmt: skip
+        imported(edition(tmp_path / "y.csv", facts, ended), ymtc)
+    # Nor does the row that such a copy begins afterwards begin the listing anew.
+    (kept,) = [
+        each
+        for each in imported(
+            edition(tmp_path / "z.csv", facts, ended, f'"{name}",CN,2026-06-08,'), ymtc
+        ).listings.listing
+        if each.entity == "ymtc"
+    ]
+    assert (kept.since, kept.until, kept.citation) == (day("2024-01-31"), None, "FR doc 2024-06895")
+    assert kept.editions == (*map(day, editions.split(", ")), NOW)
     with pytest.raises(LenswatchError, match="2026-02-13 is no edition of US-DOD-1260H that applied"):
         own(tmp_path, "ymtc", name, f"{editions}, 2026-02-13")
     # Whom that list alone named was listed on no day, whatever could be known on it.
