@@ -41,7 +41,7 @@ class Forbidden(OSError):
 
 class Guard:
     """Which addresses may be connected to. `allow` holds networks (CIDR), and host names whose addresses may be
-    private or loopback; link-local and metadata addresses need a network that names them."""
+    private or loopback; link-local and metadata addresses need a network that names them. Raises SettingsError."""
 
     def __init__(self, host: str, allow: tuple[str, ...]) -> None:
         self.networks: list[Network] = []
@@ -49,7 +49,9 @@ class Guard:
         for entry in allow:
             try:
                 self.networks.append(ipaddress.ip_network(entry))
-            except ValueError:
+            except ValueError as error:
+                if "/" in entry:
+                    raise SettingsError(f"allow: {entry!r} is no network, and no host's name: {error}") from error
                 names.add(entry.lower().rstrip("."))
         self.named = host.lower().rstrip(".") in names
 
@@ -105,7 +107,10 @@ class WebServer:
     """One server that is posted to. `shown` is its address without path, query and credentials, which may be secret."""
 
     def __init__(self, url: str, allow: tuple[str, ...], cafile: Path | None, seconds: float, plain: bool) -> None:
-        parsed = URL(url)
+        try:
+            parsed = URL(url)
+        except ValueError as error:
+            raise SettingsError(f"url is no address: {error}") from error
         if parsed.scheme not in ("http", "https") or not parsed.host:
             raise SettingsError("url is no http:// or https:// address")
         if parsed.user is not None or parsed.password is not None:

@@ -185,11 +185,19 @@ def test_only_a_2xx_is_a_yes(status: int, wait: float | None, kind: type[Undeliv
         ("example.org", "no http:// or https://"),
         ("https://user:word@example.org/", "credentials"),
         ("http://example.org/", "anybody on the way can read"),
+        ("https://[::1", "url is no address: Invalid IPv6"),
+        ("https://example.org:99999/", "url is no address: Port out of range"),
     ],
 )
 def test_a_wrong_address_is_refused_at_the_start(url: str, word: str) -> None:
     with pytest.raises(SettingsError, match=word):
         WebServer(url, (), None, 5.0, plain=False)
+
+
+@pytest.mark.parametrize("entry", ["10.0.0.1/8", "https://soc.example.org", "soc.example.org/hooks"])
+def test_what_is_allowed_is_a_network_or_a_host(entry: str) -> None:
+    with pytest.raises(SettingsError, match="is no network, and no host's name"):
+        WebServer("https://example.org/", (entry,), None, 5.0, plain=False)
 
 
 def test_a_cafile_that_is_not_there_is_named() -> None:
