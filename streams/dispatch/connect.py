@@ -31,8 +31,15 @@ UNREADABLE: Final = (400, 413, 414, 415, 422)
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
-# Where clouds keep the machine's credentials; link-local addresses are looked at apart.
-METADATA: Final = frozenset(map(ipaddress.ip_address, ("100.100.100.200", "fd00:ec2::254")))
+# What Python may take for global: RFC 6890 (protocol assignments), RFC 4291 (IPv4-compatible), RFC 2765 (translated),
+# RFC 8215 (local NAT64), RFC 3879 (site-local).
+RESERVED: Final = tuple(
+    map(ipaddress.ip_network, ("192.0.0.0/24", "::/96", "::ffff:0:0:0/96", "64:ff9b:1::/48", "fec0::/10"))
+)
+# Where clouds (Alibaba, Azure, Oracle, AWS, Google) keep the machine's credentials; link-local ones are looked at apart.
+METADATA: Final = frozenset(
+    map(ipaddress.ip_address, ("100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254", "fd20:ce::254"))
+)
 
 
 class Forbidden(OSError):
@@ -64,7 +71,7 @@ class Guard:
             return "link-local or metadata"
         if address.is_multicast or address.is_unspecified:
             return "no single host"
-        if address.is_global or self.named:
+        if self.named or (address.is_global and not any(address in network for network in RESERVED)):
             return None
         return "private or loopback"
 
