@@ -36,7 +36,7 @@ NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 RESERVED: Final = tuple(
     map(ipaddress.ip_network, ("192.0.0.0/24", "::/96", "::ffff:0:0:0/96", "64:ff9b:1::/48", "fec0::/10"))
 )
-# Where clouds (Alibaba, Azure, Oracle, AWS, Google) keep the machine's credentials; link-local ones are looked at apart.
+# Where clouds (Alibaba, Azure, Oracle, AWS, Google) keep a machine's credentials; link-local ones are looked at apart.
 METADATA: Final = frozenset(
     map(ipaddress.ip_address, ("100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254", "fd20:ce::254"))
 )
