@@ -251,8 +251,8 @@ class Courier:
                 await self.sink.repeat(lasting, now)
                 after = id_of(lasting[-1][0])
             self._outbox.over(self.name, now)
-        except Undelivered as error:
-            self.words = str(error)
+        except Exception as error:  # what cannot be told now is told with the next repeat, whatever it was
+            self.words = str(error) if isinstance(error, Undelivered) else f"{self.name}: {type(error).__name__}"
             self._meters.deliveries.labels(self.name, "repeat_failed").inc()
 
 
