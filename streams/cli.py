@@ -321,6 +321,8 @@ def show(run: Run, quiet: bool) -> None:
     """The alerts on standard output, unless that is taken; the summary on standard error."""
     if not quiet and run.alerts:
         print_alerts(run.alerts.values())
+        if run.gone:
+            say(f"{run.gone.total():,} earlier findings are not shown; they are in the store and on every output")
     elif not quiet:
         typer.echo("no alerts")
     sys.stdout.flush()
@@ -336,9 +338,7 @@ def finish(run: Run, fail_on: str | None) -> None:
         say("interrupted; what was read by then is told above")
     if run.problems or run.interrupted:
         raise typer.Exit(FAILED)
-    if fail_on is not None and any(
-        LEVELS.index(alert.lenswatch.level) >= LEVELS.index(fail_on) for alert in run.alerts.values()
-    ):
+    if fail_on is not None and any(LEVELS.index(level) >= LEVELS.index(fail_on) for level in run.by_level()):
         raise typer.Exit(ALERTED)
 
 

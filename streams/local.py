@@ -2,10 +2,11 @@
 
 import dataclasses
 import datetime
+import itertools
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
     from collector.workers import Crew
 
+MAX_RUN_ALERTS: Final = 10_000
 
 class Output(Protocol):
     """Takes observations, or alerts, in order."""
@@ -48,14 +50,16 @@ class Output(Protocol):
 
 @dataclasses.dataclass(slots=True)
 class Run:
-    """What one run came to. `alerts` holds the last revision of each finding, canaries apart; `matched` = `told` +
-    `folded` + `waived` (by the waiver's id), or the ledger is open. `geo`: addresses of which something is not known,
-    and files taken or refused; `uncounted`: what correlations let go, by reason; `declared`: how many devices were
-    declared, how many of them seen, and the differences told."""
+    """What one run came to. `alerts` holds the last revision of each finding, canaries apart, at most MAX_RUN_ALERTS:
+    past that those go that were first, and `gone` counts them by level. `matched` = `told` + `folded` + `waived` (by
+    the waiver's id), or the ledger is open. `geo`: addresses of which something is not known, and files taken or
+    refused; `uncounted`: what correlations let go, by reason; `declared`: how many devices were declared, how many of
+    them seen, and the differences told."""
 
     ledger: Ledger
     problems: list[str] = dataclasses.field(default_factory=list)
     alerts: dict[str, Alert] = dataclasses.field(default_factory=dict)
+    gone: Counter[str] = dataclasses.field(default_factory=Counter)
     observations: int = 0
     matched: int = 0
     told: int = 0
@@ -70,7 +74,16 @@ class Run:
 
     def by_level(self) -> Counter[str]:
         """Findings by level."""
-        return Counter(alert.lenswatch.level for alert in self.alerts.values())
+        return self.gone + Counter(alert.lenswatch.level for alert in self.alerts.values())
+
+    def tell(self, news: Iterable[Alert]) -> None:
+        """Keep the last revision of each finding."""
+        for alert in news:
+            if not is_canary(alert):
+                self.alerts.pop(alert.event.id, None)
+                self.alerts[alert.event.id] = alert
+        for first in list(itertools.islice(self.alerts, max(0, len(self.alerts) - MAX_RUN_ALERTS))):
+            self.gone[self.alerts.pop(first).lenswatch.level] += 1
 
     def open_sums(self) -> list[str]:
         """The sums that do not close, in words."""
@@ -209,6 +222,6 @@ class LocalWatch:
         self._tell(judged.news, alerts)
 
     def _tell(self, news: list[Alert], alerts: Sequence[Output]) -> None:
-        self.run.alerts |= {alert.event.id: alert for alert in news if not is_canary(alert)}
+        self.run.tell(news)
         for output in alerts:
             output.write(news)
