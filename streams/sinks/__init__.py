@@ -9,4 +9,5 @@ SINKS: tuple[str, ...] = (
     "streams.sinks.alertmanager.Alertmanager",
     "streams.sinks.jsonl.AlertLines",
     "streams.sinks.syslog.Syslog",
+    "streams.sinks.taxii.Taxii",
 )
