@@ -46,16 +46,16 @@ class TaxiiServer:
     def __init__(self, folder: Path) -> None:
         self.folder, self.port = folder, free_ports(1)[0]
         folder.mkdir(parents=True, exist_ok=True)
-        self.url = f"http://{LOOPBACK}:{self.port}/root/collections/{COLLECTION}/"
+        self.url = f"http://{LOOPBACK}:{self.port}/cti/collections/{COLLECTION}/"
         self._process: subprocess.Popen[bytes] | None = None
-        versions = {"title": "root", "versions": [MEDIA_TYPE], "max_content_length": 100 << 20}
+        versions = {"title": "cti", "versions": [MEDIA_TYPE], "max_content_length": 100 << 20}
         collection = {
             "id": COLLECTION, "title": "sightings", "can_read": True, "can_write": True, "media_types": [MEDIA_TYPE],
             "objects": [], "manifest": [],
         }  # fmt: skip
         root = {"information": versions, "status": [], "collections": [collection]}
-        discovery = {"title": "a test", "api_roots": ["/root/"], "default": "/root/"}
-        (folder / "data.json").write_text(json.dumps({"/discovery": discovery, "root": root}), "utf-8")
+        discovery = {"title": "a test", "api_roots": ["/cti/"], "default": "/cti/"}
+        (folder / "data.json").write_text(json.dumps({"/discovery": discovery, "cti": root}), "utf-8")
 
     def start(self) -> "TaxiiServer":
         """Start, and wait until it answers."""
@@ -102,7 +102,7 @@ class TaxiiServer:
     def kept(self) -> list[dict[str, Any]]:
         """All that is in the collection, from its file; the server is slow with many objects."""
         data = json.loads((self.folder / "data.json").read_text("utf-8"))
-        found: list[dict[str, Any]] = data["root"]["collections"][0]["objects"]
+        found: list[dict[str, Any]] = data["cti"]["collections"][0]["objects"]
         return found
 
     def __enter__(self) -> "TaxiiServer":

@@ -94,5 +94,5 @@ def test_what_is_there_already_has_arrived(tmp_path: Path, alert: Alert) -> None
             with carrying([Taxii.build("cti", table(tmp_path, server))], tmp_path) as dispatch:
                 dispatch.put([alert])
                 until(lambda d=dispatch: d.left() == {"cti": 0})
-        statuses = json.loads((tmp_path / "taxii" / "data.json").read_text("utf-8"))["root"]["status"]
+        statuses = json.loads((tmp_path / "taxii" / "data.json").read_text("utf-8"))["cti"]["status"]
         assert [each["failure_count"] > 0 for each in statuses] == [False, True]

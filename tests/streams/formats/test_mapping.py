@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 
 from rules.alert import Alert
+from streams.dispatch.tables import read_table
 from streams.formats.cef import LABELS
 from streams.formats.ocsf import CLASS, SCHEMA
 from streams.formats.syslog import FACILITIES, SEVERITIES
@@ -56,11 +57,15 @@ def test_every_key_of_the_sinks_is_on_the_page() -> None:
                 assert re.search(rf"\b{field.name}\b", PAGE), field.name
 
 
-def test_the_examples_are_settings(tmp_path: Path) -> None:
-    text = "".join(f"{line[4:]}\n" for line in PAGE.splitlines() if re.match(r"    (\[sinks|\w+ = )", line))
-    (tmp_path / "page.toml").write_text(text, "utf-8")
-    sinks = load_settings(tmp_path / "page.toml", {}).sinks
-    assert [table["kind"] for table in sinks.values()] == ["syslog", "taxii"]
-    for kind, name in ((SyslogTable, "siem"), (TaxiiTable, "cti")):
-        given = {key: value for key, value in sinks[name].items() if key != "kind"}
-        assert set(given) <= set(kind.__struct_fields__)
+def test_the_examples_are_settings_and_what_they_comment_out_is_the_default(tmp_path: Path) -> None:
+    page = "".join(f"{line[4:]}\n" for line in PAGE.splitlines() if re.match(r"    (\[sinks|\w+ = )", line))
+    shipped = (ROOT / "deploy" / "settings" / "siem.toml").read_text("utf-8")
+    whole = re.sub(r"^# (?=[a-z_]+ = )", "", shipped, flags=re.MULTILINE)
+    read = []
+    for text in (page, shipped, whole):
+        (tmp_path / "settings.toml").write_text(text, "utf-8")
+        sinks = load_settings(tmp_path / "settings.toml", {}).sinks
+        assert [sinks["siem"]["kind"], sinks["cti"]["kind"]] == ["syslog", "taxii"]
+        read.append((read_table(SyslogTable, sinks["siem"]), read_table(TaxiiTable, sinks["cti"])))
+    _, short, long = read
+    assert msgspec.structs.replace(long[0], server_name=None) == short[0] and long[1] == short[1]

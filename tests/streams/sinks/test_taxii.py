@@ -19,7 +19,7 @@ from tests.streams.dispatch.carrying import carrying, until, write_secret
 from tests.streams.receiver import Receiver
 
 Make = Callable[..., list[Alert]]
-ROOT = "/root/collections/one/"
+ROOT = "/cti/collections/one/"
 
 
 class Collection(Receiver):
@@ -40,7 +40,7 @@ class Collection(Receiver):
             return self.answers.pop(0)
         if request.path == f"{ROOT}objects/" and request.method == "POST":
             return self.told(self.add(json.loads(await request.read())["objects"]), 202)
-        if request.path == "/root/status/s1/":
+        if request.path == "/cti/status/s1/":
             self.pends -= 1
             return self.told(self.status | {"status": "pending" if self.pends > 0 else "complete"})
         if request.path == f"{ROOT}manifest/":
@@ -107,7 +107,7 @@ def test_objects_are_added_in_one_envelope_of_the_right_type(alert: Alert) -> No
 def test_a_status_that_is_pending_is_asked_for_until_it_is_complete(alert: Alert) -> None:
     with Collection(pends=2) as server:
         deliver(server.sink(), alert)
-    assert [path for _, path, _ in server.asked][1:] == ["/root/status/s1/"] * 2
+    assert [path for _, path, _ in server.asked][1:] == ["/cti/status/s1/"] * 2
 
 
 def test_a_status_that_stays_pending_is_no_arrival(alert: Alert) -> None:
@@ -199,7 +199,7 @@ def test_who_we_are_is_said_and_never_shown(tmp_path: Path, alert: Alert, monkey
         server.answers.append(web.Response(status=401))
         with pytest.raises(Undelivered) as failed:
             deliver(server.sink(token_env="CTI_TOKEN"), alert)
-    assert "t0ken" not in str(failed.value) and "root" not in str(failed.value)
+    assert "t0ken" not in str(failed.value) and "collections" not in str(failed.value)
 
 
 def test_a_probe_asks_for_the_collection(alert: Alert) -> None:
@@ -215,9 +215,9 @@ def test_a_probe_asks_for_the_collection(alert: Alert) -> None:
 @pytest.mark.parametrize(
     ("change", "word"),
     [
-        ({"url": "https://cti.example/root/"}, "it ends in /collections/ID/"),
-        ({"url": "https://cti.example/root/collections/one/objects/"}, "it ends in /collections/ID/"),
-        ({"url": "http://cti.example/root/collections/one/"}, "anybody on the way can read"),
+        ({"url": "https://cti.example/cti/"}, "it ends in /collections/ID/"),
+        ({"url": "https://cti.example/cti/collections/one/objects/"}, "it ends in /collections/ID/"),
+        ({"url": "http://cti.example/cti/collections/one/"}, "anybody on the way can read"),
         ({"username": "x"}, "go together"),
         ({"password_env": "X"}, "go together"),
         ({"username": "x", "password_env": "X", "token_env": "Y"}, "name one of them"),
@@ -227,4 +227,4 @@ def test_a_probe_asks_for_the_collection(alert: Alert) -> None:
 )
 def test_a_wrong_table_is_refused(change: dict[str, object], word: str) -> None:
     with pytest.raises(SettingsError, match=word):
-        Taxii.build("cti", {"url": "https://cti.example/root/collections/one/"} | change)
+        Taxii.build("cti", {"url": "https://cti.example/cti/collections/one/"} | change)
