@@ -10,4 +10,5 @@ SINKS: tuple[str, ...] = (
     "streams.sinks.jsonl.AlertLines",
     "streams.sinks.syslog.Syslog",
     "streams.sinks.taxii.Taxii",
+    "streams.sinks.stix.StixBundles",
 )
