@@ -114,9 +114,12 @@ class Elastic:
 
     def __init__(self, name: str, table: ElasticTable) -> None:
         self.name, self._table = name, table
-        self._server = WebServer(table.url, table.allow, table.cafile, table.timeout_seconds, plain=False)
-        self.address = f"{self._server.shown}, index {table.index}"
         self._authorization = authorization_of(table)
+        has_secret = self._authorization is not None
+        self._server = WebServer(
+            table.url, table.allow, table.cafile, table.timeout_seconds, plain=False, has_secret=has_secret
+        )
+        self.address = f"{self._server.shown}, index {table.index}"
         self._bulk = (self._server.url / "_bulk").with_query(BULK)
         self._template = self._server.url / "_index_template" / table.index
         self._has_template = not table.template

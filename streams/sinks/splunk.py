@@ -80,7 +80,9 @@ class Splunk:
 
     def __init__(self, name: str, table: SplunkTable) -> None:
         self.name, self._table = name, table
-        self._server = WebServer(table.url, table.allow, table.cafile, table.timeout_seconds, plain=False)
+        self._server = WebServer(
+            table.url, table.allow, table.cafile, table.timeout_seconds, plain=False, has_secret=True
+        )
         self.address = self._server.shown
         self._token = Secret("token", table.token_file, table.token_env, read_word)
         base = self._server.url / "services/collector"

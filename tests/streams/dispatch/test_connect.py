@@ -213,6 +213,20 @@ def test_a_wrong_address_is_refused_at_the_start(url: str, word: str) -> None:
         WebServer(url, (), None, 5.0, plain=False)
 
 
+@pytest.mark.parametrize(
+    ("host", "is_refused"),
+    [("splunk.corp.example", True), ("10.1.2.3", True), ("127.0.0.1", False), ("localhost", False), ("[::1]", False)],
+)
+def test_credentials_never_leave_the_machine_in_the_clear(host: str, is_refused: bool) -> None:
+    allow = (host.strip("[]"),)
+    WebServer(f"http://{host}/", allow, None, 5.0, plain=False)
+    if is_refused:
+        with pytest.raises(SettingsError, match="would send the credentials readable: use https://"):
+            WebServer(f"http://{host}/", allow, None, 5.0, plain=False, has_secret=True)
+    else:
+        WebServer(f"http://{host}/", allow, None, 5.0, plain=False, has_secret=True)
+
+
 def test_a_cafile_that_is_not_there_is_named() -> None:
     with pytest.raises(SettingsError, match="cafile /nowhere"):
         WebServer("https://example.org/", (), Path("/nowhere"), 5.0, plain=False)

@@ -246,6 +246,10 @@ def test_a_wrong_url_is_refused_without_being_shown(url: str, word: str) -> None
     assert TOKEN not in str(failed.value)
 
 
-def test_a_password_never_goes_in_the_clear() -> None:
-    with pytest.raises(SettingsError, match="anybody on the way can read"):
-        read("mailto://kim:word@127.0.0.1/?from=l@example.org&to=a@example.org&mode=insecure", "127.0.0.1")
+def test_no_secret_leaves_the_machine_in_the_clear() -> None:
+    mail = "mailto://{}mail.example.org/?from=l@example.org&to=a@example.org&mode=insecure"
+    for url in (mail.format("kim:word@"), f"mmost://mail.example.org/{TOKEN}"):
+        with pytest.raises(SettingsError, match="anybody on the way can read"):
+            read(url, "mail.example.org")
+    assert read(mail.format(""), "mail.example.org").shown == "mailto://mail.example.org:25"
+    assert read(f"mmost://localhost/{TOKEN}").shown == "mmost://localhost:80"
