@@ -26,7 +26,7 @@ from streams.dispatch.fence import CURRENT, Fence
 from streams.dispatch.schedule import read_retry_after
 from streams.dispatch.secret import read_word
 from streams.dispatch.wording import Message
-from streams.sinks.sink import Undelivered, Unreachable
+from streams.sinks.sink import Refused, Undelivered, Unreachable
 
 MAX_ANSWER_BYTES: Final = 1 << 16
 PROBE_SECONDS: Final = 5.0
@@ -197,7 +197,11 @@ class Target:
         if call.blocked is not None:
             raise Unreachable(f"{self.shown}: {call.blocked}")
         if call.reply is not None:
-            judged(call.reply, self.shown)
+            try:
+                judged(call.reply, self.shown)
+            except Refused as error:
+                # What we say is short and well-formed: a service that refuses it means the token or the channel.
+                raise Undelivered(str(error)) from error
             raise Undelivered(f"{self.shown}: answered {call.reply.words}, and took nothing: {call.reply.text.strip()}")
         if not call.words:
             self.probe()

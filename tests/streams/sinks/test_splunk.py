@@ -177,6 +177,26 @@ def test_of_a_batch_that_is_refused_the_others_arrive(tmp_path: Path, alerts_of:
         assert sorted(set(hec.ids())) == sorted(set(wanted(alerts)) - {wanted(alerts)[2]})
 
 
+def test_an_event_is_at_fault_only_where_the_collector_takes_another(tmp_path: Path, alerts_of: Make) -> None:
+    bad, other, good = alerts_of(3)
+    steps = [(15, bad, Undelivered), (15, other, Undelivered), (None, good, None), (15, bad, Refused)]
+
+    async def go(sink: Splunk) -> list[type[Exception] | None]:
+        found: list[type[Exception] | None] = []
+        for code, alert, _ in steps:
+            hec.code = code
+            try:
+                await sink.deliver([alert])
+                found.append(None)
+            except Undelivered as error:
+                found.append(type(error))
+        await sink.close()
+        return found
+
+    with Hec() as hec:
+        assert asyncio.run(go(splunk(hec.url, tmp_path))) == [kind for _, _, kind in steps]
+
+
 def test_the_token_shows_in_no_failure_and_no_address(tmp_path: Path, alert: Alert) -> None:
     with Hec() as hec:
         sink = splunk(hec.url, tmp_path, token="wr0ng-T0KEN")
