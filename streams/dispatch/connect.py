@@ -6,6 +6,7 @@ its mind (DNS rebinding) gets past it.
 
 import asyncio
 import errno
+import io
 import ipaddress
 import socket
 import ssl
@@ -22,6 +23,7 @@ from streams.dispatch.schedule import read_retry_after
 from streams.sinks.sink import Gone, Refused, Throttled, Undelivered, Unreachable
 
 MAX_ANSWER_BYTES: Final = 4096
+MAX_AT_ONCE_BYTES: Final = 1 << 18
 MAX_WORDS: Final = 200
 CONNECT_SECONDS: Final = 5.0
 PROBE_SECONDS: Final = 5.0
@@ -105,6 +107,14 @@ def unwrapped(address: Address) -> Address:
     return address
 
 
+def is_loopback(host: str) -> bool:
+    """Whether what is sent there stays on this machine, by the name or address alone."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
 class Reply(NamedTuple):
     """What a server answered: the status, the beginning of the text, fit to be shown, and as much of the body as was
     asked for."""
@@ -122,9 +132,18 @@ class Reply(NamedTuple):
 
 
 class WebServer:
-    """One server that is posted to. `shown` is its address without path, query and credentials, which may be secret."""
+    """One server that is posted to. `shown` is its address without path, query and credentials, which may be secret.
+    With `plain` it may be http:// wherever it is; with `has_secret`, what we send would let whoever reads it in."""
 
-    def __init__(self, url: str, allow: tuple[str, ...], cafile: Path | None, seconds: float, plain: bool) -> None:
+    def __init__(
+        self,
+        url: str,
+        allow: tuple[str, ...],
+        cafile: Path | None,
+        seconds: float,
+        plain: bool,
+        has_secret: bool = False,
+    ) -> None:
         try:
             parsed = URL(url)
         except ValueError as error:
@@ -136,6 +155,8 @@ class WebServer:
         self.guard = Guard(parsed.host, allow)
         if parsed.scheme == "http" and not plain and not self.guard.is_told:
             raise SettingsError("url is http://, which anybody on the way can read: use https://, or name it at allow")
+        if parsed.scheme == "http" and has_secret and not is_loopback(parsed.host):
+            raise SettingsError("url is http://, which would send the credentials readable: use https://")
         self.url, self.shown = parsed, f"{parsed.scheme}://{parsed.host}:{parsed.port}"
         self._seconds = seconds
         try:
@@ -164,8 +185,10 @@ class WebServer:
     ) -> Reply:
         """One request; `most` bytes of the answer are read. Raises Unreachable when there is no connection, Undelivered
         when there is no answer."""
+        # As a file, for long bodies: aiohttp would write them in one go, while nothing else of the loop could run.
+        data = io.BytesIO(body) if body is not None and len(body) > MAX_AT_ONCE_BYTES else body
         try:
-            async with self._opened().request(method, url, data=body, headers=headers, allow_redirects=False) as answer:
+            async with self._opened().request(method, url, data=data, headers=headers, allow_redirects=False) as answer:
                 answered = await read_most(answer.content, most)
                 text = answered[:MAX_ANSWER_BYTES].decode("utf-8", "replace")
                 wait = read_retry_after(answer.headers.get("Retry-After"), time.time())
