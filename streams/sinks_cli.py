@@ -19,10 +19,10 @@ from streams.delivery import open_dispatch, outbox_folder, what_waits
 from streams.dispatch.opening import close_sinks, open_sinks
 from streams.dispatch.outbox import Outbox
 from streams.options import Config
+from streams.processors.canary import TEST_SENSOR
 from streams.settings import Settings, load_settings
 from streams.sinks.sink import Sink
 
-TEST_SENSOR = "sinks-test"
 sinks_app = typer.Typer(rich_markup_mode=None, help="Where alerts go: list, test, send what waits.")
 
 

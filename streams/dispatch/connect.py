@@ -66,12 +66,21 @@ class Guard:
             return None
         return "private or loopback"
 
+    def check(self, address: str) -> None:
+        """Raises Forbidden for an address that may not be connected to."""
+        reason = self.reason_against(address)
+        if reason is not None:
+            raise Forbidden(errno.EACCES, f"{address} is {reason}; name the host or its network at allow")
+
+    @property
+    def is_told(self) -> bool:
+        """Whether the settings name this host, or networks, as places that may be spoken to in the clear."""
+        return self.named or bool(self.networks)
+
     def __call__(self, info: Any) -> socket.socket:
         """A socket for one (family, type, proto, _, address). Raises Forbidden."""
         family, kind, protocol, _, place = info
-        reason = self.reason_against(place[0])
-        if reason is not None:
-            raise Forbidden(errno.EACCES, f"{place[0]} is {reason}; name the host or its network at allow")
+        self.check(place[0])
         made = socket.socket(family, kind, protocol)
         made.setblocking(False)
         return made
@@ -88,12 +97,13 @@ def unwrapped(address: Address) -> Address:
 
 
 class Reply(NamedTuple):
-    """What a server answered: the status and the beginning of the text."""
+    """What a server answered: the status, the beginning of the text, and as much of the body as was asked for."""
 
     status: int
     reason: str
     text: str
     retry_after: float | None
+    body: bytes = b""
 
     @property
     def words(self) -> str:
@@ -111,7 +121,7 @@ class WebServer:
         if parsed.user is not None or parsed.password is not None:
             raise SettingsError("url holds credentials, which would reach logs: leave them out")
         self.guard = Guard(parsed.host, allow)
-        if parsed.scheme == "http" and not plain and not self.guard.named and not self.guard.networks:
+        if parsed.scheme == "http" and not plain and not self.guard.is_told:
             raise SettingsError("url is http://, which anybody on the way can read: use https://, or name it at allow")
         self.url, self.shown = parsed, f"{parsed.scheme}://{parsed.host}:{parsed.port}"
         self._seconds = seconds
@@ -132,14 +142,21 @@ class WebServer:
         return self._session
 
     async def ask(
-        self, method: str, url: URL, body: bytes | None = None, headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        url: URL,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        most: int = MAX_ANSWER_BYTES,
     ) -> Reply:
-        """One request. Raises Unreachable when there is no connection, Undelivered when there is no answer."""
+        """One request; `most` bytes of the answer are read. Raises Unreachable when there is no connection, Undelivered
+        when there is no answer."""
         try:
             async with self._opened().request(method, url, data=body, headers=headers, allow_redirects=False) as answer:
-                text = (await answer.content.read(MAX_ANSWER_BYTES)).decode("utf-8", "replace")[:MAX_WORDS]
+                answered = await read_most(answer.content, most)
+                text = answered[:MAX_ANSWER_BYTES].decode("utf-8", "replace")[:MAX_WORDS]
                 wait = read_retry_after(answer.headers.get("Retry-After"), time.time())
-                return Reply(answer.status, str(answer.reason or "")[:MAX_WORDS], text, wait)
+                return Reply(answer.status, str(answer.reason or "")[:MAX_WORDS], text, wait, answered)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise Unreachable(f"{self.shown}: {reason_of(error)}") from error
         except (aiohttp.ClientError, OSError, TimeoutError, asyncio.IncompleteReadError) as error:
@@ -163,6 +180,14 @@ class WebServer:
         if self._session is not None:
             await self._session.close()
             self._session = None
+
+
+async def read_most(content: aiohttp.StreamReader, most: int) -> bytes:
+    """Up to so many bytes of a body."""
+    read = bytearray()
+    while len(read) < most and (more := await content.read(most - len(read))):
+        read += more
+    return bytes(read)
 
 
 def judged(reply: Reply, shown: str) -> str:

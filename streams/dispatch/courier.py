@@ -12,7 +12,7 @@ from rules.alert import Alert
 from streams.dispatch.outbox import Outbox, Parcel
 from streams.dispatch.schedule import THROTTLE_SECONDS, next_delay
 from streams.processors.canary import is_canary
-from streams.sinks.sink import Gone, Refused, Sink, Throttled, Undelivered, Unreachable
+from streams.sinks.sink import Gone, Partly, Refused, Sink, Throttled, Undelivered, Unreachable
 
 if TYPE_CHECKING:
     from streams.metrics import SinkMeters
@@ -165,13 +165,18 @@ class Courier:
                 for parcel in group:
                     if parcel.device not in self._waiting and self.state == UP:
                         await self._deliver([parcel])
+        except Partly as error:
+            there = [place for place in range(len(group)) if place not in error.failures]
+            if there:
+                await self._arrived([group[place] for place in there], [alerts[place] for place in there], began)
+            for place, failure in error.failures.items():
+                self._fail([group[place]], failure)
         except Undelivered as error:
             self._fail(group, error)
         except Exception as error:  # whatever a sink does, the others and the next alert go on
             self._fail(group, Undelivered(f"{self.name}: unforeseen: {type(error).__name__}"))
         else:
-            self._arrived(group, alerts, time.perf_counter() - began)
-            await self._settle(group)
+            await self._arrived(group, alerts, began)
 
     async def _settle(self, group: Sequence[Parcel]) -> None:
         """Take what has arrived out of the outbox: in one change with all that arrived at the same moment."""
@@ -186,7 +191,8 @@ class Courier:
         arrivals, self._arrivals, self._settling = self._arrivals, [], None
         self._outbox.done(arrivals)
 
-    def _arrived(self, group: Sequence[Parcel], alerts: Sequence[Alert], seconds: float) -> None:
+    async def _arrived(self, group: Sequence[Parcel], alerts: Sequence[Alert], began: float) -> None:
+        """Count what has arrived, and take it out of the outbox."""
         now, meters, name = self._clock(), self._meters, self.name
         self._just_probed = False
         if self.sink.repeat_seconds:
@@ -194,12 +200,13 @@ class Courier:
             evicted = self._outbox.last(name, [(alert, when) for alert, when in until if when is not None])
             meters.dropped.labels(name, "lasting_full").inc(evicted)
         meters.deliveries.labels(name, "ok").inc(len(group))
-        meters.seconds.labels(name).observe(seconds)
+        meters.seconds.labels(name).observe(time.perf_counter() - began)
         meters.delivered_at.labels(name).set(now)
         for parcel in group:
             meters.delay.labels(name).observe(max(0.0, now - parcel.put_at))
         if any(map(is_canary, alerts)):
             meters.canary.labels(name).set(now)
+        await self._settle(group)
 
     def _fail(self, group: Sequence[Parcel], error: Undelivered) -> None:
         """Decide what a failure means for these, and for those behind them."""

@@ -8,4 +8,5 @@ SINKS: tuple[str, ...] = (
     "streams.sinks.webhook.SignedWebhook",
     "streams.sinks.alertmanager.Alertmanager",
     "streams.sinks.jsonl.AlertLines",
+    "streams.sinks.syslog.Syslog",
 )

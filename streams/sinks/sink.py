@@ -5,6 +5,7 @@ LenswatchError
     ├── Unreachable      nobody answers there: a light probe says when somebody does again
     ├── Throttled        not now: nothing more is sent there for `seconds`
     ├── Refused          not this message: tried again a few times only
+    ├── Partly           some of them have arrived, and each of the others has a reason of its own
     └── Gone             never again: nothing more is sent there until a person says so
 """
 
@@ -35,6 +36,14 @@ class Throttled(Undelivered):
 
 class Refused(Undelivered):
     """The other side does not take this message."""
+
+
+class Partly(Undelivered):
+    """Some have arrived. `failures`: why each of the others has not, by its place among those that were given."""
+
+    def __init__(self, words: str, failures: Mapping[int, Undelivered]) -> None:
+        super().__init__(words)
+        self.failures = failures
 
 
 class Gone(Undelivered):

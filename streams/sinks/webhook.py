@@ -5,9 +5,7 @@ or, where that would be 20 kB or more, what a person needs first and where the w
 """
 
 import base64
-import binascii
 import datetime
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -18,14 +16,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from standardwebhooks import Webhook
 
 from collector.errors import SettingsError
-from collector.secret import read_private
 from rules.alert import Alert
 from streams.dispatch.connect import WebServer
+from streams.dispatch.secret import Secret
 from streams.dispatch.tables import read_table
+from streams.formats.ecs import shortened
 from streams.processors.canary import is_canary
 
 MAX_BODY_BYTES: Final = 20_000 - 1
-MAX_SECRET_FILE_BYTES: Final = 4096
 MAX_SECRETS: Final = 4
 SECRET_BYTES: Final = range(24, 65)
 SYMMETRIC, ASYMMETRIC = "whsec_", "whsk_"
@@ -56,8 +54,6 @@ class WebhookTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     def __post_init__(self) -> None:
         if not 0 < self.timeout_seconds <= 60:
             raise ValueError("timeout_seconds is not above 0 and up to 60")
-        if (self.secret_file is None) == (self.secret_env is None):
-            raise ValueError("secret_file and secret_env: name one of them")
 
 
 class SignedWebhook:
@@ -70,11 +66,7 @@ class SignedWebhook:
         self.name, self._table, self._clock = name, table, clock
         self._server = WebServer(table.url, table.allow, table.cafile, table.timeout_seconds, plain=False)
         self.address = self._server.shown
-        self._file = table.secret_file
-        if self._file is None:
-            self._signers, self._read_at = secrets_of_environment(table.secret_env or ""), None
-        else:
-            self._signers, self._read_at = read_secrets(self._file), changed_at(self._file)
+        self._signers = Secret("secret", table.secret_file, table.secret_env, read_signers)
 
     @classmethod
     def build(cls, name: str, table: Mapping[str, Any]) -> Self:
@@ -91,20 +83,10 @@ class SignedWebhook:
                 "Content-Type": "application/json",
                 "webhook-id": identifier,
                 "webhook-timestamp": str(at),
-                "webhook-signature": " ".join(sign(identifier, at, body) for sign in self._current()),
+                "webhook-signature": " ".join(sign(identifier, at, body) for sign in self._signers.current()),
             }
             words = await self._server.post(body, headers)
         return words
-
-    def _current(self) -> list[Sign]:
-        """The signers of the secrets in force: a changed file counts at once, and one that is wrong does not count."""
-        changed = None if self._file is None else changed_at(self._file)
-        if self._file is not None and changed != self._read_at:
-            try:
-                self._signers, self._read_at = read_secrets(self._file), changed
-            except SettingsError:
-                return self._signers
-        return self._signers
 
     def lasts_until(self, alert: Alert, at: float) -> float | None:
         """See `Sink.lasts_until`."""
@@ -138,59 +120,9 @@ def write_body(alert: Alert, link: str | None) -> bytes:
     return msgspec.json.encode(body)
 
 
-def shortened(alert: Alert) -> dict[str, Any]:
-    """What a person needs first of an alert that is too long; every text and list is cut."""
-    document = msgspec.to_builtins(alert)
-    detail = document["lenswatch"]
-    keep = ("revision", "level", "state", "count", "first_seen", "last_seen", "activity", "role", "entity", "site")
-    listings = [
-        {key: each[key] for key in ("programme", "programme_name", "citation", "since") if key in each}
-        for each in detail.get("listings", [])[:10]
-    ]
-    detail = {key: detail[key] for key in keep if key in detail} | {"listings": listings}
-    short = {key: document[key] for key in ("@timestamp", "event", "rule", "message", "observer") if key in document}
-    ends = {key: document[key] for key in ("source", "destination", "device") if key in document}
-    return cut({**short, **ends, "lenswatch": detail})  # type: ignore[no-any-return]
-
-
-def cut(value: Any, most: int = 400) -> Any:
-    """A document with no text longer than `most` characters and no list of more than ten."""
-    if isinstance(value, str):
-        return value if len(value) <= most else f"{value[: most - 1]}…"
-    if isinstance(value, list):
-        return [cut(each, most) for each in value[:10]]
-    if isinstance(value, dict):
-        return {key: cut(each, most) for key, each in value.items()}
-    return value
-
-
-def changed_at(path: Path) -> int | None:
-    """When a file was last changed; None when there is none."""
-    try:
-        return path.stat().st_mtime_ns
-    except OSError:
-        return None
-
-
-def read_secrets(path: Path) -> list[Sign]:
-    """What signs, for each line of a file. Raises SettingsError, which never shows a secret."""
-    try:
-        lines = read_private(path, MAX_SECRET_FILE_BYTES, "secret_file").decode("ascii").split()
-    except UnicodeDecodeError as error:
-        raise SettingsError(f"secret_file {path} cannot be read: it holds what is no secret") from error
-    return signers_of(lines, f"secret_file {path}")
-
-
-def secrets_of_environment(name: str) -> list[Sign]:
-    """What signs, for each line, or word, of an environment variable. Raises SettingsError."""
-    text = os.environ.get(name)
-    if text is None:
-        raise SettingsError(f"secret_env {name}: there is no such environment variable")
-    return signers_of(text.split(), f"secret_env {name}")
-
-
-def signers_of(lines: Sequence[str], place: str) -> list[Sign]:
-    """What signs, for each secret. Raises SettingsError."""
+def read_signers(text: str, place: str) -> list[Sign]:
+    """What signs, for each secret. Raises SettingsError, which never shows one."""
+    lines = text.split()
     if not 1 <= len(lines) <= MAX_SECRETS:
         raise SettingsError(f"{place} holds {len(lines)} secrets; 1 to {MAX_SECRETS}, a line each")
     return [read_secret(line, f"{place}: line {number}") for number, line in enumerate(lines, 1)]
@@ -203,7 +135,7 @@ def read_secret(text: str, place: str) -> Sign:
         raise SettingsError(f"{place}: begins neither with {SYMMETRIC} nor with {ASYMMETRIC}")
     try:
         key = base64.b64decode(text.removeprefix(prefix), validate=True)
-    except binascii.Error as error:
+    except ValueError as error:
         raise SettingsError(f"{place}: is no base 64 after {prefix}") from error
     if prefix == SYMMETRIC:
         if len(key) not in SECRET_BYTES:

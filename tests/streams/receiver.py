@@ -2,8 +2,10 @@
 
 import asyncio
 import dataclasses
+import ssl
 import threading
 from collections.abc import Callable
+from typing import Any
 
 from aiohttp import web
 
@@ -17,6 +19,8 @@ class Got:
     headers: dict[str, str]
     body: bytes
     path: str
+    method: str = "POST"
+    query: str = ""
 
     @property
     def id(self) -> str:
@@ -26,15 +30,19 @@ class Got:
 
 class Receiver:
     """Listens on a port of the loopback address that stays the same over `stop` and `start`. `answer` gives the status
-    and headers for a POST; probes (HEAD) are answered with `probe_status`."""
+    and headers for a POST, and the text where it matters; probes (what is not among `methods`) are answered with
+    `probe_status`."""
 
-    def __init__(self, answer: Callable[[Got], tuple[int, dict[str, str]]] | None = None, delay: float = 0.0) -> None:
+    methods: tuple[str, ...] = ("POST",)
+
+    def __init__(self, answer: Callable[[Got], tuple[Any, ...]] | None = None, delay: float = 0.0) -> None:
         self.got: list[Got] = []
         self.probes = 0
         self.probe_status = 405
         self.port = 0
         self.answer = answer or (lambda got: (204, {}))
         self.delay = delay
+        self.tls: ssl.SSLContext | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
 
@@ -55,7 +63,7 @@ class Receiver:
             app.router.add_route("*", "/{path:.*}", self._take)
             runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
             await runner.setup()
-            site = web.TCPSite(runner, "127.0.0.1", self.port, reuse_address=True)
+            site = web.TCPSite(runner, "127.0.0.1", self.port, reuse_address=True, ssl_context=self.tls)
             await site.start()
             self.port = site._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
             return runner
@@ -67,15 +75,16 @@ class Receiver:
         loop.close()
 
     async def _take(self, request: web.Request) -> web.Response:
-        if request.method != "POST":
+        if request.method not in self.methods:
             self.probes += 1
             return web.Response(status=self.probe_status)
-        got = Got({key.lower(): value for key, value in request.headers.items()}, await request.read(), request.path)
+        headers = {key.lower(): value for key, value in request.headers.items()}
+        got = Got(headers, await request.read(), request.path, request.method, request.query_string)
         self.got.append(got)
         if self.delay:
             await asyncio.sleep(self.delay)
-        status, headers = self.answer(got)
-        return web.Response(status=status, headers=headers, text="" if status == 204 else "words")
+        status, headers, *text = self.answer(got)
+        return web.Response(status=status, headers=headers, text=text[0] if text else "" if status == 204 else "words")
 
     def stop(self) -> None:
         """Listen no more."""

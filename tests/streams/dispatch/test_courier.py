@@ -1,10 +1,11 @@
 """Whatever becomes of a receiver: every revision arrives, in order per device, and again only under the same id."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rules.alert import Alert
+from streams.sinks.sink import Partly, Throttled, Undelivered
 from tests.streams.dispatch.carrying import carrying, metric, until, webhook
 from tests.streams.receiver import Got, Receiver
 
@@ -155,3 +156,54 @@ def test_a_receiver_that_died_before_it_answered_sees_the_same_id_again(tmp_path
         until(lambda: dispatch.left() == {"soc": 0}, 12.0)
     receiver.stop()
     assert set(receiver.ids()) == {wanted(alerts_of(1))[0]} and len(receiver.got) == 2
+
+
+class Sorting:
+    """A sink that takes some of a batch, and says of each other why not."""
+
+    kind, name, address, max_batch, lanes, repeat_seconds = "sorting", "sorting", "here", 10, 1, 0.0
+
+    def __init__(self, failures: dict[str, Undelivered]) -> None:
+        self.failures, self.taken = failures, []  # type: ignore[var-annotated]
+
+    async def deliver(self, alerts: Sequence[Alert]) -> str:
+        found = {
+            place: self.failures[alert.event.id]
+            for place, alert in enumerate(alerts)
+            if alert.event.id in self.failures
+        }
+        self.taken += [alert.event.id for place, alert in enumerate(alerts) if place not in found]
+        if found:
+            raise Partly("some", found)
+        return "taken"
+
+    async def probe(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+def test_what_arrived_of_a_batch_is_not_sent_again_and_each_other_waits_for_its_own_reason(
+    tmp_path: Path, alerts_of: Make
+) -> None:
+    alerts = alerts_of(5, devices=5)
+    ids = [alert.event.id for alert in alerts]
+    sink = Sorting({ids[1]: Undelivered("later"), ids[3]: Throttled("not now", 0.5)})
+    with carrying([sink], tmp_path) as dispatch:  # type: ignore[list-item]
+        dispatch.put(alerts)
+        until(lambda: dispatch.left() == {"sorting": 2})
+        assert dispatch.couriers[0].state == "paused"
+        del sink.failures[ids[3]]
+        until(lambda: dispatch.left() == {"sorting": 1})
+        assert list(dispatch.outbox.waiting("sorting", time.time())) == ["site/1"]
+        assert sorted(sink.taken) == sorted(set(ids) - {ids[1]}), "nothing comes twice"
+        assert metric(dispatch, 'sink_deliveries_total{result="ok",sink="sorting"}') == 4
+
+
+def test_a_batch_of_which_nothing_arrived_counts_no_delivery(tmp_path: Path, alerts_of: Make) -> None:
+    alerts = alerts_of(3, devices=3)
+    sink = Sorting({alert.event.id: Undelivered("later") for alert in alerts})
+    with carrying([sink], tmp_path) as dispatch:  # type: ignore[list-item]
+        dispatch.put(alerts)
+        until(lambda: metric(dispatch, 'sink_deliveries_total{result="undelivered",sink="sorting"}') == 3)
+        assert dispatch.left() == {"sorting": 3}
+        assert metric(dispatch, 'sink_last_delivery_timestamp_seconds{sink="sorting"}') == 0

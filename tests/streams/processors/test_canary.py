@@ -5,7 +5,7 @@ import datetime
 from collector.canary import make_canary
 from rules.alert import Alert
 from rules.match import RuleSet
-from streams.processors.canary import is_canary
+from streams.processors.canary import TEST_SENSOR, is_canary, is_test
 from streams.processors.correlate import Correlate
 from streams.processors.detect import Memory, judge
 from streams.processors.firmware import Updates
@@ -18,6 +18,11 @@ def test_a_canary_goes_through_the_rules_and_is_known(rules: RuleSet, alert: Ale
     (canary,) = rules.match(make_canary("s1", "hq", AT))
     assert is_canary(canary) and not is_canary(alert)
     assert canary.lenswatch.level == "informational" and canary.lenswatch.site == "hq"
+
+
+def test_the_canary_that_a_person_asked_for_is_known(rules: RuleSet, alert: Alert) -> None:
+    (asked,), (other,) = (rules.match(make_canary(sensor, "hq", AT)) for sensor in (TEST_SENSOR, "s1"))
+    assert is_test(asked) and not is_test(other) and not is_test(alert)
 
 
 def test_every_canary_is_news(rules: RuleSet) -> None:

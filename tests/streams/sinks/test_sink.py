@@ -21,6 +21,7 @@ def table(kind: str, folder: Path) -> dict[str, Any]:
         "webhook": {"url": "https://127.0.0.1:9/", "secret_file": str(secret)},
         "alertmanager": {"url": "http://127.0.0.1:9"},
         "jsonl": {"path": str(folder / "out.jsonl")},
+        "syslog": {"address": "127.0.0.1:9", "tls": False, "allow": ["127.0.0.1"]},
     }[kind]
 
 
