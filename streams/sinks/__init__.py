@@ -9,4 +9,7 @@ SINKS: tuple[str, ...] = (
     "streams.sinks.alertmanager.Alertmanager",
     "streams.sinks.jsonl.AlertLines",
     "streams.sinks.syslog.Syslog",
+    "streams.sinks.splunk.Splunk",
+    "streams.sinks.elastic.Elastic",
+    "streams.sinks.chat.Chat",
 )

@@ -17,11 +17,15 @@ from tests.streams.dispatch.carrying import write_secret
 def table(kind: str, folder: Path) -> dict[str, Any]:
     """A table that each kind takes; nobody listens there."""
     secret = write_secret(folder / "secret")
+    chat = write_secret(folder / "chat", "mmosts://127.0.0.1:9/abcdefghijklmnopqrstuvwxyz")
     return {
         "webhook": {"url": "https://127.0.0.1:9/", "secret_file": str(secret)},
         "alertmanager": {"url": "http://127.0.0.1:9"},
         "jsonl": {"path": str(folder / "out.jsonl")},
         "syslog": {"address": "127.0.0.1:9", "tls": False, "allow": ["127.0.0.1"]},
+        "splunk": {"url": "https://127.0.0.1:9", "token_file": str(secret)},
+        "elastic": {"url": "https://127.0.0.1:9", "api_key_file": str(secret)},
+        "chat": {"url_file": str(chat)},
     }[kind]
 
 
