@@ -77,7 +77,7 @@ def write_ocsf(alert: Alert, version: str) -> dict[str, Any]:
         "count": detail.count,
         "is_alert": True,
         "message": alert.message,
-        "severity_id": level + 1,
+        "severity_id": alert.event.severity,
         "severity": SEVERITIES[level],
         "risk_score": alert.event.risk_score,
         "risk_level_id": level,
@@ -134,7 +134,7 @@ def device_of(alert: Alert) -> dict[str, Any]:
     return {
         "uid": device.id if device is not None else None,
         "type_id": 7,
-        "type": detail.device_type or "IOT",
+        "type": "IOT",
         "ip": side.ip,
         "mac": side.mac,
         "vendor_name": device.manufacturer if device is not None else None,

@@ -12,4 +12,5 @@ SINKS: tuple[str, ...] = (
     "streams.sinks.splunk.Splunk",
     "streams.sinks.elastic.Elastic",
     "streams.sinks.chat.Chat",
+    "streams.sinks.taxii.Taxii",
 )

@@ -183,14 +183,14 @@ class Syslog:
 
     async def close(self) -> None:
         """See `Taker.close`."""
-        if self._mending is not None:
-            self._mending.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._mending
-            self._mending = None
+        if self._recent.died_at is not None and self._recent.before(self._recent.died_at):
             with contextlib.suppress(Undelivered, TimeoutError):
                 async with asyncio.timeout(CLOSE_SECONDS), self._turn:
                     await self._open()
+        if self._mending is not None:
+            self._mending.cancel()
+            await asyncio.gather(self._mending, return_exceptions=True)
+            self._mending = None
         await self._stream.close()
 
 

@@ -47,7 +47,7 @@ def check_words(document: dict[str, Any], attributes: dict[str, Any]) -> None:
     for key, value in document.items():
         attribute = attributes[key]
         word = attribute.get("sibling")
-        if word in document and value not in (0, 99) and word != "type":
+        if word in document and value not in (0, 99):
             assert document[word] == attribute["enum"][str(value)]["caption"], key
         inner = attribute.get("object_type")
         if inner is not None and inner != "object":

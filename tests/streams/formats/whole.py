@@ -51,7 +51,7 @@ def made(kind: Any, place: str) -> Any:
     if origin is list:
         return [made(inner[0], f"{place}[]")]
     if origin is dict:
-        return {"key": made(inner[1], f"{place}.key")}
+        return {"*": made(inner[1], f"{place}.*")}
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         hints = typing.get_type_hints(kind)
         return {

@@ -22,6 +22,7 @@ def table(kind: str, folder: Path) -> dict[str, Any]:
         "webhook": {"url": "https://127.0.0.1:9/", "secret_file": str(secret)},
         "alertmanager": {"url": "http://127.0.0.1:9"},
         "jsonl": {"path": str(folder / "out.jsonl")},
+        "taxii": {"url": "https://127.0.0.1:9/cti/collections/one/"},
         "syslog": {"address": "127.0.0.1:9", "tls": False, "allow": ["127.0.0.1"]},
         "splunk": {"url": "https://127.0.0.1:9", "token_file": str(secret)},
         "elastic": {"url": "https://127.0.0.1:9", "api_key_file": str(secret)},

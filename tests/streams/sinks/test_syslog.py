@@ -130,6 +130,22 @@ def test_it_is_written_again_when_there_is_nothing_new_too(alerts_of: Make) -> N
     assert ids(listener) == names(alerts_of(3)) * 2, "once, and not once more for each look"
 
 
+def test_at_the_end_what_a_dead_connection_may_have_swallowed_is_written_again(alerts_of: Make) -> None:
+    """Though the next look at the receiver would be seconds away; and nothing is left that goes on."""
+
+    async def run(made: Syslog) -> None:
+        await made.deliver(alerts_of(3))
+        listener.stop()
+        await asyncio.sleep(0.3)
+        listener.start()
+        await made.close()
+        assert asyncio.all_tasks() == {asyncio.current_task()} and not made._stream.is_open
+
+    with Listener() as listener:
+        asyncio.run(run(sink(listener.port)))
+    assert ids(listener) == names(alerts_of(3)) * 2
+
+
 def test_what_was_written_long_before_is_not_written_again(alerts_of: Make) -> None:
     times = iter([0.0, 0.0, 100.0, 100.0, 100.0, 100.0, 100.0, 100.0])
 
