@@ -6,6 +6,7 @@ its mind (DNS rebinding) gets past it.
 
 import asyncio
 import errno
+import io
 import ipaddress
 import socket
 import ssl
@@ -22,6 +23,7 @@ from streams.dispatch.schedule import read_retry_after
 from streams.sinks.sink import Gone, Refused, Throttled, Undelivered, Unreachable
 
 MAX_ANSWER_BYTES: Final = 4096
+MAX_AT_ONCE_BYTES: Final = 1 << 18
 MAX_WORDS: Final = 200
 CONNECT_SECONDS: Final = 5.0
 PROBE_SECONDS: Final = 5.0
@@ -151,8 +153,10 @@ class WebServer:
     ) -> Reply:
         """One request; `most` bytes of the answer are read. Raises Unreachable when there is no connection, Undelivered
         when there is no answer."""
+        # As a file, for long bodies: aiohttp would write them in one go, while nothing else of the loop could run.
+        data = io.BytesIO(body) if body is not None and len(body) > MAX_AT_ONCE_BYTES else body
         try:
-            async with self._opened().request(method, url, data=body, headers=headers, allow_redirects=False) as answer:
+            async with self._opened().request(method, url, data=data, headers=headers, allow_redirects=False) as answer:
                 answered = await read_most(answer.content, most)
                 text = answered[:MAX_ANSWER_BYTES].decode("utf-8", "replace")[:MAX_WORDS]
                 wait = read_retry_after(answer.headers.get("Retry-After"), time.time())

@@ -120,8 +120,10 @@ class Courier:
                 self._tasks.add(task)
         if self._tasks:
             news = asyncio.create_task(self._news.wait())
-            await asyncio.wait({*self._tasks, news}, return_when=asyncio.FIRST_COMPLETED)
-            news.cancel()
+            try:
+                await asyncio.wait({*self._tasks, news}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                news.cancel()
             done = {task for task in self._tasks if task.done()}
             self._tasks -= done
             for task in done:

@@ -59,7 +59,7 @@ class Receiver:
         asyncio.set_event_loop(loop)
 
         async def listen() -> web.AppRunner:
-            app = web.Application()
+            app = web.Application(client_max_size=64 << 20)
             app.router.add_route("*", "/{path:.*}", self._take)
             runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
             await runner.setup()

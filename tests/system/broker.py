@@ -79,11 +79,11 @@ def find_libs() -> Path | None:
     return folder if shutil.which("java") and any(folder.glob("kafka_*.jar")) else None
 
 
-def free_ports(count: int) -> list[int]:
+def free_ports(count: int, ports: range = PORTS) -> list[int]:
     """Ports of the loopback address that nobody listens on now."""
     found: list[int] = []
     with contextlib.ExitStack() as held:
-        for port in random.SystemRandom().sample(PORTS, 200):
+        for port in random.SystemRandom().sample(ports, min(200, len(ports))):
             probe = held.enter_context(socket.socket())
             try:
                 probe.bind((LOOPBACK, port))
@@ -92,7 +92,7 @@ def free_ports(count: int) -> list[int]:
             found.append(port)
             if len(found) == count:
                 return found
-    raise BrokerFailed(f"no {count} free ports in {PORTS}")
+    raise BrokerFailed(f"no {count} free ports in {ports}")
 
 
 def cluster_id() -> str:

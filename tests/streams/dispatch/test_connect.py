@@ -95,6 +95,32 @@ def test_words_never_show_path_or_query() -> None:
     assert "T0KEN" not in str(dead.value)
 
 
+@pytest.mark.parametrize("size", [0, 10, 3 << 20])
+def test_a_body_arrives_whole_however_long_it_is(size: int) -> None:
+    async def run() -> None:
+        server = WebServer(receiver.url, ("127.0.0.1",), None, 20.0, plain=True)
+        await server.post(b"x" * size, {"Content-Type": "application/x-ndjson"})
+        await server.close()
+
+    with Receiver() as receiver:
+        asyncio.run(run())
+    (got,) = receiver.got
+    assert len(got.body) == size and got.headers["content-length"] == str(size)
+    assert got.headers["content-type"] == "application/x-ndjson"
+
+
+def test_so_much_of_an_answer_is_read_as_was_asked_for() -> None:
+    async def run(most: int) -> Reply:
+        server = WebServer(receiver.url, ("127.0.0.1",), None, 20.0, plain=True)
+        reply = await server.ask("POST", server.url, b"{}", {}, most)
+        await server.close()
+        return reply
+
+    with Receiver(lambda got: (200, {}, "y" * (1 << 20))) as receiver:
+        for most in (10, 1 << 20, 2 << 20):
+            assert len(asyncio.run(run(most)).body) == min(most, 1 << 20)
+
+
 def test_a_receiver_that_is_too_slow_is_given_up() -> None:
     with Receiver(delay=1.5) as slow, pytest.raises(Undelivered, match="no answer in time"):
         ask(slow.url, ("127.0.0.1",), seconds=0.3)
