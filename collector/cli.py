@@ -1,6 +1,7 @@
 """`lenswatch collect`: settings → source → pipeline → publisher."""
 
 import contextlib
+import functools
 import os
 import shutil
 import sys
@@ -15,6 +16,7 @@ import typer
 from collector.canary import DATASET, Canaries
 from collector.capture.source import Source
 from collector.errors import CaptureError, LenswatchError
+from collector.evidence.ring import EvidenceSettings, keeping
 from collector.kafka_settings import KafkaSettings
 from collector.opening import (
     CaptureFilter,
@@ -54,7 +56,7 @@ READY_SECONDS = 60
 SPOOL_FOLDER = "spool"
 IMPORTED_LATER = (
     "collector.pipeline", "collector.identify.fingerprint", "collector.kafka_link", "collector.metrics",
-    "collector.publish.kafka", "collector.publish.jsonl",
+    "collector.publish.kafka", "collector.publish.jsonl", "collector.evidence.answering", "collector.evidence.meters",
 )  # fmt: skip
 
 
@@ -66,6 +68,7 @@ class EdgeSettings(msgspec.Struct, frozen=True, kw_only=True):
     deep: DeepSettings = DeepSettings()
     kafka: KafkaSettings = KafkaSettings()
     spool: SpoolSettings = SpoolSettings()
+    evidence: EvidenceSettings = EvidenceSettings()
 
     def spool_folder(self, environment: Mapping[str, str]) -> Path:
         """Where the spool is: the setting, else `spool` in the user's state folder."""
@@ -173,6 +176,8 @@ def read_all(
 
 def run_collect(settings: EdgeSettings, sources: Sequence[Source], touches: "Concerns | None" = None) -> None:
     """Collect until the sources end or a signal comes; then send what is left."""
+    from collector.evidence.answering import Answering
+    from collector.evidence.meters import evidence_metrics
     from collector.kafka_link import check_build, security_options
     from collector.metrics import CollectorMetrics, MetricsPage
     from collector.publish.kafka import KafkaPublisher
@@ -180,14 +185,21 @@ def run_collect(settings: EdgeSettings, sources: Sequence[Source], touches: "Con
     check_build()
     security_options(settings.kafka)
     pipeline = new_pipeline(settings, sources, touches)
-    folder = settings.spool_folder(os.environ)
+    folder, proofs = settings.spool_folder(os.environ), settings.evidence.place(os.environ)
     with contextlib.ExitStack() as stack:
         interrupts = stack.enter_context(Interrupts())
         stack.enter_context(rare_collection())
+        witness = stack.enter_context(keeping(settings.evidence, proofs, say))
+        pipeline.keep_with(witness)
         publisher = KafkaPublisher(settings.kafka, settings.spool, folder, settings.collector, say, pipeline.ledger)
         with contextlib.closing(publisher):
+            answering = None
+            if witness is not None:
+                answering = Answering(settings.kafka, settings.collector.sensor, proofs, settings.evidence, say)
+                stack.enter_context(contextlib.closing(answering))
             if settings.collector.metrics:
-                metrics = CollectorMetrics(pipeline.ledger, publisher)
+                more = [functools.partial(evidence_metrics, witness, answering)]
+                metrics = CollectorMetrics(pipeline.ledger, publisher, more)
                 page = MetricsPage(
                     settings.collector.metrics, metrics, lambda: why_not_ready(publisher), interrupts.liveness.problem
                 )
@@ -253,6 +265,9 @@ def run_check(settings: EdgeSettings, sources: Sequence[Source], dump: bool) -> 
     if dump:
         typer.echo("to         standard output, as lines of JSON")
         return
+    kept, days = settings.evidence, settings.evidence.max_age_seconds / 86_400
+    bound = f"{kept.place(os.environ)}, at most {kept.max_bytes >> 20:,} MiB and {days:,.1f} days"
+    typer.echo(f"evidence   {bound if kept.keep else 'none is kept'}")
     typer.echo(f"metrics    {f'http://{ours.metrics}/metrics' if ours.metrics else 'nowhere'}")
     problems = [*check_spool(settings), *check_kafka(settings.kafka)]
     for problem in problems:

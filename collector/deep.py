@@ -25,12 +25,13 @@ from collections.abc import Callable
 from collector.dissectors.dissector import Fact
 from collector.errors import LenswatchError
 from collector.packets import TCP
+from collector.pcapng_writer import PacketWriter
 from collector.reporting import Told
 from collector.settings import DeepSettings
 from collector.views import FlowValues
 from collector.wireshark.evidence import TELLING, facts_of
 from collector.wireshark.layers import layers_of, protocols_of
-from collector.wireshark.tshark import PacketWriter, Tshark
+from collector.wireshark.tshark import Tshark
 
 RAW_IP = 101
 """LINKTYPE_RAW: an IPv4 or IPv6 packet, by its version."""

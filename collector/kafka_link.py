@@ -11,7 +11,7 @@ import re
 import socket
 from collections.abc import Callable, Iterator
 
-from kafka import KafkaProducer
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.codec import has_zstd
 from kafka.errors import KafkaError, KafkaTimeoutError, RequestTimedOutError
 from kafka.net.sasl.oauth import AbstractTokenProvider
@@ -175,6 +175,37 @@ def count_partitions(producer: KafkaProducer, topic: str) -> int:
             raise LenswatchError(f"{servers}: there is no topic {topic}: type 'lenswatch topics create'") from error
         except KafkaError as error:
             raise LenswatchError(f"{servers}: topic {topic}: {wording(error)}") from error
+
+
+@contextlib.contextmanager
+def conversing(
+    settings: KafkaSettings, client_id: str, topic: str, listen_at: int, max_bytes: int
+) -> Iterator[tuple[KafkaConsumer, KafkaProducer]]:
+    """Who hears what comes on a partition of a topic from now on, and who may answer with records of `max_bytes`; they
+    lose what fails. Raises LenswatchError, KafkaError and OSError."""
+    options = security_options(settings) | {
+        "bootstrap_servers": settings.addresses, "client_id": client_id, "reconnect_backoff_max_ms": RECONNECT_MS,
+        "bootstrap_timeout_ms": int(ANSWER_SECONDS * 1000), "allow_auto_create_topics": False, "metrics_enabled": False,
+    }  # fmt: skip
+    knock(settings)
+    place = TopicPartition(topic, listen_at)
+    with contextlib.ExitStack() as stack, WORDS.listening():
+        consumer = KafkaConsumer(enable_auto_commit=False, group_id=None, auto_offset_reset="latest", **options)
+        stack.callback(consumer.close, autocommit=False, timeout_ms=0)
+        if listen_at not in (consumer.partitions_for_topic(topic) or ()):
+            raise LenswatchError(
+                f"{settings.servers}: there is no topic {topic} with a partition {listen_at}: type 'lenswatch topics "
+                "create'"
+            )
+        producer = KafkaProducer(
+            acks=1, enable_idempotence=False, compression_type="zstd", linger_ms=0, max_request_size=max_bytes,
+            delivery_timeout_ms=15_000, request_timeout_ms=10_000, max_block_ms=int(TOPIC_SECONDS * 1000), **options,
+        )  # fmt: skip
+        stack.callback(discard, producer)
+        consumer.assign([place])
+        consumer.seek_to_end(place)
+        consumer.position(place)
+        yield consumer, producer
 
 
 def discard(producer: KafkaProducer) -> None:

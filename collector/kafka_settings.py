@@ -11,7 +11,7 @@ from typing import Literal
 import msgspec
 
 from collector.errors import SettingsError
-from collector.record import DEFAULT_PARTITIONS, HEARTBEATS_TOPIC, OBSERVATIONS_TOPIC
+from collector.record import DEFAULT_PARTITIONS, EVIDENCE_TOPIC, HEARTBEATS_TOPIC, OBSERVATIONS_TOPIC
 from collector.secret import read_private
 
 TOKEN_SECONDS = 15
@@ -30,6 +30,8 @@ class KafkaSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     """The topic of observations."""
     heartbeats_topic: str = HEARTBEATS_TOPIC
     """The topic of the sensors' heartbeats."""
+    evidence_topic: str = EVIDENCE_TOPIC
+    """The topic on which sensors are asked for the packets behind an observation, and answer."""
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_SSL", "SASL_PLAINTEXT"] = "PLAINTEXT"
     """PLAINTEXT, SSL (TLS), or SASL_SSL (TLS and `sasl_mechanism`). SASL_PLAINTEXT would send credentials readable and
     is refused."""

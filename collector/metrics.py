@@ -5,7 +5,7 @@ Labels have few values: stages, reasons and datasets of ours; never a name or an
 
 import importlib.metadata
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
@@ -21,16 +21,20 @@ Ready = Callable[[], str]
 
 
 class CollectorMetrics:
-    """One collector's metrics; a `prometheus_client.registry.Collector`."""
+    """One collector's metrics, and `more` that others count; a `prometheus_client.registry.Collector`."""
 
-    def __init__(self, ledger: Ledger, publisher: KafkaPublisher) -> None:
-        self._ledger, self._publisher = ledger, publisher
+    def __init__(
+        self, ledger: Ledger, publisher: KafkaPublisher, more: Sequence[Callable[[], Iterable[Metric]]] = ()
+    ) -> None:
+        self._ledger, self._publisher, self._more = ledger, publisher, more
 
     def collect(self) -> Iterator[Metric]:
         """Every metric as it stands now."""
         yield from self._seen()
         yield from self._spooled()
         yield from self._published()
+        for metrics in self._more:
+            yield from metrics()
         build = GaugeMetricFamily("lenswatch_build_info", "The version that runs", labels=("version",))
         build.add_metric((importlib.metadata.version("lenswatch"),), 1)
         yield build

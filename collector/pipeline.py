@@ -12,6 +12,8 @@ from collector.containers import read_containers
 from collector.decode import decode
 from collector.digests import Digests
 from collector.dissectors.dissector import FROM_CLIENT, FROM_SERVER, Fact
+from collector.evidence.segments import Kept
+from collector.evidence.witness import MAX_KEPT_BYTES, Witness
 from collector.flows import EVICTED_SHARE, NS, READ_BOTH, READ_NOTHING, SWEEP_SECONDS, FlowTable
 from collector.identify.fingerprint import Fingerprint
 from collector.identify.inventory import Inventory
@@ -75,6 +77,12 @@ class Pipeline:
         )  # fmt: skip
         self._report: Any = self.report
         self.strangers: Strangers | None = None
+        self.witness: Witness | None = None
+        self._part: Block | None = None
+
+    def keep_with(self, witness: Witness | None) -> None:
+        """Let another hold the packets of flows that are read, and keep what observations rest on."""
+        self.witness = self.report.witness = witness
 
     def report_to(self, report: Any) -> None:
         """Let another take what was read, as a Reporter does."""
@@ -86,6 +94,7 @@ class Pipeline:
         for reason, count in block.lost:
             self.ledger.drop("capture", reason, count)
         for part in block.spans(SWEEP_SECONDS * NS):
+            self._part = part
             batch = decode(part, self.ledger)
             if len(batch):
                 self._look_round(int(batch.time_ns[0]), found)
@@ -104,6 +113,8 @@ class Pipeline:
         if self.strangers is not None:
             self._tell_strangers(self.strangers.told(), found)
         self._count(found)
+        if self.witness is not None:
+            self.witness.flush()
         return found
 
     def _look_round(self, now_ns: int, found: list[Observation]) -> None:
@@ -124,6 +135,8 @@ class Pipeline:
             observation = self._report.fact(FlowView(values, self.inventory), FlowName(), fact, at_ns, place)
             if observation is not None:
                 found.append(observation)
+                if self.witness is not None:
+                    self.witness.testify(values, [observation])
         if self.strangers is not None:
             for reason, count in self.strangers.missed().items():
                 self.ledger.drop("deep", reason, count)
@@ -149,6 +162,8 @@ class Pipeline:
         self.ledger.drop("networks", "between_addresses_that_are_none_of_ours", self.report.foreign)
         for reason, count in self.digests.close().items():
             self.ledger.drop("digests", reason, count)
+        if self.witness is not None:
+            self.witness.flush()
         return found
 
     def _count(self, found: list[Observation]) -> None:
@@ -173,19 +188,20 @@ class Pipeline:
         self, batch: PacketBatch, rows: Ints, packets: Ints, sides: Ints, found: list[Observation]
     ) -> None:
         columns, readers, strangers = self.flows.columns, self.flows.readers, self.strangers
-        reading = columns["reading"]
-        distinct, places = np.unique(rows, return_inverse=True)
+        reading, witness = columns["reading"], self.witness
+        distinct, flows = np.unique(rows, return_inverse=True)
         values_of = self._own.values(columns, distinct)
         syns = np.where(columns["flags"][rows, sides] & SYN, columns["syn"][rows, sides].astype(np.int64), -1)
         # A SYN takes a number of its own, so that data it carries (RFC 7413) begin one later.
         sequences = (batch.sequence[packets] + ((batch.flags[packets] & SYN) != 0)) % SEQUENCE_SPACE
         data = batch.data.data
-        for row, side, place, start, stop, sequence, syn, at_ns in zip(
-            rows.tolist(), sides.tolist(), places.tolist(), batch.payload[packets].tolist(),
+        numbers: list[int] | None = None
+        for place, (row, side, flow, start, stop, sequence, syn, at_ns) in enumerate(zip(
+            rows.tolist(), sides.tolist(), flows.tolist(), batch.payload[packets].tolist(),
             batch.payload_end[packets].tolist(), sequences.tolist(), syns.tolist(), batch.time_ns[packets].tolist(),
             strict=True,
-        ):  # fmt: skip
-            reader, values = readers.get(row), values_of[place]
+        )):  # fmt: skip
+            reader, values = readers.get(row), values_of[flow]
             if reader is None:
                 if not reading[row]:
                     continue
@@ -193,15 +209,39 @@ class Pipeline:
             direction = side ^ reader.began
             if not reader.wants[direction]:
                 continue
+            before = len(found)
             if isinstance(reader, DatagramReader):
-                self._read_datagram(row, reader, values, direction, bytes(data[start:stop]), at_ns, found)
+                spoke = self._read_datagram(row, reader, values, direction, bytes(data[start:stop]), at_ns, found)
             elif reader.skips(direction, sequence, stop - start):
                 continue
             else:
-                self._read_segment(row, reader, values, direction, sequence, bytes(data[start:stop]), syn, at_ns, found)
+                payload = bytes(data[start:stop])
+                spoke = self._read_segment(row, reader, values, direction, sequence, payload, syn, at_ns, found)
+            # What a packet that was understood said to nobody's concern needs no proof.
+            if witness is not None and (not spoke or len(found) > before or witness.named or witness.relays):
+                if numbers is None:
+                    numbers = self._numbers_of(batch.payload[packets])
+                packet = self._packet(numbers[place], at_ns)
+                if spoke:
+                    witness.testify(values, found[before:], at_ns, packet)
+                else:
+                    witness.see(values, packet)
             self._settle(row, reader)
             if strangers is not None and reader.protocol is None:
                 strangers.offer(values, direction, bytes(data[start:stop]), sequence, at_ns)
+
+    def _numbers_of(self, payloads: Ints) -> list[int]:
+        """The numbers of the packets in this part whose payloads begin at these offsets."""
+        assert self._part is not None
+        numbers: list[int] = (np.searchsorted(self._part.start, payloads, "right") - 1).tolist()
+        return numbers
+
+    def _packet(self, number: int, at_ns: int) -> Kept:
+        """A packet of this part as it came in."""
+        part = self._part
+        assert part is not None
+        start, captured = int(part.start[number]), min(int(part.captured[number]), MAX_KEPT_BYTES)
+        return at_ns, part.link_type, int(part.wire[number]), bytes(part.data.data[start : start + captured])
 
     def _new_reader(self, row: int, values: FlowValues) -> Reader:
         """A reader for a row; when there are too many, the oldest is given up and its flow no longer read."""
@@ -238,21 +278,29 @@ class Pipeline:
     def _read_segment(
         self, row: int, reader: StreamReader, values: FlowValues, direction: int, sequence: int, payload: bytes,
         syn: int, at_ns: int, found: list[Observation],
-    ) -> None:  # fmt: skip
-        for ordinal, fact in enumerate(reader.feed(direction, sequence, payload, syn)):
+    ) -> bool:  # fmt: skip
+        """Whether it completed anything."""
+        facts = reader.feed(direction, sequence, payload, syn)
+        for ordinal, fact in enumerate(facts):
             self._tell(row, reader, values, direction, fact, at_ns, (sequence, ordinal), found)
         if reader.broken is not None:
             self._break(row, reader, values, at_ns, (sequence, 0), found)
             reader.give_up()
+            return True
+        return bool(facts)
 
     def _read_datagram(
         self, row: int, reader: DatagramReader, values: FlowValues, direction: int, payload: bytes, at_ns: int,
         found: list[Observation],
-    ) -> None:  # fmt: skip
-        for ordinal, fact in enumerate(reader.read(direction, payload)):
+    ) -> bool:  # fmt: skip
+        """Whether it said anything."""
+        facts = reader.read(direction, payload)
+        for ordinal, fact in enumerate(facts):
             self._tell(row, reader, values, direction, fact, at_ns, (0, ordinal), found)
         if reader.broken is not None:
             self._break(row, reader, values, at_ns, (0, 0), found)
+            return True
+        return bool(facts)
 
     def _tell(
         self, row: int, reader: Reader, values: FlowValues, direction: int, fact: Fact, at_ns: int, place: Place,
@@ -305,9 +353,11 @@ class Pipeline:
         row = -1 - place
         at_ns, facts = int(columns["last_ns"][place]), reader.finish()
         if facts or reader.broken is not None:
-            values = self._own.values(columns, np.array([place]))[0]
+            before, values = len(found), self._own.values(columns, np.array([place]))[0]
             for ordinal, (direction, fact) in enumerate(facts):
                 self._tell(row, reader, values, direction, fact, at_ns, ("end", ordinal), found)
             if reader.broken is not None:
                 self._break(row, reader, values, at_ns, ("end", 0), found)
+            if self.witness is not None:
+                self.witness.testify(values, found[before:])
         self.ledger.drop("reading", "gap", reader.gaps)

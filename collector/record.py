@@ -15,6 +15,7 @@ from collector.observation import Observation
 
 OBSERVATIONS_TOPIC = "lenswatch.observations.v1"
 HEARTBEATS_TOPIC = "lenswatch.heartbeats.v1"
+EVIDENCE_TOPIC = "lenswatch.evidence.v1"
 SCHEMA = 1
 DEFAULT_PARTITIONS = 12
 MAX_OBSERVATIONS = 500

@@ -12,6 +12,7 @@ import numpy as np
 
 from collector.dissectors.dissector import Fact
 from collector.encrypted_dns import recognise_encrypted_dns
+from collector.evidence.witness import Witness
 from collector.flows import Column, Ended
 from collector.identify.banners import SELF_DATASETS
 from collector.identify.evidence import Sign
@@ -113,6 +114,7 @@ class Reporter:
     ) -> None:
         self._concerns, self._touches, self._pushes = concerns, touches, read_pushes()
         self.foreign = 0
+        self.witness: Witness | None = None
         self._resolvers: set[bytes] = set()
         self._discovery = np.zeros(65_536, bool)
         self._discovery[[port for _, port in inventory.discovery_ports]] = True
@@ -132,6 +134,7 @@ class Reporter:
             if name is not None and fact.named_by is not None and not is_address(name):
                 reader.name = (name, fact.named_by)
                 self._names.learn(view.ends[0], (view.ends[1],), name, at_ns, fact.named_by)
+                self._note_name(view, name)
             elif reader.name is None:
                 reader.name = self._names.name_of(*view.ends, at_ns)
             self._weigh(view, reader.name, fact)
@@ -139,6 +142,7 @@ class Reporter:
             if fact.dns.resolved_ip:
                 addresses = [packed(address) for address in fact.dns.resolved_ip]
                 self._names.learn(view.ends[0], addresses, name, at_ns, "dns_answer")
+                self._note_name(view, name)
             self._weigh_question(view, name)
         if self._inventory.banners.may_tell(fact):
             self._weigh_words(view, fact)
@@ -176,6 +180,11 @@ class Reporter:
         if hidden is not None:
             observation.event.dataset, observation.event.action = DATASET_PREFIX + ENCRYPTED_DNS, hidden
         return observation
+
+    def _note_name(self, view: FlowView, name: str) -> None:
+        """The packet at work is evidence of whatever this client will do under this name."""
+        if self.witness is not None:
+            self.witness.named.append((view.ends[0], name))
 
     def _begins_anew(self, view: FlowView, fact: Fact) -> KnownDevice | None:
         """The camera that says what a device says when it begins anew: it may have been updated. That, and of what is
@@ -296,7 +305,7 @@ class Reporter:
     def opened(self, columns: dict[str, Column], rows: Ints, found: list[Observation]) -> None:
         """Flows that both sides have spoken on: evidence of who they are, and observations of cameras' flows."""
         for row, values in zip(rows.tolist(), self._own.values(columns, rows), strict=True):
-            view = FlowView(values, self._inventory)
+            before, view = len(found), FlowView(values, self._inventory)
             name = self._names.name_of(*view.ends, int(columns["last_ns"][row]))
             self._weigh(view, name)
             self._weigh_server(view)
@@ -304,13 +313,15 @@ class Reporter:
                 self._tell_news(values[-1], int(columns["last_ns"][row]), found)
             if is_followed(view.device) and self._is_asked_for(view, FLOW_DATASET, name[0] if name else None):
                 found.append(self._flow(view, columns, row, name, "opened"))
+            if self.witness is not None and len(found) > before:
+                self.witness.testify(values, found[before:])
 
     def ended(self, group: Ended, found: list[Observation]) -> None:
         """Flows that ended: observations of cameras' flows with what went each way."""
         columns = group.columns
         rows = np.flatnonzero(self._may_be_cameras(columns))
         for row, values in zip(rows.tolist(), self._own.values(columns, rows), strict=True):
-            view = FlowView(values, self._inventory)
+            before, view = len(found), FlowView(values, self._inventory)
             began = values[0]
             if columns["packets"][row, 1 - began]:
                 self._weigh_server(view)
@@ -321,6 +332,8 @@ class Reporter:
                 answered = bool(columns["packets"][row, 0] and columns["packets"][row, 1])
                 if self._is_asked_for(view, FLOW_DATASET, name[0] if name else None):
                     found.append(self._flow(view, columns, row, name, "closed" if answered else "attempt"))
+            if self.witness is not None and len(found) > before:
+                self.witness.testify(values, found[before:])
 
     def _is_asked_for(
         self, view: FlowView, dataset: str, name: str | None, url: Url | None = None, agent: str | None = None

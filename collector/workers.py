@@ -23,6 +23,7 @@ from collector.capture.ring import DEFAULTS, Ring, Share
 from collector.dealing import deal_out
 from collector.dissectors.dissector import Fact
 from collector.errors import CaptureError, InterfaceError
+from collector.evidence.witness import Relay, Witness
 from collector.flows import Column, Ended
 from collector.identify.fingerprint import Fingerprint
 from collector.ingress import Ingresses
@@ -79,7 +80,10 @@ class Recorder:
         return {number: self._ingresses.key(number) for number in np.unique(columns["ingress"]).tolist()}
 
 
-def work(ring: Ring, settings: CollectorSettings, connection: Connection, strangers: Strangers | None = None) -> None:
+def work(
+    ring: Ring, settings: CollectorSettings, connection: Connection, strangers: Strangers | None = None,
+    relay: Relay | None = None,
+) -> None:  # fmt: skip
     """A worker's life: what it reads goes to the parent after every block, and at the end what was left."""
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, signal.SIG_IGN)
@@ -87,12 +91,14 @@ def work(ring: Ring, settings: CollectorSettings, connection: Connection, strang
     recorder = Recorder(pipeline.flows.ingresses)
     pipeline.report_to(recorder)
     pipeline.strangers = strangers
+    pipeline.keep_with(relay)
     problem: str | None = None
 
     def send(at_ns: int, notice: str | None, done: bool) -> None:
         events, recorder.events = recorder.events, []
         timed = [(at_ns if at is None else at, kind, what) for at, kind, what in events]
-        message = (at_ns, timed, pipeline.ledger, notice, done, problem)
+        packets = relay.take() if relay is not None else []
+        message = (at_ns, timed, packets, pipeline.ledger, notice, done, problem)
         connection.send_bytes(pickle.dumps(message, pickle.HIGHEST_PROTOCOL))
 
     try:
@@ -143,6 +149,7 @@ class Crew:
         self._numbers = 0
         self._stopped = False
         self.last_ns = 0
+        self.witness: Witness | None = None
         self.strangers: Callable[[], Strangers] | None = None
 
     def prepare(
@@ -157,6 +164,10 @@ class Crew:
         self._pipeline = Pipeline(settings, fingerprints, concerns, touches)
         self.ledger, self.inventory = self._pipeline.ledger, self._pipeline.inventory
         self._readers: OrderedDict[tuple[Any, ...], FlowName] = OrderedDict()
+
+    def keep_with(self, witness: Witness | None) -> None:
+        """See Pipeline.keep_with; before the workers begin."""
+        self.witness = self._pipeline.report.witness = witness
 
     def stop(self) -> None:
         """Let the workers end; what they have read by then is still told."""
@@ -180,12 +191,15 @@ class Crew:
                     worker = live[connection]  # type: ignore[index]
                     name = self._rings[worker].name
                     try:
-                        at_ns, events, ledger, notice, done, problem = pickle.loads(connection.recv_bytes())  # type: ignore[union-attr]
+                        at_ns, events, packets, ledger, notice, done, problem = pickle.loads(connection.recv_bytes())  # type: ignore[union-attr]
                     except (EOFError, OSError):
-                        at_ns, events, ledger, notice, done = 0, [], self._ledgers[worker], None, True
+                        at_ns, events, packets, ledger, notice, done = 0, [], [], self._ledgers[worker], None, True
                         problem = f"{name}: worker {worker + 1} ended by itself; what it had is lost"
                         self.stop()
                     self._take(worker, at_ns, events, ledger)
+                    if self.witness is not None:
+                        for values, packet in packets:
+                            self.witness.see(values, packet)
                     notices += [(name, notice)] if notice and worker in self._first else []
                     problems += [(name, problem)] if problem else []
                     if done:
@@ -212,7 +226,8 @@ class Crew:
                 for other in self._rings:
                     if other is not ring:
                         other.close()
-                work(ring, self.settings, theirs, self.strangers() if self.strangers is not None else None)
+                strangers = self.strangers() if self.strangers is not None else None
+                work(ring, self.settings, theirs, strangers, Relay() if self.witness is not None else None)
 
             process = context.Process(target=run, daemon=True)
             process.start()
@@ -253,6 +268,8 @@ class Crew:
             self.last_ns = max(self.last_ns, at_ns)
             self._tell(kind, what, found)
         self._count(found)
+        if self.witness is not None:
+            self.witness.flush()
         return found
 
     def finish(self) -> list[Observation]:
@@ -268,7 +285,7 @@ class Crew:
         report, numbers = self._pipeline.report, self._pipeline.flows.ingresses
         if kind in (FACT, BROKEN):
             values, key, said, at_ns, place = what
-            values = (*values[:-1], numbers.number(key))
+            before, values = len(found), (*values[:-1], numbers.number(key))
             view = FlowView(values, self.inventory)
             if kind == FACT:
                 observation = report.fact(view, self._reader(values), said, at_ns, place)
@@ -278,6 +295,8 @@ class Crew:
                 observation = report.broken(view, self._reader(values), said, at_ns, place)
             if observation is not None:
                 found.append(observation)
+            if self.witness is not None:
+                self.witness.testify(values, found[before:], at_ns)
             return
         columns, keys = what[0], what[1]
         for number, key in keys.items():

@@ -89,11 +89,25 @@ def show_alert(
     config: Config = None,
     as_json: AsJson = False,
     kafka: Servers = None,
+    packets: Annotated[
+        bool, typer.Option("--packets", help="The packets that it rests on, and where in them the names stand.")
+    ] = False,
+    to: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="With --packets: a folder for the alert, the packets and their SHA-256."),
+    ] = None,
 ) -> None:
     """One alert with the whole chain behind it."""
     outer_config, outer_kafka = context.obj
     alert = find_alert(config or outer_config, alert_id, kafka or outer_kafka)
-    if as_json:
+    if packets:
+        from streams.evidence.show import show_packets
+
+        whole = kafka_settings(config or outer_config, kafka or outer_kafka)
+        show_packets(alert, whole, (kafka or outer_kafka) is not None, to, as_json)
+    elif to is not None:
+        raise typer.BadParameter("goes with --packets only", param_hint="--to")
+    elif as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(alert), indent=2))
     else:
         typer.echo(story_text(story(alert)))

@@ -17,6 +17,7 @@ import typer
 from collector.capture.source import Source
 from collector.cli import collect
 from collector.errors import LenswatchError, SettingsError
+from collector.evidence.ring import keeping
 from collector.opening import (
     CaptureFilter,
     Deep,
@@ -184,9 +185,10 @@ def demo(
 
     The alerts are kept beside your own, with the sensor "demo".
     """
-    store = load_settings(config).store
-    settings = Settings(collector=CollectorSettings(sensor="demo", site="demo", traffic=ALL), store=store)
-    place = folder or state_folder(store) / "demo"
+    ours = load_settings(config)
+    collector = CollectorSettings(sensor="demo", site="demo", traffic=ALL)
+    settings = Settings(collector=collector, store=ours.store, evidence=ours.evidence)
+    place = folder or state_folder(ours.store) / "demo"
     try:
         place.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -198,6 +200,7 @@ def demo(
         gravest = in_order(run.alerts.values())[0].event.id[:8]
         typer.echo(f"one alert whole     {typed()} alerts show {gravest}", err=True)
         typer.echo(f"and its sources     {typed()} rules explain {gravest}", err=True)
+        typer.echo(f"and its packets     {typed()} alerts show {gravest} --packets", err=True)
     finish(run, None)
 
 
@@ -244,6 +247,8 @@ def run_watch(
         devices = open_devices(settings.store)
         book = stack.enter_context(contextlib.closing(Storybook(devices)))
         local = LocalWatch(settings, rules, on, outputs[0], crew_of(opened), book, register, book.updates)
+        proofs = settings.evidence.place(os.environ, state_folder(settings.store))
+        local.pipeline.keep_with(stack.enter_context(keeping(settings.evidence, proofs, say)))
         restore(local.pipeline.inventory, devices, register)
         if meters is not None:
             meters.watches(local, interrupts.liveness.problem)

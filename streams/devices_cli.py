@@ -2,12 +2,14 @@
 
 import contextlib
 import datetime
+import os
 from typing import Annotated, Any
 
 import msgspec
 import typer
 
 from collector.errors import LenswatchError
+from collector.evidence.segments import forget_device as forget_packets
 from collector.identify.fingerprint import read_fingerprints
 from rules.alert import Alert
 from streams.delivery import outbox_folder
@@ -159,7 +161,8 @@ def forget_device(
     device_id: DeviceId,
     config: Config = None,
     alerts: Annotated[
-        bool, typer.Option("--alerts", help="Its alerts too: those that are kept, and what waits of them for a sink.")
+        bool,
+        typer.Option("--alerts", help="Its alerts too: those that are kept, what waits for a sink, packets."),
     ] = False,
 ) -> None:
     """Remove a device's story, with its updates. Its alerts are evidence, and stay unless --alerts is said."""
@@ -172,13 +175,14 @@ def forget_device(
     gone = ""
     if alerts:
         kept = left = 0
+        proofs = forget_packets(settings.evidence.place(os.environ, folder), identifier)
         if AlertStore.is_in(folder):
             with contextlib.closing(open_alerts(settings.store)) as told:
                 kept = told.forget(identifier)
         if Outbox.is_in(waiting):
             with contextlib.closing(Outbox(waiting, settings.store.max_waiting)) as outbox:
                 left = outbox.forget(identifier)
-        gone = f", with {kept} alerts, and {left} that waited for a sink"
+        gone = f", with {kept} alerts, {left} that waited for a sink, and {proofs} records of packets"
     typer.echo(f"{printable(identifier)} is forgotten{gone}; where it is still watched, it is told of anew")
 
 

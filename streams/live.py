@@ -13,6 +13,7 @@ from streams.screen import alert_lines, console, screen_width
 
 IMPORTED_LATER = (
     "aiohttp",
+    "collector.evidence.meters",
     "collector.pipeline",
     "email.parser",
     "maxminddb",

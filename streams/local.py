@@ -4,7 +4,7 @@ import dataclasses
 import datetime
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -32,6 +32,8 @@ from streams.processors.fold import Fold
 from streams.settings import Settings
 
 if TYPE_CHECKING:
+    from prometheus_client.core import Metric
+
     from collector.workers import Crew
 
 
@@ -161,6 +163,12 @@ class LocalWatch:
             )
         self.run.seconds = time.perf_counter() - began
         return self.run
+
+    def evidence_metrics(self) -> Iterator["Metric"]:
+        """What is kept of packets, in Prometheus' words."""
+        from collector.evidence.meters import evidence_metrics
+
+        return evidence_metrics(self.pipeline.witness)
 
     def _concerns(self, dataset: str, name: str | None, direction: str, *more: Any) -> bool:
         # A story tells of every flow to outside that has a name; of one without, detections ask.

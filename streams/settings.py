@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from collector.evidence.ring import EvidenceSettings
 from collector.kafka_settings import KafkaSettings
 from collector.settings import CaptureSettings, CollectorSettings, DeepSettings, default_state_folder, read_settings
 from collector.spool import SpoolSettings
@@ -175,6 +176,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     kafka: KafkaSettings = KafkaSettings()
     worker: WorkerSettings = WorkerSettings()
     spool: SpoolSettings = SpoolSettings()
+    evidence: EvidenceSettings = EvidenceSettings()
     watch: WatchSettings = WatchSettings()
     sinks: dict[str, dict[str, Any]] = {}
     egress: dict[str, Policy] = {}

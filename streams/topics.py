@@ -17,6 +17,10 @@ DELIVERED_TABLE: Final = "delivered"
 DELETE: Final = "delete"
 COMPACT: Final = "compact"
 DAY_MS: Final = 86_400_000
+EVIDENCE_PARTITIONS: Final = 2
+"""Questions for packets, and their answers."""
+EVIDENCE_DAYS: Final = 1 / 24
+"""An answer is read at once, or never."""
 MAX_REPLICAS: Final = 3
 MAKE: Final = "`lenswatch topics create` makes what is missing"
 
@@ -27,14 +31,17 @@ class Topic(NamedTuple):
     name: str
     partitions: int
     cleanup: str
-    retention_days: int | None = None
+    retention_days: float | None = None
     max_message_bytes: int = 2 << 20
 
     def config(self) -> dict[str, str]:
         """The topic's settings as Kafka names them."""
         config = {"cleanup.policy": self.cleanup, "max.message.bytes": str(self.max_message_bytes)}
         if self.retention_days is not None:
-            config["retention.ms"] = str(self.retention_days * DAY_MS)
+            config["retention.ms"] = str(int(self.retention_days * DAY_MS))
+            if self.retention_days < 1:
+                # Kafka removes whole segments only, and one is a week by itself.
+                config["segment.ms"] = config["retention.ms"]
         return config
 
 
@@ -56,6 +63,7 @@ def wanted_topics(kafka: KafkaSettings, worker: WorkerSettings) -> list[Topic]:
     return [
         Topic(kafka.observations_topic, kafka.partitions, DELETE, retention_days=worker.observations_days),
         Topic(kafka.heartbeats_topic, 1, DELETE, retention_days=worker.observations_days),
+        Topic(kafka.evidence_topic, EVIDENCE_PARTITIONS, DELETE, retention_days=EVIDENCE_DAYS),
         Topic(worker.alerts_topic, kafka.partitions, COMPACT),
         Topic(worker.dead_letters_topic, 1, DELETE, retention_days=worker.dead_letters_days),
         Topic(worker.rules_topic, 1, COMPACT, max_message_bytes=16 << 20),

@@ -98,6 +98,7 @@ class WatchMeters(Collector):
         for age, count in ages_of(updated, time.time()).items():
             ages.add_metric((age,), count)
         yield ages
+        yield from local.evidence_metrics()
         for name, words, number in (
             ("devices_known", "Devices that were seen", len(local.pipeline.inventory)),
             ("findings_open", "Findings that have not ended", len(local.memory.fold)),

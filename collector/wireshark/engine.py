@@ -21,6 +21,7 @@ from collector.identify.fingerprint import Fingerprint
 from collector.links import LINK_TYPES
 from collector.observation import Observation
 from collector.packets import SYN, Block, Ints, PacketBatch
+from collector.pcapng_writer import PacketWriter
 from collector.pipeline import Pipeline
 from collector.reading import SEQUENCE_SPACE
 from collector.reporting import Concerns
@@ -28,7 +29,7 @@ from collector.settings import CollectorSettings
 from collector.views import FlowValues
 from collector.wireshark.facts import HEADED, READERS
 from collector.wireshark.layers import Layer, layers_of, protocols_of
-from collector.wireshark.tshark import PacketWriter, Tshark
+from collector.wireshark.tshark import Tshark
 
 ENGINE = "pyshark"
 ANSWER_SECONDS = 60.0
@@ -157,8 +158,12 @@ class WiresharkPipeline(Pipeline):
                 row, at_ns, place = int(rows[packet]), int(batch.time_ns[packet]), int(sequences[packet])
                 flow, values = self._flow(row)
                 answer, direction = self._answers.pop(number), int(sides[packet]) ^ flow.began
+                told = len(found)
                 self._tell_packet(row, flow, values, direction, answer, at_ns, place, found)
                 self._viewed = None
+                if self.witness is not None and (len(found) > told or self.witness.named):
+                    place = self._numbers_of(batch.payload[packet : packet + 1])[0]
+                    self.witness.testify(values, found[told:], at_ns, self._packet(place, at_ns))
 
     def _remember(self, frames: Ints, times: Ints, sequences: Ints) -> None:
         """When packets came and where they stand in their streams, by Wireshark's numbers of them."""

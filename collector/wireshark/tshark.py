@@ -1,9 +1,8 @@
 """A tshark that is fed packets through a pipe and says of each what its dissectors find.
 
-What goes in is pcapng (draft-ietf-opsawg-pcapng: section header 4.1, interface description 4.2, enhanced packet 4.3);
-what comes out is PDML, one `<packet>` element for each packet that went in, in the same order. It reads from its
-standard input, so that no dumpcap is started and no file is written. It ends when the pipe is closed, and so when we
-die.
+What goes in is pcapng (`pcapng_writer`); what comes out is PDML, one `<packet>` element for each packet that went in,
+in the same order. It reads from its standard input, so that no dumpcap is started and no file is written. It ends when
+the pipe is closed, and so when we die.
 """
 
 import contextlib
@@ -18,23 +17,15 @@ import tempfile
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from struct import Struct
 
 from collector.errors import LenswatchError
 
-MAX_PACKET_BYTES = 262_144
-"""The longest that Wireshark reads (WTAP_MAX_PACKET_SIZE_STANDARD)."""
 MAX_ANSWER_BYTES = 64 << 20
 """Of one packet's dissection; tshark is stopped at a longer one."""
 MAX_ERROR_BYTES = 1 << 20
 READ_BYTES = 1 << 16
 END_SECONDS = 5.0
 
-_SECTION = Struct("<IIIHHqI").pack(0x0A0D0D0A, 28, 0x1A2B3C4D, 1, 0, -1, 28)
-_INTERFACE = Struct("<IIHHIHHB3xHHI")
-_PACKET = Struct("<IIIIIII")
-_LENGTH = Struct("<I")
-_NANOSECONDS = 9
 _END = b"</packet>"
 
 
@@ -44,28 +35,6 @@ def find_tshark() -> str:
     if found is None:
         raise LenswatchError("tshark is not installed: install it (Debian, Ubuntu: apt-get install tshark)")
     return found
-
-
-class PacketWriter:
-    """Packets → pcapng: a section header first, an interface description for each link type when it first comes."""
-
-    def __init__(self) -> None:
-        self._interfaces: dict[int, int] = {}
-
-    def packet(self, link_type: int, at_ns: int, data: bytes, wire: int) -> bytes:
-        """One packet's blocks."""
-        head = b""
-        number = self._interfaces.get(link_type)
-        if number is None:
-            head = _INTERFACE.pack(1, 32, link_type, 0, MAX_PACKET_BYTES, _NANOSECONDS, 1, _NANOSECONDS, 0, 0, 32)
-            head = head if self._interfaces else _SECTION + head
-            number = self._interfaces[link_type] = len(self._interfaces)
-        data = data[:MAX_PACKET_BYTES]
-        filler = -len(data) % 4
-        size = _PACKET.size + len(data) + filler + _LENGTH.size
-        high, low = divmod(max(at_ns, 0) & (1 << 64) - 1, 1 << 32)
-        begin = _PACKET.pack(6, size, number, high, low, len(data), max(len(data), wire) & 0xFFFF_FFFF)
-        return b"".join((head, begin, data, bytes(filler), _LENGTH.pack(size)))
 
 
 class Tshark:

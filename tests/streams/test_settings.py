@@ -35,6 +35,7 @@ GIVEN = {
               "alerts_days": 18, "devices_days": 19, "waiting_days": 20},
     "kafka": {
         "servers": "k1:9093,k2:9093", "partitions": 24, "observations_topic": "o", "heartbeats_topic": "h",
+        "evidence_topic": "e",
         "security_protocol": "SASL_SSL", "cafile": "/etc/ca.pem", "certfile": "/etc/c.pem", "keyfile": "/etc/k.pem",
         "sasl_mechanism": "SCRAM-SHA-256", "username": "u", "password": "17", "password_file": "/etc/p",
         "token_command": ["token", "--new"], "token_file": "/etc/t",
@@ -46,6 +47,7 @@ GIVEN = {
         "observations_days": 8, "dead_letters_days": 9,
     },
     "spool": {"folder": "/var/spool/lenswatch", "max_bytes": 1048576, "max_age_seconds": 18.5, "drain_seconds": 19.5},
+    "evidence": {"keep": False, "folder": "/var/lib/evidence", "max_bytes": 5 << 20, "max_age_seconds": 20.5},
     "watch": {"metrics": "127.0.0.1:2", "drain_seconds": 2.25},
 }  # fmt: skip
 

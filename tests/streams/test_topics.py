@@ -24,6 +24,13 @@ def test_state_is_compacted_and_never_deleted_by_age() -> None:
             assert topic.config()["cleanup.policy"] == COMPACT and "retention.ms" not in topic.config()
 
 
+def test_questions_and_answers_are_apart_and_answers_go_after_an_hour() -> None:
+    (topic,) = [topic for topic in WANTED if topic.name == "lenswatch.evidence.v1"]
+    assert topic.partitions == 2 and topic.config()["cleanup.policy"] == "delete"
+    # Kafka removes whole segments only: one must not last for longer.
+    assert topic.config()["retention.ms"] == topic.config()["segment.ms"] == "3600000"
+
+
 def test_names_follow_the_settings() -> None:
     worker = WorkerSettings(group="g", alerts_topic="alerts", dead_letters_topic="dead")
     names = {topic.name for topic in wanted_topics(KafkaSettings(observations_topic="seen"), worker)}

@@ -124,6 +124,7 @@ class Centre:
         self.config.write_text(
             f'[kafka]\nservers = "{self.address}"\npartitions = {self.partitions}\n'
             f'observations_topic = "{self.observations}"\nheartbeats_topic = "{name}.beats"\n'
+            f'evidence_topic = "{name}.evidence"\n'
             f'[worker]\ngroup = "{self.group}"\nalerts_topic = "{self.alerts_topic}"\n'
             f'dead_letters_topic = "{self.dead}"\nrules_topic = "{self.rules}"\nreplay_topic = "{self.replay}"\n'
             f"settle_seconds = {self.settle_seconds}\n"

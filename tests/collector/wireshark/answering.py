@@ -4,8 +4,9 @@ import shutil
 
 import pytest
 
+from collector.pcapng_writer import PacketWriter
 from collector.wireshark.layers import Layer, layers_of
-from collector.wireshark.tshark import PacketWriter, Tshark
+from collector.wireshark.tshark import Tshark
 from tests.collector.frames import CAMERA, SERVER, Talk, udp_frame
 
 needs_tshark = pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")

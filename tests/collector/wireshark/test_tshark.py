@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from collector.errors import LenswatchError
+from collector.pcapng_writer import MAX_PACKET_BYTES, PacketWriter
 from collector.wireshark.layers import protocols_of
-from collector.wireshark.tshark import MAX_PACKET_BYTES, PacketWriter, Tshark, find_tshark
+from collector.wireshark.tshark import Tshark, find_tshark
 from tests.collector.dissectors.messages import QUERY
 from tests.collector.frames import CAMERA, SERVER, ipv4, udp, udp_frame
 from tests.collector.wireshark.answering import needs_tshark
