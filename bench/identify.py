@@ -32,7 +32,7 @@ MOST_MIB = 300
 DEVICES = 100_000
 ROUNDS = 5
 CALIBRATION = 20_000
-PARTS = ("_weigh", "_weigh_words", "_weigh_question", "_weigh_server", "_tell_news", "still_there")
+PARTS = ("_weigh", "_weigh_words", "_has_shown", "_weigh_question", "_weigh_server", "_tell_news", "still_there")
 
 
 def run(path: Path, parts: tuple[str, ...]) -> tuple[float, float]:

@@ -46,6 +46,7 @@ from collector.spool import SpoolSettings, count_waiting
 from collector.watched import nothing, watched_by
 
 if TYPE_CHECKING:
+    from collector.page import Reading
     from collector.pipeline import Pipeline
     from collector.publish.kafka import KafkaPublisher
     from collector.reporting import Concerns
@@ -180,6 +181,7 @@ def run_collect(settings: EdgeSettings, sources: Sequence[Source], touches: "Con
     from collector.evidence.meters import evidence_metrics
     from collector.kafka_link import check_build, security_options
     from collector.metrics import CollectorMetrics, MetricsPage
+    from collector.page import Reading
     from collector.publish.kafka import KafkaPublisher
 
     check_build()
@@ -200,9 +202,11 @@ def run_collect(settings: EdgeSettings, sources: Sequence[Source], touches: "Con
             if settings.collector.metrics:
                 more = [functools.partial(evidence_metrics, witness, answering)]
                 metrics = CollectorMetrics(pipeline.ledger, publisher, more)
+                reading = Reading(lambda: pipeline.ledger.packets_in)
                 page = MetricsPage(
-                    settings.collector.metrics, metrics, lambda: why_not_ready(publisher), interrupts.liveness.problem
-                )
+                    settings.collector.metrics, metrics, lambda: why_not_ready(reading, publisher),
+                    interrupts.liveness.problem,
+                )  # fmt: skip
                 stack.enter_context(contextlib.closing(page))
             of = settings.collector
             canaries = Canaries(of.sensor, of.site, of.canary_seconds, time.time())
@@ -214,11 +218,9 @@ def run_collect(settings: EdgeSettings, sources: Sequence[Source], touches: "Con
         raise typer.Exit(FAILED)
 
 
-def why_not_ready(publisher: "KafkaPublisher") -> str:
+def why_not_ready(reading: "Reading", publisher: "KafkaPublisher") -> str:
     """Why this collector does not watch, or "" when it does: what it reads now must be safe."""
-    if not publisher.packet_ns:
-        return "no packet has been read yet"
-    return "" if publisher.spool.is_writable else "the spool cannot be written"
+    return reading.why_not() or ("" if publisher.spool.is_writable else "the spool cannot be written")
 
 
 def tell_outcome(publisher: "KafkaPublisher") -> int:

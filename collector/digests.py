@@ -2,14 +2,18 @@
 
 Only bodies that may be firmware are worth it: binary ones, and large ones that are neither pictures, sound nor video.
 All is on a budget: how many at once, how long each, and how many bytes an hour of packet time. What is given up, and
-what ended before it was whole, is counted by reason; of that no digest is told.
+what ended before it was whole, is counted by reason; of that no digest is told. Of the icon of a device's web pages
+there are two more digests: those by which scanners' public lists know it.
 """
 
+import base64
 import hashlib
 import weakref
 from collections import Counter
 from collections.abc import Sequence
 from typing import Final
+
+import mmh3
 
 from collector.containers import Magic, container_of
 
@@ -17,6 +21,9 @@ MIN_BINARY_BYTES: Final = 16_384
 """No firmware is smaller; binary messages of a few bytes pass all the time."""
 MIN_LARGE_BYTES: Final = 1 << 20
 HEAD_BYTES: Final = 64
+MAX_ICON_BYTES: Final = 131_072
+_LINE_BYTES: Final = 57
+"""What a line of Base64 holds (RFC 2045 6.8: 76 characters)."""
 _MEDIA = ("image/", "audio/", "video/", "multipart/", "font/")
 _WORDS = ("text/", "message/")
 _WORD_TYPES = frozenset(
@@ -67,6 +74,38 @@ class Body:
         return self._digest.hexdigest(), container_of(self.head, self._digests.magics)
 
 
+class Icon(Body):
+    """The icon of a web page: MD5, as rapid7/recog has it, and MurmurHash3 (32 bits, seed 0, signed) over its Base64 in
+    lines, as Shodan and those after it have it."""
+
+    __slots__ = ("_md5", "_murmur", "_rest")
+
+    def __init__(self, digests: "Digests", mime_type: str | None) -> None:
+        super().__init__(digests, mime_type)
+        self._md5, self._murmur = hashlib.md5(usedforsecurity=False), mmh3.mmh3_32()
+        self._rest = b""
+
+    def feed(self, data: bytes | bytearray) -> bool:
+        """The next bytes; False when they are too many, and the icon is given up."""
+        if self.size + len(data) > MAX_ICON_BYTES:
+            self._digests.give_up(TOO_LARGE)
+            return False
+        if not super().feed(data):
+            return False
+        self._md5.update(data)
+        rest = self._rest + data
+        whole = len(rest) - len(rest) % _LINE_BYTES
+        self._murmur.update(base64.encodebytes(rest[:whole]))
+        self._rest = bytes(rest[whole:])
+        return True
+
+    def known_by(self) -> tuple[str, int]:
+        """Once it is whole: its MD5 in hexadecimal, and its MurmurHash3."""
+        self._murmur.update(base64.encodebytes(self._rest))
+        self._rest = b""
+        return self._md5.hexdigest(), self._murmur.sintdigest()
+
+
 class Digests:
     """The budget that all flows of a pipeline share. `let_go` counts by reason; `finished` those that were whole."""
 
@@ -79,8 +118,8 @@ class Digests:
         self._open: weakref.WeakSet[Body] = weakref.WeakSet()
         self._given_up = 0
 
-    def begin(self, mime_type: str | None, length: int | None) -> Body | None:
-        """A body begins; None when the budget has no room for it."""
+    def begin(self, mime_type: str | None, length: int | None, kind: type[Body] = Body) -> Body | None:
+        """A body of this kind begins; None when the budget has no room for it."""
         if (length or 0) > self.max_body_bytes:
             self.let_go[TOO_LARGE] += 1
         elif (length or 0) > self._left:
@@ -89,7 +128,7 @@ class Digests:
             self.let_go[TOO_MANY] += 1
         else:
             self.begun += 1
-            body = Body(self, mime_type)
+            body = kind(self, mime_type)
             self._open.add(body)
             return body
         return None

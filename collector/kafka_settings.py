@@ -100,7 +100,7 @@ def tls_context(settings: KafkaSettings) -> ssl.SSLContext | None:
     except (OSError, ssl.SSLError) as error:
         raise SettingsError(f"{settings.cafile}: kafka.cafile cannot be read: {error.strerror or error}") from error
     if settings.certfile is not None and settings.keyfile is not None:
-        read_private(settings.keyfile, 0, f"kafka.keyfile {settings.keyfile}")
+        read_private(settings.keyfile, 0, "kafka.keyfile")
         try:
             context.load_cert_chain(settings.certfile, settings.keyfile, password=refuse_password)
         except (OSError, ssl.SSLError, ValueError) as error:
@@ -142,7 +142,7 @@ def read_secret(path: Path | None, key: str) -> str:
     """The first line of a file that holds a secret. Raises SettingsError."""
     assert path is not None
     try:
-        lines = read_private(path, MAX_SECRET_BYTES, f"kafka.{key} {path}").decode().splitlines()
+        lines = read_private(path, MAX_SECRET_BYTES, f"kafka.{key}").decode().splitlines()
     except UnicodeDecodeError as error:
         raise SettingsError(f"kafka.{key} {path} cannot be read: {error}") from error
     if not lines or not lines[0].strip():

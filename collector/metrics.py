@@ -33,6 +33,9 @@ class CollectorMetrics:
         yield from self._seen()
         yield from self._spooled()
         yield from self._published()
+        sensor = GaugeMetricFamily("lenswatch_sensor_info", "Which sensor this is", labels=("sensor", "site"))
+        sensor.add_metric((self._publisher.sensor, self._publisher.site), 1)
+        yield sensor
         for metrics in self._more:
             yield from metrics()
         build = GaugeMetricFamily("lenswatch_build_info", "The version that runs", labels=("version",))

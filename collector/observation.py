@@ -24,6 +24,9 @@ have been updated."""
 FILE_DATASET = DATASET_PREFIX + "file"
 """A body that may be firmware has passed whole: `event.action` is download (the server sent it) or upload."""
 
+CERTIFICATE_DATASET, FAVICON_DATASET = DATASET_PREFIX + "certificate", DATASET_PREFIX + "favicon"
+"""What a web server in our networks has shown: its certificate (before TLS 1.3), or the icon of its pages."""
+
 PUSH_DATASET, FIRMWARE_PUSH = DATASET_PREFIX + "push", "firmware_push"
 """Dataset and `event.action` of what gives a device firmware from inside our networks; `device` is who gets it."""
 
@@ -148,12 +151,50 @@ class TlsClient(Fields):
     ja4: str | None = None
 
 
+class X509Name(Fields):
+    """`tls.server.x509.subject.*` and `.issuer.*`: parts of a distinguished name."""
+
+    common_name: list[str] | None = None
+    organization: list[str] | None = None
+    organizational_unit: list[str] | None = None
+
+
+class X509(Fields):
+    """`tls.server.x509.*`: `alternative_names` are names and addresses, `serial_number` is upper-case hexadecimal."""
+
+    subject: X509Name
+    issuer: X509Name
+    not_before: datetime.datetime
+    not_after: datetime.datetime
+    serial_number: str
+    alternative_names: list[str] | None = None
+
+
+class TlsHash(Fields):
+    """`tls.server.hash.*`: of the certificate; in upper case, as ECS has it here."""
+
+    sha256: str
+
+
+class TlsServer(Fields):
+    """`tls.server.*`: the certificate that a server shows, its own and none of those behind it. `subject` and `issuer`
+    are distinguished names, always in the order CN, OU, O, L, ST, C, others."""
+
+    subject: str
+    issuer: str
+    not_before: datetime.datetime
+    not_after: datetime.datetime
+    hash: TlsHash
+    x509: X509
+
+
 class Tls(Fields):
     """`tls.*`. `version` is the highest version that the client offers ("1.3"), `next_protocol` its first ALPN."""
 
     version: str | None = None
     next_protocol: str | None = None
     client: TlsClient | None = None
+    server: TlsServer | None = None
 
 
 class Url(Fields):
@@ -202,9 +243,10 @@ class UserAgent(Fields):
 
 
 class FileHash(Fields):
-    """`file.hash.*`."""
+    """`file.hash.*`; `md5` of icons only."""
 
     sha256: str
+    md5: str | None = None
 
 
 class File(Fields):
@@ -218,9 +260,11 @@ class File(Fields):
 
 
 class FileFormat(Fields):
-    """`lenswatch.file.*`: what a file is by its first bytes (`containers.toml`)."""
+    """`lenswatch.file.*`: what a file is by its first bytes (`containers.toml`); of an icon, `mmh3` is the number by
+    which scanners know it."""
 
     container: str | None = None
+    mmh3: int | None = None
 
 
 class Model(Fields):

@@ -2,12 +2,32 @@
 
 import socketserver
 import threading
+import time
 from collections.abc import Callable, Iterable
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 IDLE_POLL_SECONDS = 0.2
+MAX_SILENT_SECONDS = 600.0
 Answer = Callable[[WSGIEnvironment, StartResponse], Iterable[bytes]]
+
+
+class Reading:
+    """Whether packets are being read: their count has grown within `MAX_SILENT_SECONDS`, as far as it was asked for."""
+
+    def __init__(self, count: Callable[[], int], clock: Callable[[], float] = time.monotonic) -> None:
+        self._count, self._clock = count, clock
+        self._last, self._grew_at = 0, clock()
+
+    def why_not(self) -> str:
+        """Why they are not, or ""."""
+        count, now = self._count(), self._clock()
+        if count != self._last:
+            self._last, self._grew_at = count, now
+        if not count:
+            return "no packet has been read yet"
+        silent = now - self._grew_at
+        return "" if silent <= MAX_SILENT_SECONDS else f"no packet has been read for {silent:.0f} s"
 
 
 class Server(socketserver.ThreadingMixIn, WSGIServer):

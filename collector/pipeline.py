@@ -313,6 +313,9 @@ class Pipeline:
             turned = fact.backward and fact.file is None and (fact.tls is not None or fact.url is not None)
         if turned and not reader.turned:
             reader.turned, self._viewed = True, None
+        if reader.turned and fact.dataset not in ASKED_DATASETS:
+            # Dissectors tell the sides by the direction; who asks in DNS is told by the message.
+            fact.backward = not fact.backward
         observation = self._report.fact(self._view(row, reader, values), reader, fact, at_ns, place)
         if self._report.news:
             found += self._report.news

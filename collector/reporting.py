@@ -18,11 +18,14 @@ from collector.identify.banners import SELF_DATASETS
 from collector.identify.evidence import Sign
 from collector.identify.inventory import Inventory
 from collector.identify.known import KnownDevice
+from collector.identify.served import note_path, note_shown
 from collector.ingress import Ingresses
 from collector.naming import NameMemory
 from collector.observation import (
     BEGINNINGS,
+    CERTIFICATE_DATASET,
     DATASET_PREFIX,
+    FAVICON_DATASET,
     FIRMWARE_PUSH,
     FLOW_DATASET,
     PUSH_DATASET,
@@ -55,6 +58,8 @@ CONTACT_DATASETS = frozenset(
     ("tls", "quic", "http", "file", "rtsp", "ntp", "stun", "dahua_p2p", "ezviz", "dvrip", "dhip", "reolink")
 )
 """Those in which a device calls somebody, by a name that it says or that it looked up before."""
+SHOWN_DATASETS = frozenset(each.removeprefix(DATASET_PREFIX) for each in (CERTIFICATE_DATASET, FAVICON_DATASET))
+CARRIED_BY = {"file": "http", "favicon": "http", "certificate": "tls"}
 BROKEN_DATASET = DATASET_PREFIX + "broken"
 DEVICE = "device"
 """The dataset of what a device said in a protocol that only Wireshark reads; its action is the protocol."""
@@ -144,15 +149,16 @@ class Reporter:
                 self._names.learn(view.ends[0], addresses, name, at_ns, "dns_answer")
                 self._note_name(view, name)
             self._weigh_question(view, name)
+        elif dataset in SHOWN_DATASETS and not self._has_shown(view, fact):
+            self._let_go(view, DATASET_PREFIX + dataset)
+            return None
         if self._inventory.banners.may_tell(fact):
             self._weigh_words(view, fact)
         if self._inventory.news:
             self._tell_news(view.values[-1], at_ns, self.news)
         hidden = recognise_encrypted_dns(fact, view.values[5][1 - view.values[0]], view.ends[1])
         anew = self._begins_anew(view, fact) if dataset in BEGINNINGS_READ else None
-        firmware = (
-            anew is not None or fact.file is not None or (view.direction == INTERNAL and self._pushes.is_push(fact))
-        )
+        firmware = anew is not None or dataset == "file" or (view.direction == INTERNAL and self._pushes.is_push(fact))
         if anew is None:
             agent = fact.user_agent.original if fact.user_agent is not None else None
             called = name if dataset == "dns" else reader.name[0] if reader.name is not None else None
@@ -228,11 +234,15 @@ class Reporter:
                 self._inventory.note_user_agent(view.device, fact.user_agent.original)
             if fact is not None and fact.tls is not None and self._inventory.banners.knows_hellos:
                 self._weigh_hello(view, fact)
-        if fact is not None and fact.url is not None and not fact.backward:
+        if fact is not None and (fact.answered is not None or (fact.url is not None and not fact.backward)):
             server = view.server_device()
             if server is not None:
-                for sign in self._inventory.banners.of_path(fact.dataset, fact.url):
-                    server.add(sign)
+                note_path(self._inventory.banners, server, fact)
+
+    def _has_shown(self, view: FlowView, fact: Fact) -> bool:
+        """Whether a web server of ours shows something of itself that can be read; of others nobody asks."""
+        server = view.server_device()
+        return server is not None and note_shown(self._inventory.banners, server, fact)
 
     def _weigh_hello(self, view: FlowView, fact: Fact) -> None:
         if fact.finish is not None:
@@ -444,8 +454,8 @@ class Reporter:
             destination = Endpoint(ip=destination.ip, port=destination.port, mac=destination.mac, domain=name[0])
         network = view.network
         if network.protocol is None and dataset not in ("flow", "broken"):
-            # A file comes by HTTP; the network's protocol is whose connection it is.
-            network.protocol = "http" if dataset == "file" else dataset
+            # The network's protocol is whose connection it is.
+            network.protocol = CARRIED_BY.get(dataset, dataset)
         text = f"{self._sensor}|{view.flow}|{at_ns}|{place[0]}.{place[1]}|{dataset}"
         return Observation(
             timestamp=time_of(at_ns),

@@ -25,6 +25,7 @@ from rules.fact import (
     EndpointName,
     Entity,
     FirmwareFact,
+    Listing,
     ListingFile,
     NetworkAddress,
     NetworkFile,
@@ -38,7 +39,7 @@ from rules.fact import (
     Source,
     SourceFile,
 )
-from rules.factcheck import Known, faults, missing_activities, reference_faults
+from rules.factcheck import Known, edition_faults, faults, missing_activities, reference_faults
 
 SHIPPED = Path(__file__).parent / "facts"
 KINDS: dict[str, type[msgspec.Struct]] = {
@@ -181,6 +182,7 @@ class _Book:
             reason = "no facts (*.toml) in this folder" if folder.is_dir() else "no such folder"
             self._refuse(folder, "", f"{reason}; name a folder that holds {', '.join(KINDS)}")
         seen: dict[object, str] = {}
+        before = len(self.parts)
         self.indicators.append(0)
         for path in paths:
             parts = path.relative_to(folder).parts
@@ -192,6 +194,15 @@ class _Book:
             self._name(path, kind, document)
             if document is not None:
                 self._add(path, *self._convert_document(path, document, kind), seen)
+        self._check_editions(self.parts[before:])
+
+    def _check_editions(self, parts: list[tuple[Path, str, msgspec.Struct]]) -> None:
+        """The listings of a folder beside the editions that are known with it; what a list that was read says of its
+        own edition is as it is."""
+        for path, place, part in parts:
+            if type(part) is Listing and part.programme in self.programmes:
+                for key, reason in edition_faults(part, self.programmes[part.programme]):
+                    self._refuse(path, _join(place, key), reason)
 
     def _name(self, path: Path, kind: type[msgspec.Struct], document: dict[str, Any] | None) -> None:
         """Notes the ids of a file, wrong or not: one error in it must not bring one for each reference to it."""

@@ -155,6 +155,23 @@ def reference_faults(fact: msgspec.Struct, known: Known) -> Iterator[Fault]:
             pass
 
 
+def edition_faults(listing: Listing, programme: Programme) -> Iterator[Fault]:
+    """What is wrong with a company's listing on a list that comes out whole, in editions: whom the newest does not name
+    is not on it, whatever row of a copy was left open."""
+    days = [each.date for each in programme.editions if not each.withdrawn]
+    if not days or listing.status != "listed" or listing.withdrawn is not None:
+        return
+    told, newest = ", ".join(map(str, days)), max(days)
+    for day in listing.editions:
+        if day not in days:
+            yield "editions", f"{day} is no edition of {programme.id} that applied; they are {told}"
+    if not listing.editions:
+        yield "editions", f"is missing; name those of {programme.id} in which the company stands: {told}"
+    elif listing.until is None and newest not in listing.editions:
+        mend = 'name it, or write status = "removed" and until'
+        yield "until", f"is missing: the newest edition of {programme.id}, {newest}, is not among its editions; {mend}"
+
+
 def _assumption_faults(fact: AssumedListing | AssumedShare | AssumedReach, known: Known) -> Iterator[Fault]:
     if not isinstance(fact, AssumedReach):
         yield from _unknown("entity", fact.entity, known.entities, "entities")
@@ -194,8 +211,10 @@ def _act_faults(fact: Act) -> Iterator[Fault]:
 
 def _programme_faults(fact: Programme) -> Iterator[Fault]:
     """Rows end in one that fits everybody: no question may fall through."""
-    if fact.list_read is not None and not fact.list_read.sources:
-        yield "list_read.sources", "is empty; a fact names where it was read"
+    if fact.list_read is not None:
+        yield from _day_faults("list_read.as_of", fact.list_read.as_of)
+        if not fact.list_read.sources:
+            yield "list_read.sources", "is empty; a fact names where it was read"
     if fact.acts:
         last = fact.acts[-1]
         asks = (

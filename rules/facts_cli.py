@@ -71,7 +71,10 @@ def import_list(
     reader = find_reader(list_name)
     earlier = [into] if (into / "facts").is_dir() else []
     known = read_facts([SHIPPED, *fact_folders([*folders, *earlier])])
-    by_hand = {name: company for company, _, name in (each.partition("=") for each in same)}
+    by_hand = {name.strip(): company for company, _, name in (each.partition("=") for each in same)}
+    if "" in by_hand:
+        words = "names no party; write COMPANY=NAME, with the name as it stands on the list"
+        raise typer.BadParameter(words, param_hint="--same")
     for company in (*removed, *relisted, *by_hand.values()):
         if company not in known.entities:
             words = f"{company!r} is no company; they are {', '.join(sorted(known.entities))}"

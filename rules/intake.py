@@ -77,6 +77,7 @@ def take(reader: Reader, path: Path, facts: Facts, consent: Consent, imports: Ma
         *_too_few(path, reader, tally.counts, consent, last),
         *_back_again(path, facts, listed, published, consent),
         *_without(path, missing, facts.entities, found, consent),
+        *_beside_the_list(path, listed, missing, found, consent),
     ]
     if not covered:
         errors.append(
@@ -221,12 +222,30 @@ def _without(
             yield RuleError(path, listing.programme, f"{told}; {mend}")
 
 
+def _beside_the_list(
+    path: Path,
+    listed: Collection[tuple[str, str]],
+    missing: Iterable[tuple[str, Listing]],
+    found: Iterable[Candidate],
+    consent: Consent,
+) -> Iterable[RuleError]:
+    """What was said by hand and does not fit what the list says: most likely a typing mistake."""
+    met = {each.entry.name for each in found if each.by == "hand"}
+    for name, company in consent.same.items():
+        if name not in met:
+            yield RuleError(path, "", f"names no party {name!r}; write --same {company}=NAME as it stands on the list")
+    # Off one list of a file, it may be on another.
+    still = {company for company, _ in listed} - {company for company, _ in missing}
+    for company in sorted(consent.removed & still):
+        yield RuleError(path, "", f"names {company}, of which --removed says that it is off the list; leave that out")
+
+
 def _listing(
     entry: Entry, programme: str, entity: Entity, source: str, published: datetime.date, sure: Confidence
 ) -> CompanyListing:
     """What the list says, with what the facts already knew of the same listing where the list is silent."""
     known = _standing(entity, programme, published)
-    same = known is not None and (entry.since is None or known.since == entry.since)
+    same = known is not None and (entry.since is None or known.since == entry.since or _is_younger(entry, known))
     editions = tuple(sorted({*known.editions, published})) if known is not None and known.editions else ()
     notes = [f"the list's words: {entry.reason}"] if entry.reason else []
     if known is not None and same and known.note:
@@ -245,6 +264,12 @@ def _listing(
         name_on_list=entry.name if entry.name != entity.name else None,
         note="; ".join(notes) or None,
     )
+
+
+def _is_younger(entry: Entry, known: Listing) -> bool:
+    """Whether a row begins later than a listing that every edition since bears out: a copy that took the withdrawal of
+    an edition for an end begins a new row afterwards."""
+    return bool(known.editions and known.since and entry.since and known.since < entry.since)
 
 
 def _removed_before(

@@ -2,33 +2,42 @@
 
 import dataclasses
 import datetime
+from collections.abc import Collection
 
 import msgspec
 
-from rules.fact import Entity, Listing, Programme
+from rules.fact import Entity, Listing, ListRead, Programme
 from rules.factbook import Facts
 from rules.ownership import read_day
 
 
 def known_at(facts: Facts, day: datetime.date) -> Facts:
     """The facts as they could be known at the end of a day. A listing that was published later is not there, an end or
-    a withdrawal that was published later has not happened, and a share of a later date is not known. What belongs to no
-    list (names, roles, brands) stays: it is asked of the law's knowledge, not of lenswatch's."""
+    a withdrawal that was published later has not happened, and a share of a later date is not known. Nor is who was not
+    on a list that is of a later day. What belongs to no list (names, roles, brands) stays: it is asked of the law's
+    knowledge, not of lenswatch's."""
+    programmes = {id: _programme(programme, day) for id, programme in facts.programmes.items()}
+    unread = {id for id, then in programmes.items() if then.list_read is not facts.programmes[id].list_read}
     return dataclasses.replace(
         facts,
-        entities={id: _entity(entity, day) for id, entity in facts.entities.items()},
-        programmes={id: _programme(programme, day) for id, programme in facts.programmes.items()},
+        entities={id: _entity(entity, day, unread) for id, entity in facts.entities.items()},
+        programmes=programmes,
         digest=f"{facts.digest}+known-at-{day}",
     )
 
 
-def _entity(entity: Entity, day: datetime.date) -> Entity:
+def _entity(entity: Entity, day: datetime.date, unread: Collection[str]) -> Entity:
     link = entity.military_link
     if link is not None and link.edition is not None and day < link.edition:
         link = None
-    listings = tuple(_listing(each, day) for each in entity.listings if first_known(each) <= day)
+    listings = tuple(
+        _listing(each, day)
+        for each in entity.listings
+        if first_known(each) <= day and not (each.status == "not_listed" and each.programme in unread)
+    )
+    absent = tuple(each for each in entity.not_found_on if each not in unread)
     shares = tuple(each for each in entity.ownership if each.as_of is None or read_day(each.as_of, last=False) <= day)
-    return msgspec.structs.replace(entity, military_link=link, listings=listings, ownership=shares)
+    return msgspec.structs.replace(entity, military_link=link, listings=listings, ownership=shares, not_found_on=absent)
 
 
 def first_known(listing: Listing) -> datetime.date:
@@ -55,4 +64,13 @@ def _programme(programme: Programme, day: datetime.date) -> Programme:
         if (each.known_since or each.since or datetime.date.min) <= day
     )
     editions = tuple(each for each in programme.editions if (each.published or each.date) <= day)
-    return msgspec.structs.replace(programme, acts=acts, reach=reach, editions=editions)
+    read = programme.list_read
+    if read is not None and day < _first_read(programme, read):
+        read = None
+    return msgspec.structs.replace(programme, acts=acts, reach=reach, editions=editions, list_read=read)
+
+
+def _first_read(programme: Programme, read: ListRead) -> datetime.date:
+    """The first day on which the list that was read could be known; of a month or year its last."""
+    listed = read_day(read.as_of, last=True)
+    return next((each.published for each in programme.editions if each.date == listed and each.published), listed)

@@ -124,7 +124,7 @@ class Judge:
         duties: tuple[str, ...] = ()
         list_as_of = wind_down_until = None
         if place.basis in UNREACHED:
-            outcome, says, list_as_of = _unreached(place, programme, company)
+            outcome, says, list_as_of = _unreached(place, programme, company, day)
         else:
             act = self._act(question, programme, profile, place)
             if act is None:
@@ -410,7 +410,7 @@ def _doubted(
     return REVIEW, f"To be looked at, for {doubt}. If it holds: {says}", ()
 
 
-def _unreached(place: Position, programme: Programme, company: str) -> tuple[str, str, str | None]:
+def _unreached(place: Position, programme: Programme, company: str, day: datetime.date) -> tuple[str, str, str | None]:
     """Outcome, words, and the list's date for a company that a programme does not reach, as far as is known."""
     more = f" {place.reason}" if place.reason else ""
     if place.basis == "not_checked":
@@ -418,9 +418,11 @@ def _unreached(place: Position, programme: Programme, company: str) -> tuple[str
         return "context_only", words, None
     read = programme.list_read
     as_of = read.as_of if read is not None else None
-    if place.listing is not None:
-        return "checked_not_listed", f"{company} is not listed on that day.{more}", as_of
     when = f" (list of {as_of})" if as_of else ""
+    if place.listing is not None:
+        # Of a day before the list was read, its own days tell.
+        told = when if as_of is not None and as_of <= day.isoformat() else ""
+        return "checked_not_listed", f"{company} is not listed on that day{told}.{more}", as_of
     return "checked_not_listed", f"{company} was looked for and is not listed{when}.{more}", as_of
 
 

@@ -142,13 +142,17 @@ def faults(waiver: Waiver, facts: Facts) -> list[tuple[str, str]]:
     ]
     if waiver.until < waiver.begins:
         found.append(("until", f"{waiver.until} is before from ({waiver.begins})"))
-    known: dict[str, Collection[str]] = {
-        "programmes": facts.programmes, "companies": facts.entities, "roles": ROLES,
-    }  # fmt: skip
-    for key, ids in known.items():
+    # All that there are of a sort, and those of them of which an alert can come to be.
+    telling = {id for profile in facts.profiles.values() for id in profile.programmes}
+    known: dict[str, tuple[Collection[str], Collection[str]]] = {
+        "programmes": (facts.programmes, telling or facts.programmes),
+        "companies": (facts.entities, facts.endpoints or facts.entities),
+        "roles": (ROLES, ROLES),
+    }
+    for key, (ids, seen) in known.items():
         given = getattr(waiver, key)
         found += [(key, f"nothing has the id {each!r}; mend it") for each in given if each not in ids]
-        if given and set(given) >= set(ids):
+        if given and set(given) >= set(seen):
             found.append((key, "names all there are, and would swallow every alert; name the few that are meant"))
     if not (waiver.programmes or waiver.companies or waiver.roles or waiver.devices):
         reason = "would swallow every alert" + (" of a site" if waiver.sites else "")

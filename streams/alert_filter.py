@@ -7,13 +7,15 @@ from typing import Final, NamedTuple
 
 from collector.errors import SettingsError
 from rules.alert import LEVELS, Alert
+from streams.processors.canary import is_canary
 
 AGO: Final = re.compile(r"(\d{1,6})([smhdw])")
 SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 
 class AlertFilter(NamedTuple):
-    """None asks nothing. `device` is part of a device's id, address or model, `company` an id or part of a name."""
+    """None asks nothing; a canary is never meant. `device` is part of a device's id, address or model, `company` an id
+    or part of a name."""
 
     since: datetime.datetime | None = None
     severity: str | None = None
@@ -27,6 +29,8 @@ class AlertFilter(NamedTuple):
     def takes(self, alert: Alert) -> bool:
         """Whether one is."""
         detail = alert.lenswatch
+        if is_canary(alert):
+            return False
         if self.since is not None and detail.last_seen < self.since:
             return False
         if self.severity is not None and LEVELS.index(detail.level) < LEVELS.index(self.severity):

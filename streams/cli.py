@@ -49,6 +49,7 @@ from streams.live import IMPORTED_LATER, Ticker, with_notices
 from streams.local import LocalWatch, Output, Run
 from streams.options import Config, Folders
 from streams.pack_cli import mount as mount_pack_commands
+from streams.processors.canary import is_canary
 from streams.processors.declared import Register
 from streams.publish_cli import publish
 from streams.renewal import renewal_for, renewing
@@ -287,8 +288,8 @@ class StoreOutput:
         self._store = store
 
     def write(self, documents: Sequence[object]) -> None:
-        """Keep the alerts."""
-        self._store.put([each for each in documents if isinstance(each, Alert)])
+        """Keep the alerts, but no canaries: those come for ever, and are for nobody to look at."""
+        self._store.put([each for each in documents if isinstance(each, Alert) and not is_canary(each)])
 
 
 @contextlib.contextmanager
@@ -320,6 +321,8 @@ def show(run: Run, quiet: bool) -> None:
     """The alerts on standard output, unless that is taken; the summary on standard error."""
     if not quiet and run.alerts:
         print_alerts(run.alerts.values())
+        if run.gone:
+            say(f"{run.gone.total():,} earlier findings are not shown; they are in the store and on every output")
     elif not quiet:
         typer.echo("no alerts")
     sys.stdout.flush()
@@ -335,9 +338,7 @@ def finish(run: Run, fail_on: str | None) -> None:
         say("interrupted; what was read by then is told above")
     if run.problems or run.interrupted:
         raise typer.Exit(FAILED)
-    if fail_on is not None and any(
-        LEVELS.index(alert.lenswatch.level) >= LEVELS.index(fail_on) for alert in run.alerts.values()
-    ):
+    if fail_on is not None and any(LEVELS.index(level) >= LEVELS.index(fail_on) for level in run.by_level()):
         raise typer.Exit(ALERTED)
 
 

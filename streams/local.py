@@ -2,10 +2,11 @@
 
 import dataclasses
 import datetime
+import itertools
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
@@ -22,6 +23,7 @@ from rules.alert import Alert
 from rules.match import RuleSet
 from streams.geo import GeoFiles
 from streams.processors.baseline import Baseline, Habits
+from streams.processors.canary import is_canary
 from streams.processors.correlate import Correlate
 from streams.processors.declared import DATASET as DECLARED_DATASET
 from streams.processors.declared import Register
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 
     from collector.workers import Crew
 
+MAX_RUN_ALERTS: Final = 10_000
+
 
 class Output(Protocol):
     """Takes observations, or alerts, in order."""
@@ -47,14 +51,16 @@ class Output(Protocol):
 
 @dataclasses.dataclass(slots=True)
 class Run:
-    """What one run came to. `alerts` holds the last revision of each finding; `matched` = `told` + `folded`
-    + `waived` (by the waiver's id), or the ledger is open. `geo`: addresses of which something is not known, and files
-    taken or refused; `uncounted`: what correlations let go, by reason; `declared`: how many devices were declared, how
-    many of them seen, and the differences told."""
+    """What one run came to. `alerts` holds the last revision of each finding, canaries apart, at most MAX_RUN_ALERTS:
+    past that those go that were first, and `gone` counts them by level. `matched` = `told` + `folded` + `waived` (by
+    the waiver's id), or the ledger is open. `geo`: addresses of which something is not known, and files taken or
+    refused; `uncounted`: what correlations let go, by reason; `declared`: how many devices were declared, how many of
+    them seen, and the differences told."""
 
     ledger: Ledger
     problems: list[str] = dataclasses.field(default_factory=list)
     alerts: dict[str, Alert] = dataclasses.field(default_factory=dict)
+    gone: Counter[str] = dataclasses.field(default_factory=Counter)
     observations: int = 0
     matched: int = 0
     told: int = 0
@@ -69,7 +75,16 @@ class Run:
 
     def by_level(self) -> Counter[str]:
         """Findings by level."""
-        return Counter(alert.lenswatch.level for alert in self.alerts.values())
+        return self.gone + Counter(alert.lenswatch.level for alert in self.alerts.values())
+
+    def tell(self, news: Iterable[Alert]) -> None:
+        """Keep the last revision of each finding."""
+        for alert in news:
+            if not is_canary(alert):
+                self.alerts.pop(alert.event.id, None)
+                self.alerts[alert.event.id] = alert
+        for first in list(itertools.islice(self.alerts, max(0, len(self.alerts) - MAX_RUN_ALERTS))):
+            self.gone[self.alerts.pop(first).lenswatch.level] += 1
 
     def open_sums(self) -> list[str]:
         """The sums that do not close, in words."""
@@ -208,7 +223,6 @@ class LocalWatch:
         self._tell(judged.news, alerts)
 
     def _tell(self, news: list[Alert], alerts: Sequence[Output]) -> None:
-        for alert in news:
-            self.run.alerts[alert.event.id] = alert
+        self.run.tell(news)
         for output in alerts:
             output.write(news)

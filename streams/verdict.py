@@ -53,6 +53,8 @@ def verdict(
 
     A row a programme: outcome, since when, the sentence, citation and sources. `--json` for machines.
     """
+    if begins is not None and scenario is None:
+        raise typer.BadParameter("is a scenario's first day; name one with --scenario", param_hint="--from")
     day = datetime.datetime.now(datetime.UTC).date() if on is None else read_day(on, "--on")
     known = None if known_at is None else read_day(known_at, "--known-at")
     settings = load_settings(config)

@@ -13,6 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from collector.observation import Observation
+from collector.page import Reading
 from rules.alert import Alert
 from rules.match import RuleSet
 from streams.local import LocalWatch
@@ -33,6 +34,7 @@ class WatchMeters(Collector):
         self._waived: Counter[str] = Counter()
         self._local: LocalWatch | None = None
         self._problem: Callable[[], str] = lambda: ""
+        self._reading = Reading(lambda: 0 if self._local is None else self._local.run.ledger.packets_in)
         self.registry.register(self)
 
     def watches(self, local: LocalWatch, problem: Callable[[], str]) -> None:
@@ -58,7 +60,7 @@ class WatchMeters(Collector):
     @property
     def is_ready(self) -> bool:
         """Whether packets are being read."""
-        return self._local is not None and self._local.run.ledger.packets_in > 0
+        return not self._reading.why_not()
 
     def collect(self) -> Iterator[Metric]:
         """See `prometheus_client.registry.Collector`."""
@@ -90,6 +92,9 @@ class WatchMeters(Collector):
         hits.add_metric(("folded",), local.memory.fold.folded)
         hits.add_metric(("waived",), sum(local.run.waived.values()))
         yield hits
+        sensor = GaugeMetricFamily(PREFIX + "sensor_info", "Which sensor this is", labels=("sensor", "site"))
+        sensor.add_metric((local.canaries.sensor, local.canaries.site), 1)
+        yield sensor
         ages = GaugeMetricFamily(
             PREFIX + "devices_updated", "Devices by the days since an update of theirs was seen", labels=("age",)
         )

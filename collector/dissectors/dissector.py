@@ -17,7 +17,8 @@ class Fact:
 
     `name` is the name that the peer was called by (SNI, Host, question), `named_by` where it stood
     (tls_sni, http_host, dns_question). `backward` is true when the flow's server sent it. `action` is what the message
-    does, in the protocol's own word; `announced` what its sender says of itself. `finish` fills in what is dear to
+    does, in the protocol's own word; `announced` what its sender says of itself; `answered` what was asked of it, where
+    it answers as one that has that; `certificate` (DER) what a TLS server showed. `finish` fills in what is dear to
     compute (fingerprints), and is called only for a fact that becomes an observation.
     """
 
@@ -35,6 +36,8 @@ class Fact:
     announced: Announced | None = None
     file: File | None = None
     format: FileFormat | None = None
+    answered: Url | None = None
+    certificate: bytes | None = None
     finish: Callable[[], None] | None = dataclasses.field(default=None, compare=False)
 
 

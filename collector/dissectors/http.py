@@ -1,5 +1,5 @@
 """HTTP/1.x over TCP on any port: each request and each response, its body skipped and never held; of one that may be
-firmware the digest is taken as it passes (`collector.digests`).
+firmware, and of a site's icon, the digest is taken as it passes (`collector.digests`).
 
 RFC 9110 (methods 9, fields 5, CONNECT 9.3.6, Upgrade 7.8), 9112 (request line 3, target 3.2, status line 4, fields 5,
 body length 6, chunked coding 7.1), 7235 4.1 (WWW-Authenticate), 4918 (WebDAV), UPnP Device Architecture 2.0 (NOTIFY,
@@ -14,7 +14,7 @@ the end of the connection, the bytes are another protocol's and are not wanted.
 import re
 from collections.abc import Iterator
 
-from collector.digests import GAP, MIN_BINARY_BYTES, PARTIAL, Body, Digests, may_be_firmware
+from collector.digests import GAP, MAX_ICON_BYTES, MIN_BINARY_BYTES, PARTIAL, Body, Digests, Icon, may_be_firmware
 from collector.dissectors.dissector import FROM_SERVER, Dissector, Fact
 from collector.errors import Malformed
 from collector.http_head import escape, is_chunked, read_field, read_length, read_mime_type, read_url
@@ -51,9 +51,13 @@ METHODS = (
 )  # fmt: skip
 """Methods that are recognised before the request line has ended; others when the line ends in HTTP/1.x."""
 
+HAS_IT = frozenset((200, 401))
+"""Codes by which a server says that it has what it was asked for: here it is, or: say first who asks."""
+
 _HEAD, _CHUNK_SIZE, _CHUNK_END, _TRAILER, _DESCRIPTION = range(5)
 _XML = frozenset(("text/xml", "application/xml"))
 _DESCRIBES = re.compile(rb"urn:schemas-upnp-org:device-1-0|<(?:\w+:)?DeviceInfo[ >]")
+_ICON = re.compile(r"/(?:favicon[^/]*|[^/]+\.ico)$", re.IGNORECASE)
 _REALM = re.compile(r"""\brealm[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))""", re.IGNORECASE)
 _CAPITALS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _KNOWN = re.compile(f"(?:{'|'.join(METHODS)}) (?:/|[Hh][Tt][Tt][Pp]s?://|[^ /]+:[0-9])".encode("ascii"))
@@ -162,6 +166,13 @@ def read_description(body: bytes) -> Announced | None:
     return said if said != Announced() else None
 
 
+def is_icon(asked: Url | None, mime_type: str | None, length: int | None) -> bool:
+    """Whether what was asked for is a site's icon, and what is answered may be one: a page in its place is none."""
+    if asked is None or asked.path is None or (length or 0) > MAX_ICON_BYTES:
+        return False
+    return _ICON.search(asked.path) is not None and not (mime_type or "").startswith("text/")
+
+
 class HttpDissection:
     """One connection: requests and responses in turn, kept alive and pipelined."""
 
@@ -247,17 +258,19 @@ class HttpDissection:
         side.body = side.told = None
 
     def _begin_body(
-        self, direction: int, kind: str | None, length: int | None, url: Url | None, http: Http, whole: bool = True
-    ) -> None:
-        """Take the digest of the body that comes next, where it may be firmware; what is but a part of one is not."""
+        self, direction: int, kind: str | None, length: int | None, url: Url | None, http: Http, whole: bool = True,
+        sort: type[Body] = Body,
+    ) -> None:  # fmt: skip
+        """Take the digest of the body that comes next, where it is an icon or may be firmware; what is but a part of
+        one is not."""
         side = self._sides[direction]
         comes = self.skip[direction] or side.state == _CHUNK_SIZE
-        if self._digests is None or not comes or not may_be_firmware(kind, length):
+        if self._digests is None or not comes or not (sort is Icon or may_be_firmware(kind, length)):
             return
         if not whole:
             self._digests.let_go[PARTIAL] += 1
             return
-        side.body = self._digests.begin(kind, length)
+        side.body = self._digests.begin(kind, length, sort)
         if side.body is not None:
             side.told = url, http
             side.left, self.skip[direction] = self.skip[direction], 0
@@ -269,20 +282,23 @@ class HttpDissection:
         if body is None or told is None:
             return
         digest, container = body.finish()
-        if body.size < MIN_BINARY_BYTES:
+        if body.size < MIN_BINARY_BYTES and not isinstance(body, Icon):
             return
         url, http = told
         name = url.path.rpartition("/")[2] if url is not None and url.path else None
+        md5, number = body.known_by() if isinstance(body, Icon) else (None, None)
         yield Fact(
-            "file",
+            "file" if md5 is None else "favicon",
             url.domain if url is not None else None,
             "http_host" if url is not None and url.domain else None,
             direction == FROM_SERVER,
             url=url,
             http=http,
             action="download" if http.response is not None else "upload",
-            file=File(size=body.size, hash=FileHash(sha256=digest), mime_type=body.mime_type, name=name or None),
-            format=FileFormat(container=container) if container is not None else None,
+            file=File(
+                size=body.size, hash=FileHash(sha256=digest, md5=md5), mime_type=body.mime_type, name=name or None
+            ),
+            format=FileFormat(container=container, mmh3=number) if container is not None or md5 is not None else None,
         )
 
     def _check_start(self, first: bytes) -> None:
@@ -365,7 +381,8 @@ class HttpDissection:
             version=version[5:],
         )
         if status in (200, 206):
-            self._begin_body(direction, mime_type, length, asked, http, status == 200)
+            icon = status == 200 and is_icon(asked, mime_type, length) and "\ncontent-encoding:" not in lower
+            self._begin_body(direction, mime_type, length, asked, http, status == 200, Icon if icon else Body)
         if mime_type in _XML and 0 < self.skip[direction] <= MAX_DESCRIPTION_BYTES:
             self._description_bytes, self.skip[direction] = self.skip[direction], 0
             self._sides[direction].state = _DESCRIPTION
@@ -374,6 +391,7 @@ class HttpDissection:
             backward=direction == FROM_SERVER,
             announced=read_server(head, lower),
             http=http,
+            answered=asked if status in HAS_IT else None,
         )
 
     def _expect_response_body(self, direction: int, status: int, chunked: bool | None, length: int | None) -> None:

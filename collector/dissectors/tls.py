@@ -1,11 +1,13 @@
-"""TLS over TCP: the ClientHello, and nothing that comes after it.
+"""TLS over TCP: the ClientHello and, before TLS 1.3, the server's own certificate; nothing that comes after them.
 
-RFC 8446 4.1.2, 5.1 (TLS 1.3), 5246 7.4.1.2 (TLS 1.2), 6066 3 (server_name), 7301 3.1 (ALPN), 8701 (GREASE), 9849
-(encrypted ClientHello). JA3: Salesforce, "TLS Fingerprinting with JA3 and JA3S". JA4: FoxIO, "JA4: TLS Client
-Fingerprinting" (technical_details/JA4.md of FoxIO-LLC/ja4).
+RFC 8446 4.1.2, 4.1.3, 5.1 (TLS 1.3), 5246 7.4.1.2, 7.4.1.3, 7.4.2 (TLS 1.2), 6066 3 (server_name), 7301 3.1 (ALPN),
+8701 (GREASE), 9849 (encrypted ClientHello). JA3: Salesforce, "TLS Fingerprinting with JA3 and JA3S". JA4: FoxIO,
+"JA4: TLS Client Fingerprinting" (technical_details/JA4.md of FoxIO-LLC/ja4).
 
-After the first hello only the beginning of the server's answer is read: a HelloRetryRequest (RFC 8446 4.1.3) asks the
-client for a second one. Which side is the client is told by its hello, not by the port.
+After the first hello only the beginning of the server's answer is read. A HelloRetryRequest (RFC 8446 4.1.3) asks the
+client for a second one. A ServerHello of TLS 1.2 or below may be followed by a Certificate in clear; of that the first,
+which is the server's own, is read, and none of those behind it. Which side is the client is told by its hello, not by
+the port.
 """
 
 import dataclasses
@@ -14,6 +16,7 @@ import hashlib
 from collections.abc import Iterator
 from struct import Struct, pack, unpack_from
 
+from collector.certificate import MAX_CERTIFICATE_BYTES
 from collector.dissectors.dissector import FROM_SERVER, Dissector, Fact
 from collector.dissectors.dns import escape
 from collector.errors import Malformed, Truncated
@@ -30,9 +33,10 @@ RETRY_RANDOM = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e07
 """SHA-256 of "HelloRetryRequest" (RFC 8446 4.1.3): the random of a ServerHello that is none."""
 
 _CHANGE_CIPHER_SPEC, _HANDSHAKE = 20, 22
-_CLIENT_HELLO, _SERVER_HELLO = 1, 2
+_CLIENT_HELLO, _SERVER_HELLO, _CERTIFICATE = 1, 2, 11
+_OTHER = -1
 _HEAD_BYTES = 5
-_SERVER_RANDOM_END = 38
+_TLS_1_3 = 0x0304
 _SERVER_NAME, _GROUPS, _POINT_FORMATS, _SIGNATURES, _ALPN, _VERSIONS = 0, 10, 11, 13, 16, 43
 _ENCRYPTED_HELLO = frozenset((0xFE0D, 0xFFCE))
 _JA4_VERSIONS = {0x0304: "13", 0x0303: "12", 0x0302: "11", 0x0301: "10", 0x0300: "s3", 0x0002: "s2"}
@@ -260,22 +264,48 @@ def recognises(first: bytes, port: int, direction: int) -> bool | None:
     return size < 7 or head[6] <= MAX_HELLO_BYTES >> 16
 
 
-class HandshakeReader:
-    """The first handshake message of one direction, out of records cut anywhere. Holds at most MAX_HELLO_BYTES."""
+def read_server_version(body: bytes) -> int:
+    """The version that a ServerHello's body chooses (RFC 8446 4.1.3, 4.2.1). Truncated, Malformed."""
+    size = len(body)
+    try:
+        version = body[0] << 8 | body[1]
+        position = 38 + body[34]
+        if position == size:
+            return version
+        end = position + 2 + (body[position] << 8 | body[position + 1])
+    except IndexError:
+        raise Truncated(f"the ServerHello of {size} bytes ends before its extensions") from None
+    if end != size:
+        raise Malformed(f"the extensions of the ServerHello end at {end} of {size} bytes")
+    position += 2
+    while position < end:
+        if position + 4 > end:
+            raise Truncated(f"the extension at {position} of the ServerHello runs past the end")
+        kind, length = _EXTENSION.unpack_from(body, position)
+        start, position = position + 4, position + 4 + length
+        if position > end:
+            raise Truncated(f"the extension {kind} of the ServerHello runs past the end")
+        if kind == _VERSIONS and length == 2:
+            version = body[start] << 8 | body[start + 1]
+    return version
 
-    __slots__ = ("_head", "_kind", "_left", "_message")
+
+class HandshakeReader:
+    """The first handshake messages of one direction, out of records cut anywhere: a ClientHello, or a ServerHello and a
+    Certificate. Holds at most MAX_HELLO_BYTES."""
+
+    __slots__ = ("_answered", "_head", "_kind", "_left", "_message")
 
     def __init__(self) -> None:
+        self._answered = False
         self._head = b""
         self._kind = 0
         self._left = 0
         self._message = bytearray()
 
-    def feed(self, data: bytes) -> tuple[int, bytes] | None:
-        """Type and body of the message, None while it is not whole; type -1 when other records come in its place.
-
-        Of a ServerHello the body up to its random is enough.
-        """
+    def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
+        """Type and body of each message that the bytes complete, of a Certificate the first certificate; type _OTHER
+        when something else comes in its place, and then nothing more is to be fed."""
         position, end = 0, len(data)
         while position < end:
             if not self._left:
@@ -283,17 +313,17 @@ class HandshakeReader:
                 self._head += data[position : position + wanted]
                 position += wanted
                 if len(self._head) < _HEAD_BYTES:
-                    return None
+                    return
                 if not self._begin_record():
-                    return -1, b""
+                    yield _OTHER, b""
+                    return
             part = data[position : position + self._left]
             position += len(part)
             self._left -= len(part)
             if self._kind == _HANDSHAKE:
                 self._message += part
-                if (message := self._whole()) is not None:
-                    return message
-        return None
+                while (message := self._whole()) is not None:
+                    yield message
 
     def _begin_record(self) -> bool:
         head, self._head = self._head, b""
@@ -302,24 +332,40 @@ class HandshakeReader:
             return False
         if not 0 < self._left <= MAX_RECORD_BYTES:
             raise Malformed(f"a TLS record of {self._left} bytes is not between 1 and {MAX_RECORD_BYTES}")
-        return True
+        # What a server says after it is encrypted.
+        return not (self._answered and self._kind == _CHANGE_CIPHER_SPEC)
 
     def _whole(self) -> tuple[int, bytes] | None:
         message = self._message
         if len(message) < 4:
             return None
         kind, size = message[0], int.from_bytes(message[1:4], "big")
-        if kind not in (_CLIENT_HELLO, _SERVER_HELLO):
-            return -1, b""
+        if kind == _CERTIFICATE and self._answered:
+            return self._first_certificate(size)
+        if kind not in (_CLIENT_HELLO, _SERVER_HELLO) or self._answered:
+            return _OTHER, b""
         if size > MAX_HELLO_BYTES:
             raise Malformed(f"a TLS hello of {size} bytes is longer than {MAX_HELLO_BYTES}")
-        if kind == _SERVER_HELLO:
-            size = min(size, _SERVER_RANDOM_END - 4)
-        return (kind, bytes(message[4 : 4 + size])) if len(message) >= 4 + size else None
+        if len(message) < 4 + size:
+            return None
+        body = bytes(message[4 : 4 + size])
+        del message[: 4 + size]
+        self._answered = kind == _SERVER_HELLO
+        return kind, body
+
+    def _first_certificate(self, size: int) -> tuple[int, bytes] | None:
+        """The list's first entry (RFC 5246 7.4.2: the sender's own), _OTHER where there is none or it is too long."""
+        message = self._message
+        if len(message) < 10:
+            return None if size >= 6 else (_OTHER, b"")
+        length = int.from_bytes(message[7:10], "big")
+        if not 0 < length <= min(size - 6, MAX_CERTIFICATE_BYTES):
+            return _OTHER, b""
+        return (_CERTIFICATE, bytes(message[10 : 10 + length])) if len(message) >= 10 + length else None
 
 
 class TlsDissection:
-    """One TLS connection up to its last ClientHello."""
+    """One TLS connection up to its last ClientHello, and the server's certificate where it passes in clear."""
 
     __slots__ = ("_asker", "_readers", "skip", "wants")
 
@@ -330,25 +376,44 @@ class TlsDissection:
         self._asker = -1
 
     def feed(self, direction: int, data: bytes) -> Iterator[Fact]:
-        """The next bytes of one direction; yields a fact for each ClientHello."""
+        """The next bytes of one direction; yields a fact for each ClientHello, and for the server's certificate."""
         if not self.wants[direction]:
             return
-        message = self._readers[direction].feed(data)
-        if message is None:
-            return
-        kind, body = message
-        self.wants[direction] = False
-        if kind == _CLIENT_HELLO:
-            if self._asker < 0:
-                self._asker = direction
-                self._readers[direction] = HandshakeReader()
+        for kind, body in self._readers[direction].feed(data):
+            if kind == _CLIENT_HELLO:
+                yield self._hear(direction, body)
+            elif kind == _SERVER_HELLO and direction != self._asker:
+                self._answer(direction, body)
             else:
-                self.wants[1 - direction] = False
-            yield read_fact(body, direction == FROM_SERVER)
-        elif kind == _SERVER_HELLO and 0 <= self._asker != direction and body[2:34] == RETRY_RANDOM:
-            self.wants[self._asker] = True
-        elif self._asker >= 0:
-            self.wants = [False, False]
+                self._stop(direction)
+                if kind == _CERTIFICATE:
+                    yield Fact("certificate", backward=direction == FROM_SERVER, certificate=body)
+            if not self.wants[direction]:
+                return
+
+    def _hear(self, direction: int, body: bytes) -> Fact:
+        self.wants[direction] = False
+        if self._asker < 0:
+            self._asker = direction
+            self._readers[direction] = HandshakeReader()
+        else:
+            self.wants[1 - direction] = False
+        return read_fact(body, direction == FROM_SERVER)
+
+    def _answer(self, direction: int, body: bytes) -> None:
+        """A ServerHello: what comes next is worth reading where it asks for another hello, or may be a certificate."""
+        if body[2:34] == RETRY_RANDOM:
+            self._stop(direction)
+            if self._asker >= 0:
+                self.wants[self._asker] = True
+        elif read_server_version(body) >= _TLS_1_3:
+            self._stop(direction)
+
+    def _stop(self, direction: int) -> None:
+        """Nothing more of this direction is of use; of the other a hello that has not come yet."""
+        self.wants[direction] = False
+        if self._asker >= 0:
+            self.wants[1 - direction] = False
 
 
 DISSECTOR = Dissector(name="tls", recognises=recognises, begin=TlsDissection, starts=b"\x16")

@@ -22,7 +22,8 @@ from collector.identify.evidence import (
     Sign,
 )
 from collector.identify.fingerprint import Fingerprint
-from collector.observation import Url
+from collector.observation import FileHash, TlsServer, Url
+from collector.texts import MAX_TEXT_CHARACTERS
 
 MAX_KNOWN_TEXTS = 4_096
 """Texts whose signs are remembered: devices say the same again and again."""
@@ -30,6 +31,7 @@ SELF_DATASETS = frozenset(("ssdp", "wsd", "sadp", "dhip", "dvrip", "tvt", "tuya"
 """Those in which the sender speaks of itself."""
 MODEL, BRAND, PROTOCOL = "model", "brand", "protocol"
 PATHS = {"http": "http_path", "rtsp": "rtsp_path"}
+HELLOS = ("tls_ja3", "tls_ja4")
 DEEP_KINDS = {"sip": "sip_user_agent", "telnet": "telnet"}
 """Of what Wireshark reads, by protocol: the kind of banner that its text is."""
 
@@ -37,7 +39,8 @@ Pattern = tuple[re.Pattern[str], Sign]
 
 
 class Banners:
-    """Patterns by kind of banner. Not for several threads."""
+    """Patterns by kind of banner. `knows_hellos`: some are of TLS ClientHellos, whose fingerprints are dear to compute.
+    Not for several threads."""
 
     def __init__(self, fingerprints: Iterable[Fingerprint]) -> None:
         self._patterns: dict[str, list[Pattern]] = {}
@@ -45,7 +48,7 @@ class Banners:
         for fingerprint in fingerprints:
             self._learn(fingerprint)
         self._known: dict[tuple[str, str], tuple[Sign, ...]] = {}
-        self.knows_hellos = "tls_ja3" in self._patterns or "tls_ja4" in self._patterns
+        self.knows_hellos = any(kind in self._patterns for kind in HELLOS)
 
     def _learn(self, fingerprint: Fingerprint) -> None:
         maker = None if fingerprint.maker == ANY_MAKER else fingerprint.maker
@@ -80,24 +83,38 @@ class Banners:
         """Whether the sender of a fact may say anything of itself."""
         return fact.announced is not None or (fact.backward and fact.dataset in self._protocols)
 
-    def of_path(self, dataset: str, url: Url) -> Iterator[Sign]:
-        """What it says of a device that somebody asks it for this path."""
+    def of_path(self, dataset: str, url: Url) -> Iterator[tuple[Sign, Sign]]:
+        """What it says of a device that somebody asks it for this path, and that it answers as one that has it."""
         kind = PATHS.get(dataset)
         if kind is not None and kind in self._patterns:
             path = (url.path or "") + (f"?{url.query}" if url.query and dataset == "rtsp" else "")
+            path = path[:MAX_TEXT_CHARACTERS]
             for sign in self._find(kind, path):
-                yield sign._replace(
-                    text=f"is asked for {path}, {sign.text.partition(', ')[2]}",
-                    weight=sign.weight * PATH_SHARE, sure=sign.sure * PATH_SHARE,
-                )  # fmt: skip
+                whose = sign.text.removeprefix(_says(kind, path))
+                yield (
+                    sign._replace(
+                        text=f"is asked for {path}{whose}", weight=sign.weight * PATH_SHARE, sure=sign.sure * PATH_SHARE
+                    ),
+                    sign._replace(text=f"has {path}{whose}"),
+                )
+
+    def of_certificate(self, shown: TlsServer) -> Iterator[Sign]:
+        """What the certificate that a device shows says of it."""
+        for text in (f"subject {shown.subject}", f"issuer {shown.issuer}"):
+            yield from self._find("tls_certificate", text)
+
+    def of_icon(self, icon: FileHash, mmh3: int | None) -> Iterator[Sign]:
+        """What the icon of a device's web pages says of it."""
+        for text in (f"mmh3 {mmh3}", f"md5 {icon.md5}"):
+            yield from self._find("favicon", text)
 
     def of_agent(self, agent: str) -> tuple[Sign, ...]:
         """What a device's own HTTP user agent says of it."""
-        return self._find("http_user_agent", agent)
+        return self._find("http_user_agent", agent[:MAX_TEXT_CHARACTERS])
 
     def of_hello(self, ja3: str | None, ja4: str | None) -> Iterator[Sign]:
         """What the fingerprints of a device's TLS ClientHello say of it."""
-        for kind, text in (("tls_ja3", ja3), ("tls_ja4", ja4)):
+        for kind, text in zip(HELLOS, (ja3, ja4), strict=True):
             if text and kind in self._patterns:
                 yield from self._find(kind, text)
 
@@ -107,15 +124,17 @@ class Banners:
             if len(self._known) >= MAX_KNOWN_TEXTS:
                 self._known.clear()
             known = self._known[kind, text] = tuple(
-                sign._replace(
-                    text=f"says {text} ({kind.replace('_', ' ')}), {sign.text}", model=match.groupdict().get("model")
-                )
+                sign._replace(text=f"{_says(kind, text)}, {sign.text}", model=match.groupdict().get("model"))
                 for pattern, sign in self._patterns.get(kind, ())
                 if (match := pattern.search(text)) is not None
             )
             if kind == "http_user_agent" and BROWSER.match(text):
                 known = self._known[kind, text] = (*known, BROWSES)
         return known
+
+
+def _says(kind: str, text: str) -> str:
+    return f"says {text} ({kind.replace('_', ' ')})"
 
 
 BROWSES = Sign("a browser's user agent", BROWSER_SORT, BROWSER_WEIGHT, kind=OTHER)

@@ -26,7 +26,7 @@ PROTOCOL_WEIGHTS = {"high": 0.85, "medium": 0.45, "low": 0.1}
 PROTOCOL_SURE = 0.85
 """Who answers in a maker's own protocol of what it is, has that maker's software inside."""
 PATH_SHARE = 0.5
-"""Of a banner's weight, when somebody only asked the device for a path of that maker's."""
+"""Of a banner's weight, when somebody only asked the device for a path of that maker's and was not answered so."""
 ASKED_SHARE = 0.8
 """Of a call's weight, when the name was only asked of DNS."""
 PORT_WEIGHT = 0.5

@@ -311,10 +311,10 @@ class Inventory:
         if found is None:
             return
         called, looked_up = found
-        if called.text not in known.signs:
-            if not asked:
-                known.signs.pop(looked_up.text, None)
-            known.add(looked_up if asked else called)
+        if not asked:
+            known.add_over(looked_up.text, called)
+        elif called.text not in known.signs:
+            known.add(looked_up)
 
     def _call_of(self, name: str) -> tuple[Sign, Sign] | None:
         """The signs of who calls a name, and of who asks for it; remembered, for devices call the same few."""

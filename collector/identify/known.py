@@ -59,6 +59,12 @@ class KnownDevice:
         self.model = self.model or sign.model
         self.judge()
 
+    def add_over(self, weaker: str, sign: Sign) -> None:
+        """Weigh a new sign, which says all that another (by its text) says, and more."""
+        if sign.text not in self.signs:
+            self.signs.pop(weaker, None)
+            self.add(sign)
+
     def tell(self, said: Announced, named: bool = False) -> None:
         """The device said what it is; what it does not say again still holds, and what it says otherwise is noted.
         `named`: it said its own name, and not only that of a service."""

@@ -1,13 +1,26 @@
-"""Makes the dashboards beside this file: python deploy/grafana/make_dashboards.py [--check]. Uids never change."""
+"""Makes the dashboards beside this file, and the page of the detections that they lead to: python
+deploy/grafana/make_dashboards.py [--check]. Uids never change."""
 
 import json
 import re
 import sys
 import urllib.parse
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 FOLDER = Path(__file__).parent / "dashboards"
+ROOT = FOLDER.parents[2]
+PAGE = ROOT / "docs" / "41-detections.md"
+# Of a correlation's file the first document is what is told of.
+DETECTIONS = [
+    (path.stem, next(yaml.safe_load_all(path.read_text("utf-8"))))
+    for path in sorted(ROOT.glob("rules/detections/*/*.yml"))
+]
+# Where docs/ is, as the variable of each dashboard says; compose.yml has Grafana itself show them there.
+DOCS, PLACE = "${docs:raw}", "/public/lenswatch-docs"
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 ALERTS = "http://localhost:9093"
 """Where a person's browser finds Alertmanager; to be changed above each dashboard."""
@@ -62,6 +75,22 @@ def p99(buckets: str, by: str) -> str:
     return f"histogram_quantile(0.99, sum by ({by}) ({rate(buckets)}))"
 
 
+def lead(title: str, place: str) -> dict[str, Any]:
+    """A link to a place in docs/."""
+    return {"title": title, "url": f"{DOCS}/{place}", "targetBlank": True}
+
+
+def leads(first: dict[str, Any]) -> list[dict[str, Any]]:
+    """For each detection, by its title, a link to what is said of it, after the one that every panel has."""
+    return [
+        {
+            "matcher": {"id": "byName", "options": rule["title"]},
+            "properties": [{"id": "links", "value": [first, lead("What it means", f"{PAGE.name}#{stem}")]}],
+        }
+        for stem, rule in DETECTIONS
+    ]
+
+
 class Board:
     """A dashboard whose panels fill rows of 24 columns from the left."""
 
@@ -72,9 +101,10 @@ class Board:
 
     def add(
         self, kind: str, title: str, words: str, queries: list[tuple[str, str]], unit: str = "short", wide: int = 12,
-        tall: int = 8, steps: str | None = None,
+        tall: int = 8, steps: str | None = None, about: str | None = None, rules: bool = False,
     ) -> None:  # fmt: skip
-        """A panel of `queries` (expression, legend)."""
+        """A panel of `queries` (expression, legend). `about`: the Prometheus alert that is explained where the panel
+        leads to; `rules`: each of its rows is a detection, and leads to what is said of that."""
         if self._x + wide > 24:
             self._x, self._y, self._tall = 0, self._y + self._tall, 0
         url = alert_list(kind, queries, [name for name, _ in self.variables])
@@ -94,7 +124,8 @@ class Board:
         self.panels.append({
             "id": len(self.panels) + 1, "type": kind, "title": title, "description": words, "datasource": SOURCE,
             "gridPos": {"x": self._x, "y": self._y, "w": wide, "h": tall}, "targets": targets,
-            "fieldConfig": {"defaults": defaults, "overrides": []}, "options": {},
+            "fieldConfig": {"defaults": defaults, "overrides": leads(link) if rules else []}, "options": {},
+            "links": [lead("What to do", f"40-deliver.md#{about.lower()}")] if about else [],
         })  # fmt: skip
         self._x, self._tall = self._x + wide, max(self._tall, tall)
 
@@ -109,10 +140,14 @@ class Board:
             }
             for name, query in self.variables
         ]  # fmt: skip
-        chosen.append({
-            "name": "alerts", "label": "Alert list", "type": "textbox", "query": ALERTS, "hide": 0,
-            "current": {"text": ALERTS, "value": ALERTS},
-        })  # fmt: skip
+        chosen += [
+            {
+                "name": name, "label": label, "type": "textbox", "query": value, "hide": 0,
+                "current": {"text": value, "value": value},
+                "options": [{"selected": True, "text": value, "value": value}],
+            }
+            for name, label, value in (("docs", "Where docs/ is", PLACE), ("alerts", "Alert list", ALERTS))
+        ]  # fmt: skip
         rules = {
             "name": "Rules changed", "datasource": SOURCE, "enable": True, "iconColor": "purple",
             "expr": "changes(lenswatch_rules_loaded_timestamp_seconds[$__rate_interval]) > 0",
@@ -137,7 +172,7 @@ def overview() -> Board:
     ])  # fmt: skip
     board.add("stat", "High and critical", "Findings of the levels high and critical since the workers began.",
               [(f'sum(lenswatch_findings_total{{severity=~"high|critical", {SITE}, {SENSOR}}}) or vector(0)', "")],
-              wide=6, tall=5, steps="bad")  # fmt: skip
+              wide=6, tall=5, steps="bad", about="LenswatchFindings")  # fmt: skip
     board.add("stat", "All findings", "Findings of every level since the workers began.",
               [(f"sum({found})", "")], wide=6, tall=5)  # fmt: skip
     board.add("stat", "Open now", "Findings whose window is not over: what is calling home now.",
@@ -157,9 +192,9 @@ def overview() -> Board:
         ("By site", "Where the cameras stand.", f"topk(15, sum by (site) ({found}))", "{{site}}"),
         ("By country of the address", "Needs a country database at [geo]; none: not known.",
          "topk(15, sum by (country) (lenswatch_finding_countries_total))", "{{country}}"),
-        ("By rule", "Which detection fired.", f"topk(15, sum by (rule, severity) ({found}))", "{{rule}}"),
+        ("By rule", "Which detection fired.", f"topk(15, sum by (rule) ({found}))", "{{rule}}"),
     ):  # fmt: skip
-        board.add("bargauge", title, words, [(query, legend)], wide=8, tall=9)
+        board.add("bargauge", title, words, [(query, legend)], wide=8, tall=9, rules=title == "By rule")
     return board
 
 
@@ -181,18 +216,23 @@ def device() -> Board:
         """The findings of some detections, by their titles."""
         return f'lenswatch_findings_total{{rule=~"{"|".join(rules)}", {SITE}, {SENSOR}}}'
 
-    for title, words, rule, steps in (
-        ("Policies broken", "Calls that a device's policy forbids: [egress] in the settings.", POLICY, "bad"),
-        ("Not declared", "Cameras that the list of declared devices does not name.", UNDECLARED, "warn"),
-        ("Another maker", "Devices that speak as another maker's than is declared.", DIFFERS, "warn"),
-        ("Declared and silent", "Declared devices of which nothing was heard for a day.", SILENT, "warn"),
-        ("First calls", "To a company, country or network that the device had not called before.", FIRST, "warn"),
-        ("Grown traffic", "Days of ten times a device's usual traffic to outside.", GROWN, "warn"),
-    ):
-        board.add("stat", title, words, [(f"sum({found(rule)}) or vector(0)", "")], wide=4, tall=5, steps=steps)
+    for title, words, rule, steps, about in (
+        ("Policies broken", "Calls that a device's policy forbids: [egress] in the settings.", POLICY, "bad",
+         "LenswatchPolicyBroken"),
+        ("Not declared", "Cameras that the list of declared devices does not name.", UNDECLARED, "warn",
+         "LenswatchUndeclaredCamera"),
+        ("Another maker", "Devices that speak as another maker's than is declared.", DIFFERS, "warn", None),
+        ("Declared and silent", "Declared devices of which nothing was heard for a day.", SILENT, "warn", None),
+        ("First calls", "To a company, country or network that the device had not called before.", FIRST, "warn",
+         "LenswatchUnusualTraffic"),
+        ("Grown traffic", "Days of ten times a device's usual traffic to outside.", GROWN, "warn",
+         "LenswatchUnusualTraffic"),
+    ):  # fmt: skip
+        board.add("stat", title, words, [(f"sum({found(rule)}) or vector(0)", "")], wide=4, tall=5, steps=steps,
+                  about=about)  # fmt: skip
     every = found(POLICY, UNDECLARED, DIFFERS, SILENT, FIRST, GROWN)
     board.add("timeseries", "Not as it should be", "How many such findings became known, per hour, by detection.",
-              [(f"sum by (rule) ({rate(every)}) * 3600 or vector(0)", "{{rule}}")], wide=12)  # fmt: skip
+              [(f"sum by (rule) ({rate(every)}) * 3600 or vector(0)", "{{rule}}")], wide=12, rules=True)  # fmt: skip
     sent = rate(f"lenswatch_device_egress_bytes_total{{{SITE}}}")
     board.add("timeseries", "Bytes that cameras send out, by site", "Of flows that have ended.",
               [(f"sum by (site) ({sent})", "{{site}}")], unit="Bps", wide=12)  # fmt: skip
@@ -214,45 +254,79 @@ def device() -> Board:
 def sensors() -> Board:
     """Whether we see, and whether what we see arrives."""
     board = Board("lenswatch-sensors", "lenswatch · Sensors and ledger", [
+        ("site", "label_values(lenswatch_sensor_info, site)"),
+        ("sensor", "label_values(lenswatch_sensor_info, sensor)"),
         ("instance", "label_values(lenswatch_rules_info, instance)"),
     ])  # fmt: skip
     chosen = 'instance=~"$instance"'
+
+    def of_sensors(expression: str) -> str:
+        """What sensors say, of those that are chosen."""
+        return f"{expression} * on (instance) group_left (sensor, site) lenswatch_sensor_info{{{SITE}, {SENSOR}}}"
+
     board.add("stat", "Answering", "Sensors and workers that answer Prometheus.",
-              [('count(up{job=~"lenswatch.*"} == 1) or vector(0)', "")], wide=6, tall=5, steps="good")  # fmt: skip
+              [('count(up{job=~"lenswatch.*"} == 1) or vector(0)', "")], wide=6, tall=5, steps="good",
+              about="LenswatchSensorDown")  # fmt: skip
     board.add("stat", "Workers ready", "Workers that have their partitions and tables.",
               [(f"sum(lenswatch_worker_ready{{{chosen}}})", "")], wide=6, tall=5, steps="good")  # fmt: skip
     board.add("stat", "Sums that do not close", "A sum of the loss ledger that is open is a defect of lenswatch.",
-              [("sum(lenswatch_ledger_open_sums) or vector(0)", "")], wide=6, tall=5, steps="bad")  # fmt: skip
+              [("sum(lenswatch_ledger_open_sums) or vector(0)", "")], wide=6, tall=5, steps="bad",
+              about="LenswatchLedgerOpen")  # fmt: skip
     board.add("stat", "Alerts let go", "Alerts that no sink will get any more.",
-              [("sum(lenswatch_sink_dropped_total)", "")], wide=6, tall=5, steps="bad")  # fmt: skip
+              [("sum(lenswatch_sink_dropped_total)", "")], wide=6, tall=5, steps="bad",
+              about="LenswatchAlertsDropped")  # fmt: skip
     board.add("timeseries", "Packets read", "Per second and sensor. Nothing for ten minutes is a blind sensor.",
-              [("sum by (instance) (rate(lenswatch_collector_packets_total[$__rate_interval]))", "{{instance}}")],
-              unit="pps", wide=8)  # fmt: skip
+              [(f"sum by (sensor) ({of_sensors(rate('lenswatch_collector_packets_total'))})", "{{sensor}}")],
+              unit="pps", wide=8, about="LenswatchSensorBlind")  # fmt: skip
+    dropped = of_sensors(rate("lenswatch_collector_dropped_total"))
     board.add("timeseries", "Let go, by stage and reason", "What was not read on, and why.",
-              [(f"sum by (stage, reason) ({rate('lenswatch_collector_dropped_total')}) or vector(0)", "{{stage}}")],
-              wide=8)  # fmt: skip
+              [(f"sum by (stage, reason) ({dropped}) or vector(0)", "{{stage}}: {{reason}}")],
+              wide=8, about="LenswatchDrops")  # fmt: skip
     board.add("timeseries", "Observations through the rules", "Per second.",
               [(f"sum by (instance) ({rate(f'lenswatch_matcher_observations_total{{{chosen}}}')})", "{{instance}}")],
               wide=8)  # fmt: skip
+    ledger(board, chosen, of_sensors)
     board.add("timeseries", "Records that wait in Kafka", "By topic. Growing without end: start another worker.",
-              [("sum by (topic) (lenswatch_consumer_lag_records)", "{{topic}}")], wide=8)  # fmt: skip
+              [("sum by (topic) (lenswatch_consumer_lag_records)", "{{topic}}")], wide=8,
+              about="LenswatchLag")  # fmt: skip
     board.add("timeseries", "Spool", "Compressed bytes that wait on the sensors' disks for Kafka.",
-              [("sum by (instance) (lenswatch_spool_bytes)", "{{instance}}")], unit="bytes", wide=8)  # fmt: skip
+              [(f"sum by (sensor) ({of_sensors('lenswatch_spool_bytes')})", "{{sensor}}")], unit="bytes", wide=8,
+              about="LenswatchSpoolFilling")  # fmt: skip
     board.add("timeseries", "Record to alert", "Time from a record's reading to its being done, 99 of 100.",
               [(p99(f"lenswatch_matcher_record_duration_seconds_bucket{{{chosen}}}", "le"), "p99")],
               unit="s", wide=8)  # fmt: skip
-    board.add("table", "Sinks", "Whether each takes alerts.", [("min by (sink) (lenswatch_sink_up)", "")], wide=8)
+    board.add("table", "Sinks", "Whether each takes alerts.", [("min by (sink) (lenswatch_sink_up)", "")], wide=8,
+              about="LenswatchSinkFailing")  # fmt: skip
     board.add("timeseries", "Alerts that wait, by sink", "What a receiver has not taken yet.",
               [("sum by (sink) (lenswatch_sink_queue_depth)", "{{sink}}")], wide=8)  # fmt: skip
     board.add("timeseries", "Alert to sink", "From an alert's being told to its delivery, 99 of 100.",
               [(p99("lenswatch_sink_delay_seconds_bucket", "le, sink"), "{{sink}}")],
               unit="s", wide=8)  # fmt: skip
+    board.add("timeseries", "Since the last canary, by sink", "A made observation that goes the whole way.",
+              [("time() - max by (sink) (lenswatch_canary_last_delivery_timestamp_seconds)", "{{sink}}")],
+              unit="s", wide=8, about="LenswatchCanaryMissing")  # fmt: skip
     board.add("table", "Rules in force", "By digest; more than one for long means that a reload failed somewhere.",
-              [("count by (digest) (lenswatch_rules_info)", "")], wide=12)  # fmt: skip
+              [("count by (digest) (lenswatch_rules_info)", "")], wide=8, about="LenswatchRulesDiffer")  # fmt: skip
     board.add("timeseries", "Age of the rules", "Since they were read.",
               [("time() - max by (instance) (lenswatch_rules_loaded_timestamp_seconds)", "{{instance}}")],
-              unit="s", wide=12)  # fmt: skip
+              unit="s", wide=8, about="LenswatchRulesStale")  # fmt: skip
     return board
+
+
+def ledger(board: Board, chosen: str, of_sensors: Callable[[str], str]) -> None:
+    """The rest of the loss ledger: what becomes of observations, hits and alerts."""
+    board.add("timeseries", "Let go before Kafka", "Observations per second that the spool had no room for, by reason.",
+              [(f"sum by (reason) ({of_sensors(rate('lenswatch_spool_dropped_observations_total'))}) or vector(0)",
+                "{{reason}}")], wide=6)  # fmt: skip
+    board.add("timeseries", "Dead letters", "Records per second that could not be read, by reason.",
+              [(f"sum by (reason) ({rate('lenswatch_dead_letters_total')}) or vector(0)", "{{reason}}")],
+              wide=6, about="LenswatchDeadLetters")  # fmt: skip
+    board.add("timeseries", "Hits of the rules", "Per second: told, folded into a finding that is known, or waived.",
+              [(f"sum by (result) ({rate(f'lenswatch_rule_hits_total{{{chosen}}}')})", "{{result}}")],
+              wide=6)  # fmt: skip
+    board.add("timeseries", "Deliveries", "Revisions of alerts per second that sinks were given, by what became of it.",
+              [(f"sum by (result) ({rate('lenswatch_sink_deliveries_total')})", "{{result}}")],
+              wide=6)  # fmt: skip
 
 
 def verdicts() -> Board:
@@ -270,7 +344,7 @@ def verdicts() -> Board:
         ("To be reviewed", "review", "Findings of which a person has to say what they mean.", "warn"),
     ):
         query = f'sum(lenswatch_finding_verdicts_total{{outcome="{outcome}", {chosen}}}) or vector(0)'
-        board.add("stat", title, words, [(query, "")], wide=6, tall=5, steps=steps)
+        board.add("stat", title, words, [(query, "")], wide=6, tall=5, steps=steps, about="LenswatchVerdicts")
     board.add("bargauge", "By programme", "What each programme says of the findings, the general picture left out.",
               [(f"topk(15, sum by (programme, outcome) ({said}))", "{{programme}}: {{outcome}}")],
               wide=8, tall=9)  # fmt: skip
@@ -281,19 +355,19 @@ def verdicts() -> Board:
     ends = "max by (waiver) (lenswatch_waiver_end_timestamp_seconds)"
     board.add("stat", "Waivers that end soon", "Exceptions in force that end within 30 days.",
               [(f"count(0 < {ends} - time() < 30 * 86400) or vector(0)", "")],
-              wide=6, tall=8, steps="warn")  # fmt: skip
+              wide=6, tall=8, steps="warn", about="LenswatchWaiverEnds")  # fmt: skip
     board.add("table", "Waivers", "Seconds until each exception ends; below nothing: it has ended.",
               [(f"{ends} - time()", "")], unit="s", wide=9)  # fmt: skip
     board.add("timeseries", "Waived", "Hits that were counted and not sent, per second.",
               [(f"sum by (waiver) ({rate('lenswatch_waived_hits_total')})", "{{waiver}}")], wide=9)  # fmt: skip
     board.add("stat", "Rules refused", "Times that new rules were not taken; those before stay in force.",
               [(f'sum(lenswatch_rules_reloads_total{{result="refused", {here}}})', "")],
-              wide=6, tall=8, steps="warn")  # fmt: skip
+              wide=6, tall=8, steps="warn", about="LenswatchRulesRejected")  # fmt: skip
     board.add("timeseries", "Indicators", "Names, networks and patterns of the rules in force.",
               [(f"max by (instance) (lenswatch_rules_indicators{{{here}}})", "{{instance}}")], wide=9)  # fmt: skip
     board.add("table", "Signed", "Age of each pack in force, and the key that signed it.",
               [(f"time() - lenswatch_rules_pack_signed_timestamp_seconds{{{here}}}", "")],
-              unit="s", wide=9)  # fmt: skip
+              unit="s", wide=9, about="LenswatchPackStale")  # fmt: skip
     return board
 
 
@@ -347,22 +421,24 @@ def firmware() -> Board:
     chosen = 'company=~"$company"'
     whole = f"{steps}{{{chosen}}}"
     fetched = f'{steps}{{step="download", {chosen}}}'
-    for title, words, labels, colour in (
-        ("Checks", "Devices' update checks, one a finding, since the workers began.", 'step="check"', None),
-        ("Fetched", "Downloads from outside, the probable ones too.", 'step="download", origin="maker"', "warn"),
+    for title, words, labels, colour, about in (
+        ("Checks", "Devices' update checks, one a finding, since the workers began.", 'step="check"', None, None),
+        ("Fetched", "Downloads from outside, the probable ones too.", 'step="download", origin="maker"', "warn",
+         "LenswatchFirmwareFetched"),
         ("Given from inside", "Firmware that an address of the own network gave.",
-         'step="download", origin="inside"', "warn"),
-        ("New versions", "Updates after which the device says another version.", 'step="new_version"', None),
+         'step="download", origin="inside"', "warn", "LenswatchFirmwareFromInside"),
+        ("New versions", "Updates after which the device says another version.", 'step="new_version"', None, None),
     ):  # fmt: skip
         board.add("stat", title, words, [(f"sum({steps}{{{labels}, {chosen}}}) or vector(0)", "")], wide=6, tall=5,
-                  steps=colour)  # fmt: skip
+                  steps=colour, about=about)  # fmt: skip
     board.add("timeseries", "Steps of updates", "How many of each step became known, from point to point.",
               [(f"sum by (step) {fresh(whole)}", "{{step}}")], wide=12)  # fmt: skip
     board.add("timeseries", "Downloads by company", "Whose firmware was fetched; none: nobody known.",
               [(f"sum by (company, origin) {fresh(fetched)}",
                 "{{company}}, {{origin}}")], wide=12)  # fmt: skip
     board.add("bargauge", "Days since an update", "Devices by the age of their last update; never: as far as was seen.",
-              [("sum by (age) (lenswatch_devices_updated)", "{{age}}")], wide=8, tall=9)  # fmt: skip
+              [("sum by (age) (lenswatch_devices_updated)", "{{age}}")], wide=8, tall=9,
+              about="LenswatchFirmwareOld")  # fmt: skip
     board.add("bargauge", "How far updates come", "Of the updates that were seen, how many show each step.",
               [(f"sum by (step) ({steps}{{{chosen}}})", "{{step}}")], wide=8, tall=9)  # fmt: skip
     board.add("table", "By company and origin", "Steps of updates, by whose firmware it is and where it came from.",
@@ -370,10 +446,25 @@ def firmware() -> Board:
     return board
 
 
+def page() -> str:
+    """What each detection means, and what else it may be, in the order of gravity."""
+    levels = ("critical", "high", "medium", "low", "informational")
+    rows = sorted(DETECTIONS, key=lambda row: (levels.index(row[1]["level"]), row[1]["title"]))
+    lines = [
+        "# What the detections mean", "",
+        "Made by `make_dashboards.py` from `rules/detections/`. To add one: [21](21-add-a-detection.md).",
+        "", "| detection | level | what it means | what else it may be |", "|---|---|---|---|",
+    ]  # fmt: skip
+    for stem, rule in rows:
+        means, else_ = (" ".join(text.split()) for text in (rule["description"], " ".join(rule["falsepositives"])))
+        lines.append(f'| <a id="{stem}"></a>{rule["title"]} | {rule["level"]} | {means} | {else_} |')
+    return "\n".join(lines) + "\n"
+
+
 def texts() -> dict[Path, str]:
     """Each file and what stands in it."""
     boards = (overview(), device(), sensors(), verdicts(), company(), firmware())
-    return {
+    return {PAGE: page()} | {
         FOLDER / f"{board.uid}.json": json.dumps(board.document(), indent=1, ensure_ascii=False) + "\n"
         for board in boards
     }

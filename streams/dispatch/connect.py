@@ -33,8 +33,15 @@ UNREADABLE: Final = (400, 413, 414, 415, 422)
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
-# Where clouds keep the machine's credentials; link-local addresses are looked at apart.
-METADATA: Final = frozenset(map(ipaddress.ip_address, ("100.100.100.200", "fd00:ec2::254")))
+# What Python may take for global: RFC 6890 (protocol assignments), RFC 4291 (IPv4-compatible), RFC 2765 (translated),
+# RFC 8215 (local NAT64), RFC 3879 (site-local).
+RESERVED: Final = tuple(
+    map(ipaddress.ip_network, ("192.0.0.0/24", "::/96", "::ffff:0:0:0/96", "64:ff9b:1::/48", "fec0::/10"))
+)
+# Where clouds (Alibaba, Azure, Oracle, AWS, Google) keep a machine's credentials; link-local ones are looked at apart.
+METADATA: Final = frozenset(
+    map(ipaddress.ip_address, ("100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254", "fd20:ce::254"))
+)
 
 
 class Forbidden(OSError):
@@ -43,7 +50,7 @@ class Forbidden(OSError):
 
 class Guard:
     """Which addresses may be connected to. `allow` holds networks (CIDR), and host names whose addresses may be
-    private or loopback; link-local and metadata addresses need a network that names them."""
+    private or loopback; link-local and metadata addresses need a network that names them. Raises SettingsError."""
 
     def __init__(self, host: str, allow: tuple[str, ...]) -> None:
         self.networks: list[Network] = []
@@ -51,7 +58,9 @@ class Guard:
         for entry in allow:
             try:
                 self.networks.append(ipaddress.ip_network(entry))
-            except ValueError:
+            except ValueError as error:
+                if "/" in entry:
+                    raise SettingsError(f"allow: {entry!r} is no network, and no host's name: {error}") from error
                 names.add(entry.lower().rstrip("."))
         self.named = host.lower().rstrip(".") in names
 
@@ -64,7 +73,7 @@ class Guard:
             return "link-local or metadata"
         if address.is_multicast or address.is_unspecified:
             return "no single host"
-        if address.is_global or self.named:
+        if self.named or (address.is_global and not any(address in network for network in RESERVED)):
             return None
         return "private or loopback"
 
@@ -99,7 +108,8 @@ def unwrapped(address: Address) -> Address:
 
 
 class Reply(NamedTuple):
-    """What a server answered: the status, the beginning of the text, and as much of the body as was asked for."""
+    """What a server answered: the status, the beginning of the text, fit to be shown, and as much of the body as was
+    asked for."""
 
     status: int
     reason: str
@@ -117,7 +127,10 @@ class WebServer:
     """One server that is posted to. `shown` is its address without path, query and credentials, which may be secret."""
 
     def __init__(self, url: str, allow: tuple[str, ...], cafile: Path | None, seconds: float, plain: bool) -> None:
-        parsed = URL(url)
+        try:
+            parsed = URL(url)
+        except ValueError as error:
+            raise SettingsError(f"url is no address: {error}") from error
         if parsed.scheme not in ("http", "https") or not parsed.host:
             raise SettingsError("url is no http:// or https:// address")
         if parsed.user is not None or parsed.password is not None:
@@ -158,9 +171,9 @@ class WebServer:
         try:
             async with self._opened().request(method, url, data=data, headers=headers, allow_redirects=False) as answer:
                 answered = await read_most(answer.content, most)
-                text = answered[:MAX_ANSWER_BYTES].decode("utf-8", "replace")[:MAX_WORDS]
+                text = answered[:MAX_ANSWER_BYTES].decode("utf-8", "replace")
                 wait = read_retry_after(answer.headers.get("Retry-After"), time.time())
-                return Reply(answer.status, str(answer.reason or "")[:MAX_WORDS], text, wait, answered)
+                return Reply(answer.status, one_line(answer.reason or ""), one_line(text), wait, answered)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise Unreachable(f"{self.shown}: {reason_of(error)}") from error
         except (aiohttp.ClientError, OSError, TimeoutError, asyncio.IncompleteReadError) as error:
@@ -207,10 +220,15 @@ def judged(reply: Reply, shown: str) -> str:
         raise Unreachable(words)
     if 300 <= reply.status < 400:
         raise Undelivered(f"{words}: redirects are not followed; set url to the address that it leads to")
-    text = f": {reply.text.strip()}" if reply.text.strip() else ""
+    text = f": {reply.text}" if reply.text else ""
     if reply.status in UNREADABLE:
         raise Refused(f"{words}{text}")
     raise Undelivered(f"{words}{text}")
+
+
+def one_line(text: str) -> str:
+    """What a server says, on one line of a screen or log, which it can neither steer nor break."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(text.split())[:MAX_WORDS])
 
 
 def reason_of(error: BaseException) -> str:

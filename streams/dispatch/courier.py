@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from rules.alert import Alert
 from streams.dispatch.outbox import Outbox, Parcel
-from streams.dispatch.schedule import THROTTLE_SECONDS, next_delay
+from streams.dispatch.schedule import next_delay, pause_after
 from streams.processors.canary import is_canary
 from streams.sinks.sink import Gone, Partly, Refused, Sink, Throttled, Undelivered, Unreachable
 
@@ -223,7 +223,7 @@ class Courier:
             self.state = DOWN
         elif isinstance(error, Throttled):
             self.state = PAUSED
-            self._resume_at = now + (THROTTLE_SECONDS if error.seconds is None else error.seconds)
+            self._resume_at = now + pause_after(error.seconds)
         else:
             self._just_probed = False
             tries = max(parcel.attempts for parcel in group) + 1
@@ -251,8 +251,8 @@ class Courier:
                 await self.sink.repeat(lasting, now)
                 after = id_of(lasting[-1][0])
             self._outbox.over(self.name, now)
-        except Undelivered as error:
-            self.words = str(error)
+        except Exception as error:  # what cannot be told now is told with the next repeat, whatever it was
+            self.words = str(error) if isinstance(error, Undelivered) else f"{self.name}: {type(error).__name__}"
             self._meters.deliveries.labels(self.name, "repeat_failed").inc()
 
 

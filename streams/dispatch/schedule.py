@@ -14,6 +14,8 @@ REFUSED_DELAYS: Final = DELAYS[:2]
 JITTER: Final = 0.2
 MAX_RETRY_AFTER_SECONDS: Final = 24 * HOUR
 THROTTLE_SECONDS: Final = 60.0
+# A receiver that asks for no pause, or for one that is over, is not asked the same all the time.
+MIN_THROTTLE_SECONDS: Final = 5.0
 
 
 def next_delay(attempts: int, chance: float, refused: bool = False) -> float | None:
@@ -40,3 +42,8 @@ def read_retry_after(value: str | None, at: float) -> float | None:
     if then.tzinfo is None:
         then = then.replace(tzinfo=datetime.UTC)
     return min(max(0.0, then.timestamp() - at), MAX_RETRY_AFTER_SECONDS)
+
+
+def pause_after(asked_seconds: float | None) -> float:
+    """Seconds in which nothing is sent to a receiver that asked for a pause; None: it did not say for how long."""
+    return THROTTLE_SECONDS if asked_seconds is None else max(MIN_THROTTLE_SECONDS, asked_seconds)

@@ -30,7 +30,7 @@ class Secret(Generic[Value]):
         """Raises SettingsError."""
         if self._file is not None:
             place = f"{self._name}_file {self._file}"
-            return self._read(read_file(self._file, place), place)
+            return self._read(read_file(self._file, f"{self._name}_file"), place)
         place, text = f"{self._name}_env {variable}", os.environ.get(variable or "")
         if text is None:
             raise SettingsError(f"{place}: there is no such environment variable")
@@ -53,12 +53,12 @@ class Secret(Generic[Value]):
         return self._value
 
 
-def read_file(path: Path, place: str) -> str:
-    """The text of a file of secrets. Raises SettingsError, also where every user of the machine may read it."""
+def read_file(path: Path, key: str) -> str:
+    """The text of a file of secrets, which `key` names. Raises SettingsError, also where everybody may read it."""
     try:
-        return read_private(path, MAX_FILE_BYTES, place).decode("utf-8")
+        return read_private(path, MAX_FILE_BYTES, key).decode("utf-8")
     except UnicodeDecodeError as error:
-        raise SettingsError(f"{place} cannot be read: it holds what is no secret") from error
+        raise SettingsError(f"{key} {path} cannot be read: it holds what is no secret") from error
 
 
 def read_word(text: str, place: str) -> str:

@@ -14,6 +14,7 @@ import msgspec
 from rules.alert import LEVELS, MAX_RELATED, WINDOW_SECONDS, Alert, AlertDetail, Related, Step
 from rules.correlate import CorrelationHit
 from rules.match import Hit
+from streams.processors.canary import is_canary
 from streams.processors.firmware import merge_steps, with_update
 
 MAX_FINDINGS = 100_000
@@ -66,6 +67,9 @@ class Fold:
 
     def add(self, alert: Alert) -> list[Alert]:
         """The revisions that an alert of one observation makes news; often none."""
+        if is_canary(alert):
+            # It is over at once; and its time is the wall's, which in a capture closes no window.
+            return [alert]
         news = list(self._sweep(alert.timestamp.timestamp()))
         key = alert.event.id
         if key in self._repeats:

@@ -98,7 +98,7 @@ class Syslog:
         host, _, port = table.address.rpartition(":")
         host = host.strip("[]")
         if table.keyfile is not None:
-            read_private(table.keyfile, 0, f"keyfile {table.keyfile}")
+            read_private(table.keyfile, 0, "keyfile")
         tls = client_tls(table.cafile, table.certfile, table.keyfile) if table.tls else None
         self._stream = Stream(host, int(port), table.allow, tls, table.server_name or host)
         if not table.tls and not self._stream.guard.named and not self._stream.guard.networks:

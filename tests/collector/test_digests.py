@@ -1,12 +1,14 @@
 """Which bodies are worth a digest, and that the budget holds and says what it let go."""
 
+import base64
 import gc
 import hashlib
 
+import mmh3
 import pytest
 
 from collector.containers import read_containers
-from collector.digests import HEAD_BYTES, Digests, may_be_firmware
+from collector.digests import HEAD_BYTES, MAX_ICON_BYTES, Digests, Icon, may_be_firmware
 
 BIG = 1 << 20
 
@@ -85,3 +87,22 @@ def test_more_than_the_bound_at_once_are_let_go_until_one_is_gone() -> None:
 
 def test_no_bodies_at_once_means_no_digests() -> None:
     assert digests(bodies=0).begin(None, 10) is None
+
+
+@pytest.mark.parametrize("size", [0, 1, 56, 57, 58, 114, 5000])
+def test_an_icon_has_the_murmur_hash_of_its_base64_in_lines_as_scanners_make_it(size: int) -> None:
+    data = bytes(number * 7 % 256 for number in range(size))
+    icon = digests(body_bytes=BIG).begin(None, size, Icon)
+    assert isinstance(icon, Icon)
+    for at in range(0, size, 13):
+        assert icon.feed(data[at : at + 13])
+    assert icon.known_by() == (hashlib.md5(data).hexdigest(), mmh3.hash(base64.encodebytes(data)))
+    assert icon.known_by() == (hashlib.md5(data).hexdigest(), mmh3.hash(base64.encodebytes(data)))
+
+
+def test_an_icon_without_end_is_given_up() -> None:
+    some = digests(body_bytes=BIG, hourly=BIG)
+    icon = some.begin(None, None, Icon)
+    assert icon is not None
+    assert icon.feed(bytes(MAX_ICON_BYTES)) and not icon.feed(b"x")
+    assert some.close() == {"too_large": 1}

@@ -68,6 +68,7 @@ def test_every_count_is_a_metric(publisher: KafkaPublisher, page: MetricsPage) -
         ("collector_publish_duration_seconds_bucket", "0.025"): 1,
         ("collector_publish_duration_seconds_bucket", "+Inf"): 1, ("collector_publish_duration_seconds_count",): 1,
         ("collector_last_publish_timestamp_seconds",): 1000, ("spool_limit_bytes",): 1 << 30,
+        ("sensor_info", publisher.sensor, publisher.site): 1,
     }  # fmt: skip
     assert {key: values[key] for key in wanted} == wanted
     assert len(values) < 100

@@ -6,7 +6,7 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 
 import pytest
 
-from collector.page import Page
+from collector.page import MAX_SILENT_SECONDS, Page, Reading
 
 
 def answer(question: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
@@ -24,3 +24,17 @@ def test_a_page_answers_until_it_is_closed_and_then_its_port_is_free(capsys: pyt
     page.close()
     Page("127.0.0.1", port, answer).close()
     assert capsys.readouterr() == ("", "")
+
+
+def test_what_reads_nothing_for_long_does_not_read_any_more() -> None:
+    counts, now = [0], [1_000.0]
+    reading = Reading(lambda: counts[0], lambda: now[0])
+    assert reading.why_not() == "no packet has been read yet"
+    counts[0] = 5
+    assert reading.why_not() == ""
+    now[0] += MAX_SILENT_SECONDS
+    assert reading.why_not() == ""
+    now[0] += 1
+    assert reading.why_not() == "no packet has been read for 601 s"
+    counts[0] = 6
+    assert reading.why_not() == ""

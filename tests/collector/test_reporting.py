@@ -4,13 +4,21 @@ from collections.abc import Callable
 
 import pytest
 
-from collector.identify.fingerprint import Banner, Fingerprint
-from collector.observation import DEVICE_DATASET, Observation, Url
+from collector.identify.fingerprint import Banner, Fingerprint, read_fingerprints
+from collector.observation import (
+    CERTIFICATE_DATASET,
+    DEVICE_DATASET,
+    FAVICON_DATASET,
+    FILE_DATASET,
+    Observation,
+    Url,
+)
 from collector.pipeline import Pipeline
 from collector.reporting import is_address
 from collector.settings import CollectorSettings
 from tests.collector.conftest import Watch
-from tests.collector.dissectors.messages import GET, HELLO, QUERY, RESPONSE
+from tests.collector.dissectors.certificates import certificate
+from tests.collector.dissectors.messages import GET, HELLO, QUERY, RESPONSE, shown
 from tests.collector.frames import (
     BEGIN_NS,
     CAMERA,
@@ -195,3 +203,56 @@ def test_a_hello_and_a_path_that_are_known_are_signs_of_the_device() -> None:
         pipeline.process(block_of(packets))
         signs = [sign for known in pipeline.inventory.devices.values() for sign in known.signs]
         assert len(signs) == 1 and evidence in signs[0], signs
+
+
+HIKVISION = (("C", "CN"), ("ST", "ZheJiang"), ("L", "HangZhou"), ("O", "HIKVISION"), ("OU", "DVRNVR"),
+             ("CN", "www.hikvision.com"))  # fmt: skip
+
+
+def web_talk(client: str, server: str, hello: bytes, answer: bytes, port: int = 443) -> list[Packet]:
+    talk = Talk((client, 41_000, server, port))
+    talk.send(0, hello)
+    talk.send(1, answer)
+    return talk.packets
+
+
+def test_a_certificate_is_told_of_a_device_of_ours_and_of_no_other_server() -> None:
+    answer = shown(certificate(HIKVISION))
+    for server, told in ((SERVER_AT_HOME, 1), (SERVER, 0)):
+        pipeline = Pipeline(CollectorSettings(), read_fingerprints())
+        found = pipeline.process(block_of(web_talk(CAMERA, server, HELLO, answer))) + pipeline.finish()
+        certificates = [each for each in found if each.event.dataset == CERTIFICATE_DATASET]
+        assert len(certificates) == told and pipeline.ledger.unasked[CERTIFICATE_DATASET] == 1 - told
+        makers = {known.identity.maker for known in pipeline.inventory.devices.values() if known.identity.maker}
+        assert makers == ({"hikvision"} if told else set())
+        for each in certificates:
+            assert each.tls is not None and each.tls.server is not None and each.tls.client is None
+            assert each.tls.server.subject.startswith("CN=www.hikvision.com,OU=DVRNVR,")
+            assert (each.network.protocol, each.destination.ip) == ("tls", SERVER_AT_HOME)
+            assert each.destination.domain == "camera.example"
+        assert pipeline.ledger.open_sums() == []
+
+
+def test_an_icon_is_told_with_its_digests_and_is_no_file() -> None:
+    ask = b"GET /favicon.ico HTTP/1.1\r\nHost: cam\r\n\r\n"
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nicon"
+    pipeline = Pipeline(CollectorSettings(), read_fingerprints())
+    found = pipeline.process(block_of(web_talk(CAMERA, SERVER_AT_HOME, ask, answer, 80))) + pipeline.finish()
+    (icon,) = [each for each in found if each.event.dataset == FAVICON_DATASET]
+    assert icon.file is not None and icon.file.hash.md5 is not None
+    assert icon.lenswatch is not None and icon.lenswatch.file is not None and icon.lenswatch.file.mmh3 is not None
+    assert icon.network.protocol == "http" and not [each for each in found if each.event.dataset == FILE_DATASET]
+
+
+@pytest.mark.parametrize("guess", [True, False])
+def test_what_a_server_says_is_its_own_also_where_the_flow_was_first_taken_the_wrong_way_round(guess: bool) -> None:
+    # By its ports, the server began this flow; but it is the other who asks.
+    ports = (8_000, 50_000) if guess else (50_000, 8_000)
+    talk = Talk((CAMERA, ports[0], SERVER_AT_HOME, ports[1]), handshake=False)
+    talk.send(1, b"")
+    talk.send(0, b"GET /ISAPI/System/deviceInfo HTTP/1.1\r\nHost: x\r\n\r\n")
+    talk.send(1, b"HTTP/1.1 401 No\r\nServer: App-webs/\r\nContent-Length: 0\r\n\r\n")
+    pipeline = Pipeline(CollectorSettings(), read_fingerprints())
+    pipeline.process(block_of(talk.packets))
+    said = {known.ends[0][1]: list(known.signs) for known in pipeline.inventory.devices.values() if known.signs}
+    assert list(said) == [SERVER_AT_HOME] and len(said[SERVER_AT_HOME]) == 2, said

@@ -22,7 +22,7 @@ def test_what_everybody_may_read_is_refused_with_the_mend(tmp_path: Path, mode: 
     path.write_bytes(b"correct horse")
     path.chmod(mode)
     with pytest.raises(SettingsError) as caught:
-        read_private(path, 100, f"kafka.password_file {path}")
+        read_private(path, 100, "kafka.password_file")
     words = str(caught.value)
     assert words.startswith(f"kafka.password_file {path} can be read") and words.endswith(f"chmod 600 {path}")
     assert "horse" not in words
@@ -30,4 +30,4 @@ def test_what_everybody_may_read_is_refused_with_the_mend(tmp_path: Path, mode: 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"key .*gone cannot be read: No such file"):
-        read_private(tmp_path / "gone", 1, f"key {tmp_path}/gone")
+        read_private(tmp_path / "gone", 1, "key")

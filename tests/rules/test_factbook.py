@@ -315,6 +315,23 @@ def test_a_user_fact_may_name_a_shipped_source_and_no_lost_one(tmp_path: Path, f
     assert "no source 'diary'" in refused(folder, user(tmp_path, {"endpoints/more.toml": extra}))[0]
 
 
+def test_a_row_that_was_left_open_is_refused_by_the_editions_that_are_known_with_it(
+    folder: Path, tmp_path: Path
+) -> None:
+    edition = '[[editions]]\ndate = {}\nsources = ["book"]\n'
+    append(folder / "programmes/US-X.toml", edition.format("2020-01-02") + edition.format("2021-01-02"))
+    (line,) = refused(folder)
+    assert "entities/acme.toml: listings[0].editions: is missing; name those of US-X" in line
+    append(folder / "entities/acme.toml", "editions = [2020-01-02]\n")
+    (line,) = refused(folder)
+    assert "entities/acme.toml: listings[0].until: is missing: the newest edition of US-X, 2021-01-02, is not" in line
+    append(folder / "entities/acme.toml", "until = 2021-01-01\n")
+    assert read_facts([folder]).entities["acme"].listings[0].until
+    # A newer edition of another folder is no fault of what this one says.
+    programme = FILES["programmes/US-X.toml"] + edition.format("2026-01-02")
+    assert len(read_facts([folder, write(tmp_path / "own", {"programmes/US-X.toml": programme})]).entities) == 1
+
+
 def test_the_digest_is_of_names_and_contents_and_nothing_else(tmp_path: Path, folder: Path) -> None:
     digest = read_facts([folder]).digest
     assert len(digest) == 64

@@ -11,6 +11,7 @@ from rules.fact import (
     AssumedListing,
     AssumedReach,
     AssumedShare,
+    Edition,
     EndpointName,
     Entity,
     FirmwareFact,
@@ -27,7 +28,7 @@ from rules.fact import (
     Share,
     Unconfirmed,
 )
-from rules.factcheck import Known, faults, is_host_name, missing_activities, reference_faults
+from rules.factcheck import Known, edition_faults, faults, is_host_name, missing_activities, reference_faults
 
 NAME = EndpointName(name="cam.example.com", match="suffix", role="cloud", confidence="high", sources=("book",))
 FIRMWARE = FirmwareFact(kind="file", pattern=r"^a\.bin$", step="download", confidence="high", sources=("book",))
@@ -254,3 +255,43 @@ def test_a_list_that_was_read_names_its_source() -> None:
     assert keys(msgspec.structs.replace(PROGRAMME, list_read=ListRead(as_of="2026", sources=()))) == [
         "list_read.sources"
     ]
+
+
+@pytest.mark.parametrize("as_of", ["", "soon", "2026-13", "last June"])
+def test_a_list_that_was_read_says_its_day_month_or_year(as_of: str) -> None:
+    read = ListRead(as_of=as_of, sources=("book",))
+    assert keys(msgspec.structs.replace(PROGRAMME, list_read=read)) == ["list_read.as_of"]
+
+
+EDITIONS = tuple(
+    Edition(date=datetime.date.fromisoformat(day), sources=("book",), withdrawn=withdrawn)
+    for day, withdrawn in (("2024-01-31", False), ("2025-01-07", False), ("2025-02-13", True))
+)
+
+
+@pytest.mark.parametrize(
+    ("editions", "more", "wrong"),
+    [
+        (["2024-01-31", "2025-01-07"], {}, {}),
+        (["2025-01-07"], {}, {}),
+        (["2024-01-31"], {}, {"until": "newest edition of US-X, 2025-01-07, is not among its editions"}),
+        (["2024-01-31"], {"until": datetime.date(2025, 1, 6)}, {}),
+        (["2024-01-31"], {"status": "removed", "until": datetime.date(2025, 1, 6)}, {}),
+        ([], {}, {"editions": "is missing; name those of US-X in which the company stands: 2024-01-31, 2025-01-07"}),
+        ([], {"status": "derived"}, {}),
+        (["2025-01-07", "2025-02-13"], {}, {"editions": "2025-02-13 is no edition of US-X that applied"}),
+        (["2025-02-13"], {"withdrawn": datetime.date(2025, 2, 13)}, {}),
+    ],
+)
+def test_a_row_is_not_left_open_where_a_newer_edition_does_not_name_the_company(
+    editions: list[str], more: dict[str, object], wrong: dict[str, str]
+) -> None:
+    days = tuple(map(datetime.date.fromisoformat, editions))
+    listing = msgspec.structs.replace(LISTING, editions=days, **more)
+    found = dict(edition_faults(listing, msgspec.structs.replace(PROGRAMME, editions=EDITIONS)))
+    assert found.keys() == wrong.keys() and all(words in found[key] for key, words in wrong.items()), found
+
+
+def test_a_list_without_editions_of_its_own_asks_for_none() -> None:
+    gone = msgspec.structs.replace(PROGRAMME, editions=EDITIONS[2:])
+    assert not [*edition_faults(LISTING, PROGRAMME), *edition_faults(LISTING, gone)]

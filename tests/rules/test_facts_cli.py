@@ -132,6 +132,7 @@ def test_a_diff_says_what_changed_and_for_whom(facts: Command, tmp_path: Path, s
         (["import", "csl", "no-such-file", "--into", "y"], 1, "cannot be read"),
         (["import", "csl", "x"], 2, "--into"),
         (["import", "csl", "x", "--into", "y", "--removed", "acme"], 2, "'acme' is no company"),
+        (["import", "csl", "x", "--into", "y", "--same", "dahua"], 2, "write COMPANY=NAME"),
         (["diff", "shipped", "no-such-folder"], 1, "holds no facts"),
     ],
 )

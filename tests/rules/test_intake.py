@@ -140,6 +140,23 @@ def test_a_party_can_be_said_to_be_a_company_by_hand(tmp_path: Path, real: Facts
     assert found.name_on_list == "DH Renamed Holdings"
 
 
+def test_what_was_said_by_hand_and_does_not_fit_the_list_is_refused(tmp_path: Path, real: Facts) -> None:
+    path = csl_csv(tmp_path / "csl", whole_csl(real.entities.values()))
+    [line] = refusals(CSL, path, real, ON._replace(same={"DH Renamed": "dahua"}))
+    assert "names no party 'DH Renamed'; write --same dahua=NAME" in line
+    [line] = refusals(CSL, path, real, ON._replace(removed=frozenset({"tiandy", "xiongmai"})))
+    assert "names tiandy, of which --removed says that it is off the list" in line
+    # Off the Entity List, and on another list of the same file.
+    rows = [
+        each
+        for each in whole_csl(real.entities.values())
+        if not ("HIKVISION" in each["name"] and each["source"].startswith("Entity"))
+    ]
+    taken = take(CSL, csl_csv(tmp_path / "off", rows), real, ON._replace(removed=frozenset({"hikvision"})))
+    told = {each.programme: each.status for each in taken.listings.listing if each.entity == "hikvision"}
+    assert told == {"US-BIS-EL": "removed", "US-NS-CMIC": "listed"}
+
+
 def test_an_older_list_than_the_loaded_one_is_refused(tmp_path: Path, real: Facts) -> None:
     path = csl_csv(tmp_path / "csl", whole_csl(real.entities.values()))
     [line] = refusals(CSL, path, real, last=loaded({}, "2026-11-21"))

@@ -7,6 +7,7 @@ import msgspec
 from rules.fact import Listing
 from rules.factbook import Facts
 from rules.knowledge import first_known, known_at
+from rules.verdict import Judge, Question
 
 LISTING = Listing(
     programme="p1", status="removed", citation="1 FR 1", sources=("paper",), confidence="high",
@@ -82,6 +83,24 @@ def test_a_rules_reach_is_known_when_it_is_and_its_suspension_when_that_is(shipp
     assert reach("2025-11-09") == [(first, last)]
     control = known_at(shipped_facts, datetime.date(2024, 1, 1)).programmes["US-DOD-1260H"].reach
     assert [each.since for each in control] == [datetime.date(2026, 6, 30)]
+
+
+def test_who_was_not_on_a_list_is_not_known_before_the_list_is(shipped_facts: Facts) -> None:
+    def asked(company: str, programme: str, day: str) -> tuple[str, str | None]:
+        then = datetime.date.fromisoformat(day)
+        question = Question(company, "device_present", then, relation="made")
+        said = Judge(known_at(shipped_facts, then)).judge(question, programme, "us-dod-contractor")
+        return said.outcome, said.list_as_of
+
+    # The list of 2026-06-08 was published two days later.
+    assert asked("uniview", "US-DOD-1260H", "2024-01-01") == ("context_only", None)
+    assert asked("uniview", "US-DOD-1260H", "2026-06-09") == ("context_only", None)
+    assert asked("uniview", "US-DOD-1260H", "2026-06-10") == ("checked_not_listed", "2026-06-08")
+    # Of a list that says its month alone, the month's last day is sure.
+    assert asked("hikvision", "US-OFAC-SDN", "2026-08-30") == ("context_only", None)
+    assert asked("hikvision", "US-OFAC-SDN", "2026-08-31") == ("checked_not_listed", "2026-08")
+    assert asked("tiandy", "US-MCCAIN-889", "2019-08-13") == ("checked_not_listed", "2019-08-13")
+    assert asked("tiandy", "US-MCCAIN-889", "2019-08-12") == ("context_only", None)
 
 
 def test_the_digest_says_what_was_left_out(facts: Facts) -> None:

@@ -333,6 +333,20 @@ def test_a_company_without_a_file_is_matched_all_the_same(ruleset: RuleSet, obse
     )
 
 
+@pytest.mark.parametrize("number", [4134, 4837, 9808, 45090], ids=["telecom", "unicom", "mobile", "tencent"])
+def test_the_network_of_a_listed_company_is_no_alert_by_itself(shipped: RuleSet, observe: Observe, number: int) -> None:
+    assert shipped.facts.as_numbers[number].entity in shipped.facts.entities
+    for change in (
+        {"destination.domain": "cameras.example.org"},
+        {"destination": {"ip": "203.0.113.9", "port": 443}},
+        {"event.dataset": "lenswatch.flow", "destination": {"ip": "203.0.113.9", "port": 443}},
+    ):
+        elsewhere = [(each.rule.id, each.lenswatch.outcome) for each in shipped.match(observe(change))]
+        within = shipped.match(observe(change | {"destination.as": {"number": number}}))
+        assert [(each.rule.id, each.lenswatch.outcome) for each in within] == elsewhere
+        assert all(each.lenswatch.entity is None and not each.lenswatch.verdicts for each in within)
+
+
 def test_listings_that_ended_do_not_count(ruleset: RuleSet, observe: Observe) -> None:
     ended = Listing(
         programme="p1", status="listed", citation="c", sources=("s",), confidence="high",

@@ -172,6 +172,20 @@ def test_every_verdict_has_citation_sentence_and_sources_that_exist(facts: Facts
                     assert said.outcome in OUTCOMES and said.citation and said.says.strip().endswith("."), said
                     assert said.sources and set(said.sources) <= facts.sources.keys(), said
                     assert "{" not in said.says, said
+                    assert said.outcome != "checked_not_listed" or (said.list_as_of or "?") in said.says, said
+
+
+def test_a_time_server_and_a_name_server_are_the_evidence_that_a_look_up_is(facts: Facts, judge: Judge) -> None:
+    for company in facts.entities:
+        for programme in facts.programmes:
+            for profile in (None, *facts.profiles):
+                said = {
+                    (each.outcome, each.says)
+                    for activity in EVIDENCE_ONLY
+                    for each in [one(judge, company, programme, activity, profile)]
+                }
+                ((outcome, words),) = said
+                assert outcome in ("context_only", "checked_not_listed"), (company, programme, words)
 
 
 def test_checked_and_not_listed_says_the_lists_date(judge: Judge) -> None:
@@ -182,6 +196,8 @@ def test_checked_and_not_listed_says_the_lists_date(judge: Judge) -> None:
 def test_on_a_day_before_its_listing_a_company_is_not_listed_and_it_says_since_when_it_is(judge: Judge) -> None:
     said = one(judge, "dahua", "US-DOD-1260H", "device_present", "us-dod-contractor", day=datetime.date(2022, 1, 1))
     assert said.says == "Dahua is not listed on that day. It is since 2022-10-05."
+    said = one(judge, "megvii", "US-DOD-1260H", "device_present", "us-dod-contractor")
+    assert said.says == "Megvii is not listed on that day (list of 2026-06-08). It was listed until 2025-01-07."
 
 
 def test_what_nobody_checked_is_not_called_clear(judge: Judge) -> None:

@@ -96,6 +96,19 @@ def test_one_that_would_swallow_everything_is_refused(tmp_path: Path, facts: Fac
         read(tmp_path, facts, text)
 
 
+def test_all_of_which_an_alert_can_come_to_be_is_everything(tmp_path: Path, shipped_facts: Facts) -> None:
+    concerned = {programme for profile in shipped_facts.profiles.values() for programme in profile.programmes}
+    head = TEXT[: TEXT.index("companies")]
+    for key, ids, all_there_are in (
+        ("companies", sorted(shipped_facts.endpoints), shipped_facts.entities),
+        ("programmes", sorted(concerned), shipped_facts.programmes),
+    ):
+        assert set(ids) < set(all_there_are)
+        with pytest.raises(RuleErrors, match=rf"waiver\[0\]\.{key}: .*would swallow every alert"):
+            read(tmp_path, shipped_facts, f"{head}{key} = {ids}")
+        assert read(tmp_path, shipped_facts, f"{head}{key} = {ids[1:]}")
+
+
 def test_ids_are_once_and_all_faults_are_told_at_once(tmp_path: Path, facts: Facts) -> None:
     with pytest.raises(RuleErrors) as refused:
         read(tmp_path, facts, TEXT + TEXT.replace('"acme"', '"akme"'))

@@ -5,16 +5,19 @@ from pathlib import Path
 
 import pytest
 
+from collector.canary import make_canary
 from collector.errors import SettingsError
 from rules.alert import Alert
+from rules.match import RuleSet
 from streams.alert_filter import AlertFilter, read_level, read_since
 from tests.streams.command import OFFICE, run
 
 NOW = datetime.datetime(2026, 11, 2, 8, tzinfo=datetime.UTC)
 
 
-def test_nothing_asked_takes_all(alert: Alert) -> None:
-    assert AlertFilter().of([alert]) == [alert]
+def test_nothing_asked_takes_all_but_canaries(rules: RuleSet, alert: Alert) -> None:
+    canaries = rules.match(make_canary("gate", "hq", NOW))
+    assert AlertFilter().of([alert, *canaries]) == [alert] and len(canaries) == 1
 
 
 @pytest.mark.parametrize(

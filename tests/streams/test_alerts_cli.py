@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from tests.streams.command import Ran, read_alerts, run
+from streams.processors.canary import is_canary
+from tests.streams.command import OFFICE, Ran, read_alerts, run
 
 
 def test_alerts_are_listed_the_gravest_first(watched: tuple[Ran, Path]) -> None:
@@ -10,6 +11,16 @@ def test_alerts_are_listed_the_gravest_first(watched: tuple[Ran, Path]) -> None:
     assert len(kept) == 12
     assert [alert.event.severity for alert in kept] == sorted((alert.event.severity for alert in kept), reverse=True)
     assert run("alerts", state=watched[1]).out == watched[0].out
+
+
+def test_canaries_go_to_every_output_and_are_no_alerts_that_a_person_is_shown(tmp_path: Path) -> None:
+    often = {"LENSWATCH_COLLECTOR_CANARY_SECONDS": "0.000001"}
+    lines = tmp_path / "alerts.jsonl"
+    ran = run("watch", OFFICE, "--alerts", lines, state=tmp_path / "state", **often)
+    assert ran.code == 0 and any(map(is_canary, read_alerts(lines.read_text("utf-8"))))
+    assert "alerts        12 (" in ran.err and "Canary" not in ran.out
+    assert len(run("alerts", "--json", state=tmp_path / "state").alerts) == 12
+    assert "12 kept" in run("doctor", state=tmp_path / "state").out
 
 
 def test_without_a_run_there_are_no_alerts_and_nothing_is_written(tmp_path: Path) -> None:

@@ -82,6 +82,18 @@ def test_a_sum_that_does_not_close_is_told() -> None:
     assert run.open_sums() == []
 
 
+def test_what_a_long_run_remembers_of_its_findings_is_bounded_and_their_number_is_not(
+    rules: RuleSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, _, _ = watch(rules, open_source(str(OFFICE)))
+    monkeypatch.setattr("streams.local.MAX_RUN_ALERTS", 3)
+    bounded = Run(run.ledger)
+    for alert in run.alerts.values():
+        bounded.tell([alert])
+    assert list(bounded.alerts) == list(run.alerts)[-3:]
+    assert bounded.by_level() == run.by_level() and bounded.gone.total() == len(run.alerts) - 3
+
+
 def test_a_capture_that_ends_early_is_a_problem_and_the_next_is_read(rules: RuleSet, tmp_path: Path) -> None:
     cut = tmp_path / "cut.pcap"
     cut.write_bytes(OFFICE.read_bytes()[:-1])

@@ -139,6 +139,11 @@ def test_a_day_that_is_none_is_a_usage_error(tmp_path: Path, option: str) -> Non
     assert ran.code == 2 and option in ran.err and "YYYY-MM-DD" in ran.err
 
 
+def test_a_first_day_without_its_scenario_is_a_usage_error(tmp_path: Path) -> None:
+    ran = told(tmp_path, "dahua", "--from", "2026-11-02")
+    assert (ran.code, ran.out) == (2, "") and "--scenario" in ran.err
+
+
 @pytest.fixture(scope="module")
 def contractor(tmp_path_factory: pytest.TempPathFactory) -> tuple[Ran, Path]:
     """A watch of the office by a federal contractor, and its state folder."""

@@ -54,6 +54,7 @@ def test_a_run_shows_what_it_reads_and_finds_while_it_runs(page: tuple[str, subp
     until(lambda: get(f"{url}/readyz"), 20.0)
     text = get(f"{url}/metrics") or ""
     assert "lenswatch_collector_packets_total" in text and "lenswatch_rules_info{" in text
+    assert "lenswatch_sensor_info{" in text
     process.stdin.close()
     assert process.wait(30) == 0
 

@@ -115,6 +115,28 @@ def test_no_two_panels_overlap(path: Path) -> None:
         taken |= cells
 
 
+@pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
+def test_every_link_of_a_dashboard_leads_to_a_place_in_the_docs(path: Path) -> None:
+    board = json.loads(path.read_text("utf-8"))
+    (docs,) = (each for each in board["templating"]["list"] if each["name"] == "docs")
+    links = re.findall(r'"url": "([^"]+)"', path.read_text("utf-8"))
+    assert len(links) >= 2
+    for link in links:
+        page, _, anchor = link.removeprefix("${docs:raw}/").partition("#")
+        assert f'<a id="{anchor}"></a>' in (ROOT / "docs" / page).read_text("utf-8"), link
+    grafana = load(DEPLOY / "compose.yml")["services"]["grafana"]
+    assert f"../docs:/usr/share/grafana{docs['query']}:ro" in grafana["volumes"]
+
+
+def test_each_detection_is_led_to_from_where_it_is_shown() -> None:
+    board = json.loads((DEPLOY / "grafana" / "dashboards" / "lenswatch-overview.json").read_text("utf-8"))
+    (panel,) = (each for each in board["panels"] if each["title"] == "By rule")
+    assert panel["targets"][0]["legendFormat"] == "{{rule}}", "a row's name is the detection's title"
+    led = {each["matcher"]["options"] for each in panel["fieldConfig"]["overrides"]}
+    rules = load_rules()
+    assert led == {each.title for each in (*rules.detections, *(it.head for it in rules.correlations))}
+
+
 def test_the_uids_of_the_dashboards_do_not_change() -> None:
     assert [path.stem for path in DASHBOARDS] == [
         f"lenswatch-{name}" for name in ("company", "device", "firmware", "overview", "sensors", "verdicts")
@@ -136,6 +158,13 @@ def test_rules_and_dashboards_name_detections_that_are_there() -> None:
     asked = {title for text in expressions for names in re.findall(r'rule!?=~?"([^"]+)"', text)
              for title in names.split("|")}  # fmt: skip
     assert len(asked) >= 6 and asked <= titles, asked - titles
+
+
+def test_what_counts_as_no_loss_is_called_as_the_collector_calls_it() -> None:
+    (drops,) = (rule["expr"] for rule in alerts() if rule["alert"] == "LenswatchDrops")
+    left_out = [word for words in re.findall(r'!~"([^"]+)"', drops) for word in words.split("|")]
+    source = "".join(path.read_text("utf-8") for path in (ROOT / "collector").glob("*.py"))
+    assert len(left_out) == 6 and all(f'"{word}"' in source for word in left_out), left_out
 
 
 def test_grafana_finds_the_dashboards_and_their_data() -> None:
@@ -166,11 +195,28 @@ def test_compose_is_whole() -> None:
 def test_only_the_collector_has_a_right_and_only_that_one() -> None:
     services = load(DEPLOY / "compose.yml")["services"]
     ours = {name: service for name, service in services.items() if service["image"] == "lenswatch"}
-    assert len(ours) == 4
+    assert set(ours) == {"topics", "collector", "demo", "worker-1", "worker-2"}
     for name, service in ours.items():
         assert service["read_only"] is True and service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ([] if name == "collector" else ["no-new-privileges:true"]), name
         assert service["tmpfs"] == ["/tmp"], name
         assert service.get("cap_add", []) == (["NET_RAW"] if name == "collector" else []), name
+
+
+def test_the_collectors_right_comes_with_its_interpreter() -> None:
+    """A user that is not root has nothing of `cap_add` but the leave to have it (capabilities(7))."""
+    program, lenswatch = load(DEPLOY / "compose.yml")["services"]["collector"]["entrypoint"]
+    said = [value for word, value in instructions() if word == "RUN" and "setcap" in value]
+    assert len(said) == 1 and f"setcap cap_net_raw=ep {program}" in said[0]
+    assert lenswatch == "/opt/lenswatch/bin/lenswatch"
+
+
+def test_the_stack_has_a_collector_and_the_demo_only_traffic_for_it() -> None:
+    services = load(DEPLOY / "compose.yml")["services"]
+    assert [name for name, service in services.items() if "profiles" in service] == ["demo"]
+    collector, demo = services["collector"], services["demo"]
+    assert "captures:/captures" in collector["volumes"] and demo["volumes"] == ["captures:/captures"]
+    assert collector["command"][:3] == ["collect", "--follow", "/captures"]
 
 
 def check_compose(path: Path) -> tuple[int, str]:

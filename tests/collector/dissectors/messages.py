@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from collector.dissectors.dissector import FROM_CLIENT, FROM_SERVER
 from tests.collector.dissectors import documents as d
+from tests.collector.dissectors.certificates import certificate
 from tests.collector.dissectors.quic_packets import crypto, initial
 
 GREASE = 0x2A2A
@@ -93,6 +94,22 @@ def client_hello(
 
 def server_hello(random: bytes = bytes(32)) -> bytes:
     return b"\3\3" + random + b"\0" + b"\x13\x01\0" + block(extension(43, b"\3\4"))
+
+
+def old_server_hello(version: int = 0x0303, extensions: bytes = extension(0xFF01, b"\0")) -> bytes:
+    """The ServerHello of TLS 1.2 or below."""
+    return version.to_bytes(2, "big") + bytes(32) + b"\0" + numbers((0xC02F,)) + b"\0" + block(extensions)
+
+
+def certificates(*ders: bytes) -> bytes:
+    """The body of a Certificate message (RFC 5246 7.4.2)."""
+    return block(b"".join(block(der, 3) for der in ders), 3)
+
+
+def shown(*ders: bytes, size: int = 16_384) -> bytes:
+    """What a server of TLS 1.2 says first: its hello, its certificates, that it is done."""
+    said = handshake(2, old_server_hello()) + handshake(11, certificates(*ders)) + handshake(14, b"")
+    return records(said, size)
 
 
 def handshake(kind: int, body: bytes) -> bytes:
@@ -232,6 +249,15 @@ STREAMS = (
             (FROM_SERVER, records(handshake(2, server_hello()))),
         ),
         1,
+    ),
+    Sample(
+        "collector.dissectors.tls.DISSECTOR",
+        443,
+        (
+            (FROM_CLIENT, records(handshake(1, client_hello()), 100)),
+            (FROM_SERVER, shown(certificate([("CN", "camera.example")]), b"another", size=64)),
+        ),
+        2,
     ),
     Sample(
         "collector.dissectors.http.DISSECTOR",

@@ -5,6 +5,7 @@ import hashlib
 
 import pytest
 
+from collector.certificate import MAX_CERTIFICATE_BYTES
 from collector.dissectors.dissector import FROM_CLIENT, FROM_SERVER, Fact
 from collector.dissectors.tls import (
     MAX_EXTENSIONS,
@@ -16,6 +17,7 @@ from collector.dissectors.tls import (
     ja4,
     read_client_hello,
     read_fact,
+    read_server_version,
     recognises,
 )
 from collector.errors import Malformed
@@ -28,14 +30,17 @@ from tests.collector.dissectors.messages import (
     HELLO,
     alpn,
     block,
+    certificates,
     chrome_extensions,
     client_hello,
     extension,
     handshake,
     numbers,
+    old_server_hello,
     records,
     server_hello,
     server_name,
+    shown,
 )
 
 CHROME = ClientHello(
@@ -253,7 +258,10 @@ def test_after_the_first_hello_only_the_servers_answer_is_wanted() -> None:
     feed(dissection, FROM_CLIENT, HELLO)
     assert dissection.wants == [False, True]
     assert feed(dissection, FROM_CLIENT, HELLO) == []
-    assert feed(dissection, FROM_SERVER, records(handshake(2, server_hello()))[:43]) == []
+    answer = records(handshake(2, server_hello()))
+    assert feed(dissection, FROM_SERVER, answer[:-1]) == []
+    assert dissection.wants == [False, True]
+    assert feed(dissection, FROM_SERVER, answer[-1:] + b"what is encrypted") == []
     assert dissection.wants == [False, False]
 
 
@@ -391,3 +399,75 @@ def test_what_is_no_hello_is_not_recognised(first: bytes) -> None:
 
 def test_the_first_bytes_of_a_hello_are_not_yet() -> None:
     assert [recognises(HELLO[:cut], 443, FROM_CLIENT) for cut in range(8)] == [None] * 6 + [True, True]
+
+
+OWN, ABOVE = b"\x30its own", b"\x30of who signed it"
+
+
+@pytest.mark.parametrize("size", [1, 5, 60, 16_384])
+def test_a_server_of_tls_1_2_shows_its_own_certificate_and_nothing_behind_it_is_read(size: int) -> None:
+    dissection = TlsDissection()
+    feed(dissection, FROM_CLIENT, HELLO)
+    (fact,) = feed(dissection, FROM_SERVER, shown(OWN, ABOVE, size=size))
+    assert fact == Fact("certificate", backward=True, certificate=OWN)
+    assert dissection.wants == [False, False]
+
+
+def test_a_certificate_is_read_though_the_clients_hello_was_not_seen() -> None:
+    dissection = TlsDissection()
+    assert [fact.certificate for fact in feed(dissection, FROM_SERVER, shown(OWN))] == [OWN]
+    assert dissection.wants == [True, False]
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        records(b"\1", kind=20) + records(handshake(11, certificates(OWN))),
+        records(handshake(12, b"a key")),
+        records(handshake(11, certificates())),
+        records(handshake(11, b"\0\0")),
+        records(handshake(11, certificates(b""))),
+        records(handshake(11, certificates(bytes(MAX_CERTIFICATE_BYTES + 1)))),
+        records(handshake(11, block(b"\0\0\xff" + OWN, 3))),
+    ],
+    ids=["resumed", "none", "empty list", "no list", "empty", "too long", "longer than its list"],
+)
+def test_where_no_certificate_comes_the_reading_ends(after: bytes) -> None:
+    dissection = TlsDissection()
+    feed(dissection, FROM_CLIENT, HELLO)
+    assert feed(dissection, FROM_SERVER, records(handshake(2, old_server_hello())) + after) == []
+    assert dissection.wants == [False, False]
+
+
+def test_a_certificate_before_any_hello_is_none() -> None:
+    dissection = TlsDissection()
+    feed(dissection, FROM_CLIENT, HELLO)
+    assert feed(dissection, FROM_SERVER, records(handshake(11, certificates(OWN)))) == []
+    assert dissection.wants == [False, False]
+
+
+@pytest.mark.parametrize(
+    ("body", "version"),
+    [
+        (server_hello(), 0x0304),
+        (old_server_hello(), 0x0303),
+        (old_server_hello(0x0301), 0x0301),
+        (old_server_hello()[:38], 0x0303),
+        (old_server_hello(extensions=b""), 0x0303),
+        (old_server_hello(extensions=extension(43, b"\3")), 0x0303),
+    ],
+)
+def test_the_version_that_a_server_chooses_stands_in_its_extensions_or_before_them(body: bytes, version: int) -> None:
+    assert read_server_version(body) == version
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\3\3", server_hello()[:-1], server_hello() + b"x", old_server_hello(extensions=b"\0\x2b\0"),
+        old_server_hello(extensions=b"\0\x2b\0\5\3"),
+    ],
+)  # fmt: skip
+def test_a_server_hello_whose_lengths_do_not_fit_is_malformed(body: bytes) -> None:
+    with pytest.raises(Malformed, match="ServerHello"):
+        read_server_version(body)

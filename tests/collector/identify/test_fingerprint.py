@@ -253,7 +253,7 @@ def test_the_shipped_folder_is_beside_the_code() -> None:
 def test_every_banner_that_is_asked_for_has_a_case_that_matches_and_one_that_is_silent(
     shipped: dict[str, Fingerprint],
 ) -> None:
-    never_asked = {"http_header", "http_body", "favicon", "rtsp_public", "tls_certificate", "telnet", "sip_user_agent",
+    never_asked = {"http_header", "http_body", "rtsp_public", "telnet", "sip_user_agent",
                    "tcp_payload", "udp_payload", "ethernet", "resolver", "default_address"}  # fmt: skip
     bare = [
         f"{maker}: {banner.pattern}"

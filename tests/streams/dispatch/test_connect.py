@@ -10,14 +10,15 @@ import trustme
 from aiohttp import web
 
 from collector.errors import SettingsError
-from streams.dispatch.connect import Guard, Reply, WebServer, judged
+from streams.dispatch.connect import Guard, Reply, WebServer, judged, one_line
 from streams.sinks.sink import Gone, Refused, Throttled, Undelivered, Unreachable
 from tests.streams.receiver import Receiver
 
 REFUSED = [
     "127.0.0.1", "::1", "::ffff:127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "100.64.0.1", "169.254.169.254",
     "fe80::1%eth0", "fd00:ec2::254", "fd12::1", "::ffff:169.254.169.254", "64:ff9b::7f00:1", "2002:7f00:1::", "0.0.0.0",
-    "::", "224.0.0.1", "255.255.255.255", "100.100.100.200", "192.0.2.1",
+    "::", "224.0.0.1", "255.255.255.255", "100.100.100.200", "192.0.2.1", "168.63.129.16", "192.0.0.192",
+    "192.0.0.8", "fd20:ce::254", "::127.0.0.1", "::ffff:0:127.0.0.1", "64:ff9b:1::7f00:1", "fec0::1", "240.0.0.1",
 ]  # fmt: skip
 
 
@@ -36,6 +37,7 @@ def test_a_host_that_is_named_may_be_private_and_never_link_local() -> None:
     assert guard.reason_against("10.1.2.3") is None and guard.reason_against("127.0.0.1") is None
     assert guard.reason_against("169.254.169.254") == "link-local or metadata"
     assert guard.reason_against("fd00:ec2::254") == "link-local or metadata"
+    assert guard.reason_against("168.63.129.16") == "link-local or metadata"
     assert Guard("other.corp.example", ("siem.corp.example",)).reason_against("10.1.2.3") == "private or loopback"
 
 
@@ -119,6 +121,11 @@ def test_so_much_of_an_answer_is_read_as_was_asked_for() -> None:
     with Receiver(lambda got: (200, {}, "y" * (1 << 20))) as receiver:
         for most in (10, 1 << 20, 2 << 20):
             assert len(asyncio.run(run(most)).body) == min(most, 1 << 20)
+
+
+def test_what_a_server_says_is_one_line_that_steers_no_terminal() -> None:
+    assert one_line("No\x1b[31m\r\nlenswatch: \u202eall is well\n") == r"No\x1b[31m lenswatch: \u202eall is well"
+    assert one_line(" \n") == "" and len(one_line("x" * 10_000)) == 200
 
 
 def test_a_receiver_that_is_too_slow_is_given_up() -> None:
@@ -206,11 +213,19 @@ def test_only_a_2xx_is_a_yes(status: int, wait: float | None, kind: type[Undeliv
         ("example.org", "no http:// or https://"),
         ("https://user:word@example.org/", "credentials"),
         ("http://example.org/", "anybody on the way can read"),
+        ("https://[::1", "url is no address: Invalid IPv6"),
+        ("https://example.org:99999/", "url is no address: Port out of range"),
     ],
 )
 def test_a_wrong_address_is_refused_at_the_start(url: str, word: str) -> None:
     with pytest.raises(SettingsError, match=word):
         WebServer(url, (), None, 5.0, plain=False)
+
+
+@pytest.mark.parametrize("entry", ["10.0.0.1/8", "https://soc.example.org", "soc.example.org/hooks"])
+def test_what_is_allowed_is_a_network_or_a_host(entry: str) -> None:
+    with pytest.raises(SettingsError, match="is no network, and no host's name"):
+        WebServer("https://example.org/", (entry,), None, 5.0, plain=False)
 
 
 def test_a_cafile_that_is_not_there_is_named() -> None:

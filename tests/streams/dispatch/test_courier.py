@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rules.alert import Alert
+from streams.sinks.alertmanager import Alertmanager
 from streams.sinks.sink import Partly, Throttled, Undelivered
 from tests.streams.dispatch.carrying import carrying, metric, until, webhook
 from tests.streams.receiver import Got, Receiver
@@ -124,6 +125,42 @@ def test_retry_after_is_obeyed_for_the_whole_receiver(tmp_path: Path, alerts_of:
         dispatch.put(alerts_of(5, devices=5, first=1))
         until(lambda: dispatch.left() == {"soc": 0})
         assert min(times[1:]) - times[0] >= 1.9 and len(times) == 7
+
+
+def test_a_receiver_that_asks_for_a_pause_of_no_length_is_not_asked_without_end(
+    tmp_path: Path, alerts_of: Make
+) -> None:
+    with (
+        Receiver(lambda got: (429, {"Retry-After": "0"})) as receiver,
+        carrying([webhook("soc", receiver.url, tmp_path)], tmp_path) as dispatch,
+    ):
+        dispatch.put(alerts_of(1))
+        until(lambda: len(receiver.got) == 1)
+        time.sleep(1.0)
+        assert len(receiver.got) == 1 and dispatch.left() == {"soc": 1}
+
+
+class Stumbling(Alertmanager):
+    """One that cannot tell again what lasts, the first time."""
+
+    stumbled = False
+
+    async def repeat(self, lasting: Sequence[tuple[Alert, float]], at: float) -> None:
+        """See `Sink.repeat`."""
+        if not self.stumbled:
+            self.stumbled = True
+            raise ValueError("unforeseen")
+        await super().repeat(lasting, at)
+
+
+def test_what_lasts_is_told_again_though_telling_it_failed_once(tmp_path: Path, alerts_of: Make) -> None:
+    with Receiver() as receiver:
+        table = {"url": f"http://127.0.0.1:{receiver.port}", "repeat_seconds": 0.1}
+        sink = Stumbling.build("am", table)
+        with carrying([sink], tmp_path) as dispatch:
+            dispatch.put(alerts_of(1))
+            until(lambda: len(receiver.got) >= 3)
+            assert sink.stumbled and metric(dispatch, 'sink_deliveries_total{result="repeat_failed",sink="am"}') == 1
 
 
 def test_410_closes_the_sink_and_keeps_what_waits_until_a_person_opens_it(tmp_path: Path, alerts_of: Make) -> None:

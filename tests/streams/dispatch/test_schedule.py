@@ -2,7 +2,7 @@
 
 import pytest
 
-from streams.dispatch.schedule import DELAYS, MAX_RETRY_AFTER_SECONDS, next_delay, read_retry_after
+from streams.dispatch.schedule import DELAYS, MAX_RETRY_AFTER_SECONDS, next_delay, pause_after, read_retry_after
 
 AT = 1_700_000_000.0
 
@@ -40,3 +40,7 @@ def test_a_refused_message_is_not_tried_for_days() -> None:
 )
 def test_retry_after_is_read_as_seconds_or_as_a_date(value: str | None, seconds: float | None) -> None:
     assert read_retry_after(value, AT) == seconds
+
+
+def test_a_pause_is_what_was_asked_for_and_never_none() -> None:
+    assert [pause_after(asked) for asked in (None, 0.0, 7.0, 3600.0)] == [60.0, 5.0, 7.0, 3600.0]

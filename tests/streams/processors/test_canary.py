@@ -29,4 +29,14 @@ def test_every_canary_is_news(rules: RuleSet) -> None:
     memory = Memory(Fold(), Correlate(), Updates())
     canaries = [make_canary("s1", "hq", AT + datetime.timedelta(minutes=15 * number)) for number in range(4)]
     judged = judge(canaries, rules, lambda _: memory)
-    assert len({alert.event.id for alert in judged.news}) == 4
+    assert len({alert.event.id for alert in judged.news}) == 4 and judged.told == judged.matched == 4
+
+
+def test_a_canary_is_no_open_finding_and_ends_no_window_of_a_capture_that_is_read_later(
+    rules: RuleSet, alert: Alert
+) -> None:
+    fold = Fold()
+    fold.add(alert)
+    (canary,) = rules.match(make_canary("s1", "hq", AT + datetime.timedelta(days=300)))
+    assert fold.add(canary) == [canary] and len(fold) == 1
+    assert fold.known(alert.event.id) == alert
