@@ -45,6 +45,7 @@ def build(source: Path, out: Path, epoch: str) -> None:
     subprocess.run(
         [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(out), str(source)],
         env=os.environ | {"SOURCE_DATE_EPOCH": epoch, "PYTHONHASHSEED": "0"}, check=True, stdout=subprocess.DEVNULL,
+        umask=0o022,
     )  # fmt: skip
 
 

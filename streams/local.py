@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 MAX_RUN_ALERTS: Final = 10_000
 
+
 class Output(Protocol):
     """Takes observations, or alerts, in order."""
 

@@ -44,13 +44,16 @@ Tell = Callable[[str], None]
 
 
 class EvidenceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`[evidence]`: whether the packets behind observations are kept, where (default: the state folder), and how many
-    bytes for how long at most."""
+    """`[evidence]`: the packets behind observations, at the sensor."""
 
     keep: bool = True
+    """Whether they are kept."""
     folder: Path | None = None
+    """Where; default: `evidence` in the state folder."""
     max_bytes: int = 256 << 20
+    """How much of them; then the oldest go."""
     max_age_seconds: float = 7 * 86_400
+    """For how long."""
 
     def __post_init__(self) -> None:
         if not MIN_BYTES <= self.max_bytes <= MAX_BYTES:

@@ -80,12 +80,12 @@ def lead(title: str, place: str) -> dict[str, Any]:
     return {"title": title, "url": f"{DOCS}/{place}", "targetBlank": True}
 
 
-def leads() -> list[dict[str, Any]]:
-    """For each detection, by its title, a link to what is said of it."""
+def leads(first: dict[str, Any]) -> list[dict[str, Any]]:
+    """For each detection, by its title, a link to what is said of it, after the one that every panel has."""
     return [
         {
             "matcher": {"id": "byName", "options": rule["title"]},
-            "properties": [{"id": "links", "value": [lead("What it means", f"{PAGE.name}#{stem}")]}],
+            "properties": [{"id": "links", "value": [first, lead("What it means", f"{PAGE.name}#{stem}")]}],
         }
         for stem, rule in DETECTIONS
     ]
@@ -124,7 +124,7 @@ class Board:
         self.panels.append({
             "id": len(self.panels) + 1, "type": kind, "title": title, "description": words, "datasource": SOURCE,
             "gridPos": {"x": self._x, "y": self._y, "w": wide, "h": tall}, "targets": targets,
-            "fieldConfig": {"defaults": defaults, "overrides": leads() if rules else []}, "options": {},
+            "fieldConfig": {"defaults": defaults, "overrides": leads(link) if rules else []}, "options": {},
             "links": [lead("What to do", f"40-deliver.md#{about.lower()}")] if about else [],
         })  # fmt: skip
         self._x, self._tall = self._x + wide, max(self._tall, tall)
@@ -143,7 +143,8 @@ class Board:
         chosen += [
             {
                 "name": name, "label": label, "type": "textbox", "query": value, "hide": 0,
-                "current": {"text": value, "value": value}, "options": [{"selected": True, "text": value, "value": value}],
+                "current": {"text": value, "value": value},
+                "options": [{"selected": True, "text": value, "value": value}],
             }
             for name, label, value in (("docs", "Where docs/ is", PLACE), ("alerts", "Alert list", ALERTS))
         ]  # fmt: skip

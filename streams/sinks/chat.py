@@ -29,18 +29,24 @@ Result = TypeVar("Result")
 
 
 class ChatTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`[sinks.NAME]` of kind chat. `url_file` or `url_env` holds the URL as Apprise writes it, with its token. What is
-    below `min_severity` is not told. `every_seconds` is the least time between two messages. `link`: where the whole
-    alert can be seen, with {id}."""
+    """`[sinks.NAME]` of kind chat: chats, tickets and mail. One of `url_file` and `url_env` is needed."""
 
     url_file: Path | None = None
+    """A file that holds the URL as Apprise writes it, with its token; others must not be able to read it."""
     url_env: str | None = None
+    """The name of an environment variable that holds it."""
     min_severity: Literal["informational", "low", "medium", "high", "critical"] = "high"
+    """What is below is not told."""
     every_seconds: float = 10.0
+    """The least time between two messages."""
     link: str | None = None
+    """Where the whole alert can be seen, with {id}."""
     allow: tuple[str, ...] = ()
+    """Host names and networks that may be reached though they are private."""
     cafile: Path | None = None
+    """Whose certificates are trusted (PEM); without it, the system's authorities."""
     timeout_seconds: float = 20.0
+    """How long an answer is waited for, 60 at most."""
 
     def __post_init__(self) -> None:
         if not 0 < self.timeout_seconds <= 60:
@@ -52,7 +58,7 @@ class ChatTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 class Chat:
     """Sends a message at a time."""
 
-    kind = "chat"
+    kind, table = "chat", ChatTable
     lanes, repeat_seconds = 1, 0.0
 
     def __init__(self, name: str, table: ChatTable) -> None:

@@ -35,22 +35,32 @@ VERSION: Final = {"filter_path": "index_templates.index_template.version"}
 
 
 class ElasticTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`[sinks.NAME]` of kind elastic. `index` is an index, or with `data_stream` a data stream. Who we are: an API key
-    (`api_key_file` or `api_key_env`, as Elastic shows it: encoded, or id:key), or `username` with `password_file` or
-    `password_env`. `template`: put the index template, and a newer one in its place."""
+    """`[sinks.NAME]` of kind elastic: Elasticsearch's and OpenSearch's bulk API. Who we are: an API key, or a user."""
 
     url: str
+    """The address of a node, or of what stands before them."""
     index: str = "lenswatch-alerts"
+    """An index, or with `data_stream` a data stream."""
     data_stream: bool = False
+    """Whether `index` is a data stream."""
     template: bool = True
+    """Whether the index template is put, and a newer one in its place."""
     api_key_file: Path | None = None
+    """A file that holds an API key as Elastic shows it: encoded, or id:key. Others must not be able to read it."""
     api_key_env: str | None = None
+    """The name of an environment variable that holds it."""
     username: str | None = None
+    """A user, with `password_file` or `password_env`."""
     password_file: Path | None = None
+    """A file that holds the user's password; others must not be able to read it."""
     password_env: str | None = None
+    """The name of an environment variable that holds it."""
     allow: tuple[str, ...] = ()
+    """Host names and networks that may be reached though they are private."""
     cafile: Path | None = None
+    """Whose certificates are trusted (PEM); without it, the system's authorities."""
     timeout_seconds: float = 30.0
+    """How long an answer is waited for, 60 at most."""
 
     def __post_init__(self) -> None:
         if not 0 < self.timeout_seconds <= 60:
@@ -109,7 +119,7 @@ class Templates(msgspec.Struct):
 class Elastic:
     """Posts up to two hundred documents a request."""
 
-    kind = "elastic"
+    kind, table = "elastic", ElasticTable
     max_batch, lanes, repeat_seconds = MAX_BATCH, 1, 0.0
 
     def __init__(self, name: str, table: ElasticTable) -> None:

@@ -35,22 +35,32 @@ TOKEN_DISABLED, NO_ACKNOWLEDGEMENT = 1, 14
 
 
 class SplunkTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`[sinks.NAME]` of kind splunk. `url` is the collector's address without /services. `token_file` or `token_env`
-    holds the token. With `acknowledge` the token must have indexer acknowledgement, which is waited for at most
-    `ack_seconds`. `index` absent: the token's own."""
+    """`[sinks.NAME]` of kind splunk: its HTTP event collector. One of `token_file` and `token_env` is needed."""
 
     url: str
+    """The collector's address without /services."""
     token_file: Path | None = None
+    """A file that holds the token; others must not be able to read it."""
     token_env: str | None = None
+    """The name of an environment variable that holds it."""
     acknowledge: bool = True
+    """Whether indexer acknowledgement is waited for; the token must have it."""
     ack_seconds: float = 120.0
+    """For how long at most."""
     index: str | None = None
+    """The index; without it, the token's own."""
     source: str = "lenswatch"
+    """Splunk's field source."""
     sourcetype: str = "lenswatch:alert"
+    """Splunk's field sourcetype."""
     gzip: bool = False
+    """Whether requests are compressed."""
     allow: tuple[str, ...] = ()
+    """Host names and networks that may be reached though they are private."""
     cafile: Path | None = None
+    """Whose certificates are trusted (PEM); without it, the system's authorities."""
     timeout_seconds: float = 20.0
+    """How long an answer is waited for, 60 at most."""
 
     def __post_init__(self) -> None:
         if not 0 < self.timeout_seconds <= 60:
@@ -76,7 +86,7 @@ class Acknowledged(msgspec.Struct):
 class Splunk:
     """Posts up to two hundred revisions a request; one request is under way, or waits to be acknowledged."""
 
-    kind = "splunk"
+    kind, table = "splunk", SplunkTable
     max_batch, lanes, repeat_seconds = MAX_BATCH, 1, 0.0
 
     def __init__(self, name: str, table: SplunkTable) -> None:

@@ -8,7 +8,6 @@ in the last half minute before a connection died is written again on the next on
 import asyncio
 import contextlib
 import importlib.metadata
-import stat
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,6 +17,7 @@ from typing import Any, Final, Literal, Self
 import msgspec
 
 from collector.errors import SettingsError
+from collector.secret import read_private
 from rules.alert import Alert
 from streams.dispatch.stream import Stream, client_tls
 from streams.dispatch.tables import read_table
@@ -37,25 +37,37 @@ EXAMPLE_ENTERPRISE: Final = 32_473
 
 
 class SyslogTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`[sinks.NAME]` of kind syslog. `address` is host:port. `tls` false: readable on the way, so `allow` must name the
-    host or its network. `server_name`: the name in the server's certificate, where it is not the host's; `certfile` and
-    `keyfile` are ours. `body` is json (ECS), cef or ocsf. An alert has arrived when the connection has lived
-    `confirm_seconds` longer; what was written in the last `again_seconds` of a connection is written again."""
+    """`[sinks.NAME]` of kind syslog: RFC 5424 over TLS or TCP."""
 
     address: str
+    """HOST:PORT."""
     body: Literal["json", "cef", "ocsf"] = "json"
+    """What a message holds: "json" (ECS), "cef" or "ocsf"."""
     tls: bool = True
+    """Whether TLS is spoken; without it the alerts are readable on the way, and `allow` must name the host or its
+    network."""
     allow: tuple[str, ...] = ()
+    """Host names and networks that may be reached though they are private, or without TLS."""
     server_name: str | None = None
+    """The name in the server's certificate, where it is not the host's."""
     cafile: Path | None = None
+    """Whose certificates are trusted (PEM); without it, the system's authorities."""
     certfile: Path | None = None
+    """Our own certificate (PEM), where the server asks for one; goes with `keyfile`."""
     keyfile: Path | None = None
+    """The private key of `certfile` (PEM, not encrypted); others must not be able to read it."""
     facility: str = "local0"
+    """The facility by its name (RFC 5424, section 6.2.1)."""
     enterprise: int = EXAMPLE_ENTERPRISE
+    """Your private enterprise number (IANA), for the names of structured data."""
     max_message_bytes: int = MESSAGE_BYTES
+    """How long a message may be; a longer one is cut short."""
     timeout_seconds: float = 10.0
+    """How long a connection, or a write, may take, 60 at most."""
     confirm_seconds: float = 1.0
+    """An alert has arrived when the connection has lived so much longer."""
     again_seconds: float = 30.0
+    """What was written in the last so many seconds of a connection that broke is written again."""
 
     def __post_init__(self) -> None:
         host, _, port = self.address.rpartition(":")
@@ -78,14 +90,15 @@ class SyslogTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 class Syslog:
     """Writes some alerts at a time, and waits whether the connection holds."""
 
-    kind = "syslog"
+    kind, table = "syslog", SyslogTable
     max_batch, lanes, repeat_seconds = MAX_BATCH, 1, 0.0
 
     def __init__(self, name: str, table: SyslogTable, clock: Callable[[], float] = time.monotonic) -> None:
         self.name, self._table, self._clock = name, table, clock
         host, _, port = table.address.rpartition(":")
         host = host.strip("[]")
-        check_key(table.keyfile)
+        if table.keyfile is not None:
+            read_private(table.keyfile, 0, "keyfile")
         tls = client_tls(table.cafile, table.certfile, table.keyfile) if table.tls else None
         self._stream = Stream(host, int(port), table.allow, tls, table.server_name or host)
         if not table.tls and not self._stream.guard.named and not self._stream.guard.networks:
@@ -219,11 +232,3 @@ def bodies(alert: Alert, kind: str, version: str) -> Iterator[str]:
         yield from map(write_json, ocsf.versions(alert, version))
     else:
         yield from map(write_json, ecs.versions(alert))
-
-
-def check_key(path: Path | None) -> None:
-    """A private key is for this user's eyes. Raises SettingsError."""
-    if path is not None:
-        with contextlib.suppress(OSError):
-            if path.stat().st_mode & stat.S_IROTH:
-                raise SettingsError(f"keyfile {path} can be read by every user of this machine: chmod 600 {path}")

@@ -38,20 +38,28 @@ NEWS: Final = ("observed-data", "sighting")
 
 
 class TaxiiTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`[sinks.NAME]` of kind taxii. `url` is the collection's: https://…/collections/ID/. Who we are: `username` with
-    `password_file` or `password_env`, or a bearer token (`token_file` or `token_env`), or nobody. The status of what
-    was added is asked for until `status_seconds` have passed."""
+    """`[sinks.NAME]` of kind taxii: a TAXII 2.1 collection. Who we are: a user, a bearer token, or nobody."""
 
     url: str
+    """The collection's address: https://…/collections/ID/."""
     username: str | None = None
+    """A user, with `password_file` or `password_env`."""
     password_file: Path | None = None
+    """A file that holds the user's password; others must not be able to read it."""
     password_env: str | None = None
+    """The name of an environment variable that holds it."""
     token_file: Path | None = None
+    """A file that holds a bearer token; others must not be able to read it."""
     token_env: str | None = None
+    """The name of an environment variable that holds it."""
     allow: tuple[str, ...] = ()
+    """Host names and networks that may be reached though they are private."""
     cafile: Path | None = None
+    """Whose certificates are trusted (PEM); without it, the system's authorities."""
     timeout_seconds: float = 30.0
+    """How long an answer is waited for, 60 at most."""
     status_seconds: float = 60.0
+    """For how long the status of what was added is asked for, 600 at most."""
 
     def __post_init__(self) -> None:
         if not 0 < self.timeout_seconds <= 60 or not 0 < self.status_seconds <= 600:
@@ -103,7 +111,7 @@ class Manifest(msgspec.Struct):
 class Taxii:
     """Adds the sightings of some alerts at a time."""
 
-    kind = "taxii"
+    kind, table = "taxii", TaxiiTable
     max_batch, lanes, repeat_seconds = MAX_BATCH, 1, 0.0
 
     def __init__(self, name: str, table: TaxiiTable) -> None:

@@ -253,6 +253,13 @@ def test_the_dockerfile_has_two_stages_and_runs_as_nobody_in_particular() -> Non
     assert json.loads(last["ENTRYPOINT"]) == ["lenswatch"]
 
 
+def test_both_stages_begin_with_one_image_that_is_pinned_by_its_digest() -> None:
+    found = instructions()
+    (image,) = [value.removeprefix("PYTHON_IMAGE=") for word, value in found if word == "ARG"]
+    assert re.fullmatch(r"python:3\.12-slim@sha256:[0-9a-f]{64}", image)
+    assert {value.split()[0] for word, value in found if word == "FROM"} == {"${PYTHON_IMAGE}"}
+
+
 def test_all_that_the_dockerfile_copies_is_there() -> None:
     for word, rest in instructions():
         if word == "COPY" and not rest.startswith("--from"):

@@ -141,6 +141,7 @@ def strict(kafka_libs: Path, place: Path, tmp_path_factory: pytest.TempPathFacto
             f"{sasl}.oauthbearer.sasl.jaas.config": f'{bearer} unsecuredLoginStringClaim_sub="broker";',
             f"{sasl}.oauthbearer.sasl.server.callback.handler.class":
                 f"{security}.oauthbearer.OAuthBearerValidatorCallbackHandler",
+            "sasl.oauthbearer.jwt.validator.class": f"{security}.oauthbearer.BrokerJwtValidator",
             "sasl.oauthbearer.jwks.endpoint.url": keys,
             "sasl.oauthbearer.expected.audience": AUDIENCE,
             "sasl.oauthbearer.expected.issuer": ISSUER,
@@ -195,15 +196,15 @@ def test_what_a_sensor_sees_becomes_alerts_of_its_site(
         worker.wait()
 
 
-@pytest.mark.parametrize(
-    ("audience", "seconds"), [("another", 3600.0), (AUDIENCE, -3600.0)], ids=["of another audience", "expired"]
-)
+@pytest.mark.parametrize("wrong", ["signature", "audience", "expired"])
 @pytest.mark.usefixtures("topics")
 def test_a_token_that_the_issuer_did_not_mean_is_refused(
-    audience: str, seconds: float, strict: Broker, place: Path, issuer: Issuer, tmp_path: Path
+    wrong: str, strict: Broker, place: Path, issuer: Issuer, tmp_path: Path
 ) -> None:
     token = tmp_path / "token"
-    token.write_text(issuer.token("sensor", seconds, audience), "utf-8")
+    who = Issuer() if wrong == "signature" else issuer
+    audience, seconds = "another" if wrong == "audience" else AUDIENCE, -3600.0 if wrong == "expired" else 3600.0
+    token.write_text(who.token("sensor", seconds, audience), "utf-8")
     token.chmod(0o600)
     more = {SERVERS: strict.addresses["SASL_SSL"], variable_of("kafka", "token_file"): str(token)}
     ran = spawn(

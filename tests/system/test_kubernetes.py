@@ -171,7 +171,8 @@ def test_the_settings_are_sound_and_what_they_name_is_mounted(manifests: list[Ma
         for file in filter(None, files):
             assert str(file).startswith(mounted), file
         assert all(key in (variable_of("collector", "sensor"), variable_of("collector", "metrics"),
-                           variable_of("spool", "folder"), variable_of("worker", "instance"))
+                           variable_of("spool", "folder"), variable_of("evidence", "folder"),
+                           variable_of("worker", "instance"))
                    for key in own if key.startswith("LENSWATCH_"))  # fmt: skip
 
 

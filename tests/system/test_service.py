@@ -1,8 +1,10 @@
 """What a service manager hears of the three commands that run for long, over a real NOTIFY_SOCKET."""
 
 import contextlib
+import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -116,3 +118,34 @@ def test_a_worker_that_stands_still_is_not_heard_of(notified: Centre, manager: N
     worker.process.send_signal(signal.SIGCONT)
     manager.wait("WATCHDOG=1", 10)
     assert worker.end() == 0
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may make a network of its own and give rights up")
+def test_one_right_is_enough_to_read_an_interface(manager: NotifySocket, tmp_path: Path) -> None:
+    """As the manifests and units have it: every right but CAP_NET_RAW is gone, and none can come back."""
+    settings = tmp_path / "lenswatch.toml"
+    settings.write_text('[collector]\nmetrics = ""\n[spool]\ndrain_seconds = 0\n', "utf-8")
+    talk = "import socket, time\nwhile True: socket.socket(2, 2).sendto(b'x', ('127.0.0.1', 9)); time.sleep(0.2)"
+    script = 'ip link set lo up; "$1" -c "$2" & shift 2; exec setpriv --no-new-privs --inh-caps=-all "$@"'
+    command = [
+        "unshare", "--net", "sh", "-c", script, "sh", sys.executable, talk, "--bounding-set=-all,+net_raw",
+        str(PROGRAM), "collect", "lo", "--kafka", f"127.0.0.1:{free_ports(1)[0]}", "--config", str(settings),
+    ]  # fmt: skip
+    with (tmp_path / "err").open("wb") as err:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=err, stderr=err, start_new_session=True,
+            env=environment(tmp_path, WATCHDOG | {"NOTIFY_SOCKET": str(manager.path)}),
+        )  # fmt: skip
+    try:
+        manager.wait("READY=1", 60)
+        rights = Path(f"/proc/{process.pid}/status").read_text("utf-8")
+        assert {line.split()[1] for line in rights.splitlines() if line.startswith(("CapEff", "CapBnd"))} == {
+            f"{1 << 13:016x}"
+        }
+        process.terminate()
+        manager.wait("STOPPING=1", 10)
+        assert process.wait(20) == 0, (tmp_path / "err").read_text("utf-8")
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()

@@ -41,6 +41,7 @@ def test_a_file_that_cannot_be_used_is_named_with_the_mend(tmp_path: Path) -> No
     with pytest.raises(SettingsError, match=f"by every user of this machine: chmod 600 {path}"):
         Secret("token", path, None, read_word)
     (tmp_path / "bytes").write_bytes(b"\xff\xfe")
+    (tmp_path / "bytes").chmod(0o600)
     with pytest.raises(SettingsError, match="it holds what is no secret"):
         Secret("token", tmp_path / "bytes", None, read_word)
 
