@@ -51,12 +51,13 @@ class StixBundles:
         return cls(name, read_table(StixTable, table))
 
     async def deliver(self, alerts: Sequence[Alert]) -> str:
-        """See `Taker.deliver`. A canary is no sighting; one that a person asked for is written."""
-        told = [alert for alert in alerts if is_test(alert) or not is_canary(alert)]
-        if not told:
+        """See `Taker.deliver`. Of several revisions of a finding the last says all, and importers want an id once. A
+        canary is no sighting; one that a person asked for is written."""
+        last = {alert.event.id: alert for alert in alerts if is_test(alert) or not is_canary(alert)}
+        if not last:
             await self.probe()
             return "there is room, and a canary is no sighting"
-        bundle = write_bundle(write_sightings(told))
+        bundle = write_bundle(write_sightings(last.values()))
         path = self._table.folder / f"{bundle['id']}{ENDING}"
         try:
             if not path.exists():
