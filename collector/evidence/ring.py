@@ -84,6 +84,7 @@ class EvidenceRing:
         self._waiting = 0
         self._file: int | None = None
         self._path, self._begun, self._size = folder, 0.0, 0
+        self._complained = False
         self._tend_at = self._calm_until = self._flushed = float("-inf")
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -131,8 +132,13 @@ class EvidenceRing:
                 self._begin(now)
             self._write(data)
             self.packets += packets
+            self._complained = False
         except OSError as error:
-            self._tell(f"{self.folder}: evidence cannot be written: {error.strerror}; packets are not kept meanwhile")
+            if not self._complained:
+                self._tell(
+                    f"{self.folder}: evidence cannot be written: {error.strerror}; packets are not kept meanwhile"
+                )
+            self._complained = True
             self.dropped["disk"] += len(data)
             self._calm_until = now + CALM_SECONDS
             self._end()
