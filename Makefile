@@ -87,6 +87,7 @@ latency: $(VENV)/.ready-dev kafka wire  ## From the packet to the signed webhook
 soak: $(VENV)/.ready-dev kafka prometheus  ## Memory over a long run; Kafka and collector killed again and again
 	$(BIN)/python bench/run.py --memory
 	$(BIN)/python bench/worker_memory.py
+	$(BIN)/python bench/evidence.py
 	LENSWATCH_SOAK=1 $(BIN)/python -m pytest -s tests/system/test_collect.py
 	LENSWATCH_CHAOS_ROUNDS=30 $(BIN)/python -m pytest tests/system/test_chaos.py
 	LENSWATCH_SOAK=1 $(BIN)/python -m pytest tests/system/test_delivery_chaos.py
