@@ -1,6 +1,6 @@
 # lenswatch: everything a person or a machine types. `make help` reads the comments after the two hash signs.
 .PHONY: help demo test lint types house rules truth bench bench-streams live latency soak fuzz clean lock pytest
-.PHONY: tshark ndpi consumers wire kafka prometheus engines syslog kubernetes release
+.PHONY: tshark ndpi consumers wire kafka opensearch prometheus engines syslog kubernetes release
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -45,7 +45,7 @@ demo: $(VENV)/.ready tshark  ## Install what is needed, then watch a small recor
 test: lint types rules pytest  ## All that must hold: lint, types, rules, tests (and truth, where LENSWATCH_CAPTURES is set)
 	@if [ -n "$${LENSWATCH_CAPTURES:-}" ]; then $(MAKE) --no-print-directory truth; fi
 
-pytest: $(VENV)/.ready-dev tshark consumers wire kafka prometheus syslog kubernetes
+pytest: $(VENV)/.ready-dev tshark consumers wire kafka opensearch prometheus syslog kubernetes
 	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
 
 lint: $(VENV)/.ready-dev  ## Style and format (ruff)
@@ -120,26 +120,29 @@ $(ENGINES)/.ready: bench/engines.lock | $(BIN)/pip
 	@$(ENGINES)/bin/python -m pip install --quiet --require-hashes --requirement bench/engines.lock
 	@touch $@
 
-# The broker that the system tests start; the jars stay where they are until the pom changes.
-KAFKA_LIBS := out/kafka/libs
-KAFKA_POM := deploy/native/kafka/pom.xml
+# The servers that the system tests start; the jars stay where they are until the pom changes.
 MAVEN_COPY := org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies
 
 kafka:  ## Fetch Apache Kafka's jars (Maven), for the tests that start a real broker
-	@if [ -n "$${LENSWATCH_TEST_KAFKA_LIBS:-}" ] || [ $(KAFKA_LIBS)/.ready -nt $(KAFKA_POM) ]; then exit 0; fi; $(FIND_ROOT); \
+opensearch:  ## Fetch OpenSearch's jars (Maven), for the tests that start a real search engine
+kafka opensearch: libs = out/$@/libs
+kafka opensearch: pom = deploy/native/$@/pom.xml
+kafka opensearch: given = $(if $(filter kafka,$@),$${LENSWATCH_TEST_KAFKA_LIBS:-},$${LENSWATCH_TEST_OPENSEARCH_LIBS:-})
+kafka opensearch:
+	@if [ -n "$(given)" ] || [ $(libs)/.ready -nt $(pom) ]; then exit 0; fi; $(FIND_ROOT); \
 	if ! command -v java >/dev/null 2>&1 || ! command -v mvn >/dev/null 2>&1; then \
 		if [ "$$as_root" = no ]; then \
-			echo "make: Kafka needs Java 17 and Maven: type 'sudo apt-get install openjdk-17-jre-headless maven'; done without" >&2; \
+			echo "make: $@ needs Java 17 and Maven: type 'sudo apt-get install openjdk-17-jre-headless maven'; done without" >&2; \
 			exit 0; \
 		fi; \
 		echo "make: installing openjdk-17-jre-headless and maven"; \
 		$$as_root apt-get update --quiet --quiet && \
 			$$as_root $(APT_INSTALL) openjdk-17-jre-headless maven >/dev/null || exit 1; \
 	fi; \
-	echo "make: fetching Apache Kafka (about 45 MB, once)"; \
-	rm -rf $(KAFKA_LIBS) && \
-		mvn -B -q -Dstyle.color=never -f $(KAFKA_POM) $(MAVEN_COPY) -DincludeScope=runtime -DoutputDirectory="$(CURDIR)/$(KAFKA_LIBS)" && \
-		touch $(KAFKA_LIBS)/.ready
+	echo "make: fetching the jars of $@ (about 50 MB, once)"; \
+	rm -rf $(libs) && \
+		mvn -B -q -Dstyle.color=never -f $(pom) $(MAVEN_COPY) -DincludeScope=runtime -DoutputDirectory="$(CURDIR)/$(libs)" && \
+		touch $(libs)/.ready
 
 # What builds the manifests, and what judges those of them that are of other schemas than Kubernetes' own.
 KUBERNETES := out/kubernetes

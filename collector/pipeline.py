@@ -240,8 +240,8 @@ class Pipeline:
         """A packet of this part as it came in."""
         part = self._part
         assert part is not None
-        start, captured = int(part.start[number]), min(int(part.captured[number]), MAX_KEPT_BYTES)
-        return at_ns, part.link_type, int(part.wire[number]), bytes(part.data.data[start : start + captured])
+        start, captured = part.start.item(number), min(part.captured.item(number), MAX_KEPT_BYTES)
+        return at_ns, part.link_type, part.wire.item(number), part.data.data[start : start + captured].tobytes()
 
     def _new_reader(self, row: int, values: FlowValues) -> Reader:
         """A reader for a row; when there are too many, the oldest is given up and its flow no longer read."""

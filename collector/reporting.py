@@ -178,9 +178,11 @@ class Reporter:
         if observation.lenswatch is not None:
             observation.lenswatch.tls, observation.lenswatch.announced = fact.offer, fact.announced
             observation.file, observation.lenswatch.file = fact.file, fact.format
-        if anew is not None and observation.lenswatch is not None:
+        if anew is not None:
             # Before it has an address, a device is known by its MAC alone.
-            observation.device, observation.lenswatch.device = anew.device, anew.identity
+            make_about(anew, observation)
+        elif dataset in SHOWN_DATASETS:
+            make_about(view.server_device(), observation)
         elif firmware and view.direction == INTERNAL:
             self._mark_push(view, fact, observation)
         if hidden is not None:
@@ -210,10 +212,8 @@ class Reporter:
         observation.event.dataset, observation.event.action = PUSH_DATASET, FIRMWARE_PUSH
         observation.lenswatch.pushed_by = view.server
         if fact.dataset != TFTP:
-            known = view.server_device()
             observation.lenswatch.pushed_by = view.client
-            if known is not None:
-                observation.device, observation.lenswatch.device = known.device, known.identity
+            make_about(view.server_device(), observation)
 
     def broken(
         self, view: FlowView, reader: StreamReader | DatagramReader, broken: Broken, at_ns: int, place: Place
@@ -475,6 +475,12 @@ class Reporter:
                 site=self._site,
             ),
         )
+
+
+def make_about(known: KnownDevice | None, observation: Observation) -> None:
+    """The observation is about this device, whoever began the flow."""
+    if known is not None and observation.lenswatch is not None:
+        observation.device, observation.lenswatch.device = known.device, known.identity
 
 
 def packed(address: str) -> bytes:

@@ -219,6 +219,10 @@ class Centre:
             if isinstance(read, codec.Tick):
                 self.meters.records.labels("tick").inc()
                 outcome = partition.tick(read.at)
+            elif isinstance(read, codec.Forget):
+                self.meters.records.labels("forget").inc()
+                partition.forget(read.device)
+                outcome = Outcome([])
             else:
                 outcome = self._match(partition, read.batch)
                 if read.fault is not None:

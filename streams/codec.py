@@ -1,7 +1,8 @@
 """Kafka records ↔ structs, nowhere else.
 
 A record of the observations topic holds up to 500 observations as JSON lines; its headers say where it is from. A tick
-is a record of the same topic without a value, whose header says what time it is. What cannot be read is told with a
+is a record of the same topic without a value, whose header says what time it is; so is the word that a device is to be
+forgotten. What cannot be read is told with a
 reason of a few kinds, so that it can be counted, and kept as a dead letter.
 """
 
@@ -25,7 +26,8 @@ MAX_LINE_BYTES: Final = 256 << 10
 MAX_LETTER_BYTES: Final = 256 << 10
 MAX_WORDS: Final = 300
 ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
-TICK: Final = "tick"
+TICK, FORGET = "tick", "forget"
+MAX_DEVICE_BYTES: Final = 1_024
 EMPTY, TOO_BIG, HEADERS, NEWER, NOT_JSON, WRONG, COUNT, COMPRESSED = (
     "empty", "too_big", "headers", "newer_schema", "not_json", "wrong_fields", "count", "compressed",
 )  # fmt: skip
@@ -48,6 +50,12 @@ class Tick(NamedTuple):
     """What time it is, seconds since 1970."""
 
     at: float
+
+
+class Forget(NamedTuple):
+    """The device of this id is to be forgotten."""
+
+    device: str
 
 
 class Fault(NamedTuple):
@@ -95,7 +103,7 @@ def read_headers(headers: Headers) -> dict[str, str]:
     return {str(name): (value or b"").decode("utf-8", "replace")[:MAX_WORDS] for name, value in pairs}
 
 
-def read_record(headers: Headers, value: bytes | None, at: float) -> Read | Tick:
+def read_record(headers: Headers, value: bytes | None, at: float) -> Read | Tick | Forget:
     """A record of the observations topic. `at` is the record's own time. Raises Unreadable."""
     known = read_headers(headers)
     schema = known.get("schema", "")
@@ -105,6 +113,8 @@ def read_record(headers: Headers, value: bytes | None, at: float) -> Read | Tick
         if schema != str(SCHEMA) or not (known[TICK].isascii() and known[TICK].isdigit()):
             raise Unreadable(HEADERS, f"a tick of schema {schema[:40]!r} and time {known[TICK][:40]!r}")
         return Tick(int(known[TICK][:15]) / 1000)
+    if FORGET in known and not value:
+        return Forget(_read_forget(headers))
     if not value:
         raise Unreadable(EMPTY, "the record has no value")
     if len(value) > MAX_VALUE_BYTES:
@@ -118,6 +128,16 @@ def read_record(headers: Headers, value: bytes | None, at: float) -> Read | Tick
     if fault is None and head.count != found:
         fault = Fault(COUNT, f"the header says {head.count} observations, and there are {found}", [value])
     return Read(Batch(head.sensor, head.boot_id, head.seq, at, observations), fault)
+
+
+def _read_forget(headers: Headers) -> str:
+    """The id whole, however long."""
+    pairs = headers.items() if isinstance(headers, Mapping) else headers or ()
+    data = next(value for name, value in pairs if name == FORGET)
+    try:
+        return data[:MAX_DEVICE_BYTES].decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError as error:
+        raise Unreadable(HEADERS, f"the device to be forgotten: {error}") from error
 
 
 def read_lines(value: bytes) -> tuple[list[Observation], Fault | None]:
@@ -159,6 +179,14 @@ def read_lines(value: bytes) -> tuple[list[Observation], Fault | None]:
 def write_tick(at: float) -> list[tuple[str, bytes]]:
     """The headers of a tick; it has no value."""
     return [("schema", str(SCHEMA).encode()), (TICK, str(int(at * 1000)).encode())]
+
+
+def write_forget(device: str) -> list[tuple[str, bytes]]:
+    """The headers of the word that a device is to be forgotten; it has no value. Raises ValueError for a long id."""
+    data = device.encode("utf-8", "surrogatepass")
+    if len(data) > MAX_DEVICE_BYTES:
+        raise ValueError(f"an id of {len(data)} bytes is longer than {MAX_DEVICE_BYTES}")
+    return [("schema", str(SCHEMA).encode()), (FORGET, data)]
 
 
 def write_dead_letter(

@@ -1,5 +1,6 @@
 """`lenswatch devices`: the inventory as a table; `show ID` tells one device's story, `forget ID` removes it."""
 
+import asyncio
 import contextlib
 import datetime
 import os
@@ -16,6 +17,7 @@ from streams.delivery import outbox_folder
 from streams.device_store import DeviceStore, open_devices
 from streams.devices_screen import SORTS, Profile, days_since, print_devices, profile_of, story_rows
 from streams.dispatch.outbox import Outbox
+from streams.kafka_cli import kafka_settings
 from streams.options import AsJson, Config
 from streams.processors.declared import newest
 from streams.processors.firmware import UpdateState
@@ -164,8 +166,17 @@ def forget_device(
         bool,
         typer.Option("--alerts", help="Its alerts too: those that are kept, what waits for a sink, packets."),
     ] = False,
+    kafka: Annotated[
+        str | None,
+        typer.Option(
+            "--kafka", metavar="HOST:PORT,…", help="At the workers and in Kafka, not here; ID is its whole id."
+        ),
+    ] = None,
 ) -> None:
     """Remove a device's story, with its updates. Its alerts are evidence, and stay unless --alerts is said."""
+    if kafka is not None:
+        forget_by_workers(kafka_settings(config or context.obj, kafka), device_id, alerts)
+        return
     settings = load_settings(config or context.obj)
     identifier = find_device(settings, device_id, alerts)
     folder, waiting = state_folder(settings.store), outbox_folder(settings)
@@ -184,6 +195,19 @@ def forget_device(
                 left = outbox.forget(identifier)
         gone = f", with {kept} alerts, {left} that waited for a sink, and {proofs} records of packets"
     typer.echo(f"{printable(identifier)} is forgotten{gone}; where it is still watched, it is told of anew")
+
+
+def forget_by_workers(settings: Settings, identifier: str, alerts: bool) -> None:
+    """Have the workers forget a device. Raises LenswatchError."""
+    if "/" not in identifier:
+        raise LenswatchError(
+            f"{printable(identifier)}: is no whole id; an alert has it at device.id: site/MAC or address"
+        )
+    from streams.forgetting import forget_in_kafka
+
+    gone = asyncio.run(forget_in_kafka(settings, identifier, alerts))
+    words = f" is forgotten by the workers, with {gone} alerts" if alerts else " is forgotten when the workers read it"
+    typer.echo(f"{printable(identifier)}{words}; where it is still watched, it is told of anew")
 
 
 def find_device(settings: Settings, text: str, alerts: bool) -> str:

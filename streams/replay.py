@@ -25,7 +25,7 @@ from streams.connection import client_options, consuming, reaching
 from streams.geo import GeoFiles
 from streams.processors.detect import LookUp, enriched
 from streams.processors.egress import Policies
-from streams.processors.partition import Partition
+from streams.processors.partition import Outcome, Partition
 from streams.settings import Settings
 from streams.sinks.sink import Taker
 from streams.topics import faults, find_topics, wanted_topics
@@ -249,6 +249,9 @@ class Run:
             return
         if isinstance(read, codec.Tick):
             outcome = partition.tick(read.at)
+        elif isinstance(read, codec.Forget):
+            partition.forget(read.device)
+            outcome = Outcome([])
         else:
             batch = read.batch._replace(observations=enriched(read.batch.observations, self._look_up, self._policies))
             outcome = partition.take(batch, self._rules)

@@ -294,7 +294,7 @@ class HttpDissection:
             direction == FROM_SERVER,
             url=url,
             http=http,
-            action="download" if http.response is not None else "upload",
+            action=None if md5 is not None else "download" if http.response is not None else "upload",
             file=File(
                 size=body.size, hash=FileHash(sha256=digest, md5=md5), mime_type=body.mime_type, name=name or None
             ),

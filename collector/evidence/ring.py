@@ -19,16 +19,14 @@ import msgspec
 from collector.errors import LenswatchError
 from collector.evidence.segments import (
     HEADER,
-    ID_BYTES,
     NS,
     SUFFIX,
     Kept,
     Segment,
-    digest_of,
     list_segments,
     write_record,
 )
-from collector.evidence.witness import MAX_KEPT_BYTES, Witness
+from collector.evidence.witness import Witness
 from collector.observation import Observation
 from collector.settings import default_state_folder
 
@@ -37,9 +35,7 @@ SHARES: Final = 16
 MIN_BYTES: Final = 4 << 20
 MAX_BYTES: Final = 8 << 30
 FLUSH_BYTES: Final = 64 << 10
-MAX_RECORD_BYTES: Final = 128 << 10
-FEW: Final = MAX_RECORD_BYTES // MAX_KEPT_BYTES
-"""So many packets always have room in a record."""
+MAX_ENTRY_BYTES: Final = 128 << 10
 TEND_SECONDS: Final = 60.0
 CALM_SECONDS: Final = 3.0
 """How long a disk that took nothing is left alone."""
@@ -86,9 +82,8 @@ class EvidenceRing:
         self.dropped: Counter[str] = Counter()
         self._segment_bytes = settings.max_bytes // SHARES
         self._segment_seconds = settings.max_age_seconds / SHARES
-        self._buffer: list[bytes] = []
-        self._waiting = self._waiting_packets = 0
-        self._devices: dict[str, bytes] = {}
+        self._buffer: list[tuple[list[str], list[str], Sequence[Kept]]] = []
+        self._waiting = 0
         self._file: int | None = None
         self._path, self._begun, self._size = folder, 0.0, 0
         self._tend_at = self._calm_until = float("-inf")
@@ -105,30 +100,16 @@ class EvidenceRing:
 
     def keep(self, observations: Sequence[Observation], packets: Sequence[Kept]) -> None:
         """Keep the packets that these observations rest on; on disk after the next `flush`."""
-        named = [
-            (bytes.fromhex(each.event.id), self._digest(each))
-            for each in observations
-            if len(each.event.id) == 2 * ID_BYTES
-        ]
-        if not named:
-            return
-        if len(packets) > FEW:
-            packets = within(packets, MAX_RECORD_BYTES)
-        record = write_record(named, packets)
-        self._buffer.append(record)
-        self._waiting += len(record)
-        self._waiting_packets += len(packets)
+        size = 0
+        for packet in packets:
+            size += len(packet[3])
+        if size > MAX_ENTRY_BYTES:
+            packets = within(packets, MAX_ENTRY_BYTES)
+        devices = [each.source.ip if each.device is None else each.device.id for each in observations]
+        self._buffer.append(([each.event.id for each in observations], devices, packets))
+        self._waiting += size
         if self._waiting >= FLUSH_BYTES:
             self.flush()
-
-    def _digest(self, observation: Observation) -> bytes:
-        device = observation.device.id if observation.device is not None else observation.source.ip
-        known = self._devices.get(device)
-        if known is None:
-            if len(self._devices) >= 10_000:
-                self._devices.clear()
-            known = self._devices[device] = digest_of(device)
-        return known
 
     def flush(self) -> None:
         """Hand what waits to the disk, and see to the bounds."""
@@ -137,8 +118,8 @@ class EvidenceRing:
             self.tend()
         if not self._buffer:
             return
-        data, packets = b"".join(self._buffer), self._waiting_packets
-        self._buffer, self._waiting, self._waiting_packets = [], 0, 0
+        data, packets = write_record(self._buffer), sum(len(each[2]) for each in self._buffer)
+        self._buffer, self._waiting = [], 0
         if now < self._calm_until:
             self.dropped["disk"] += len(data)
             return

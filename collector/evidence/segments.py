@@ -1,35 +1,40 @@
-"""The files of the ring: records one behind the other, each some observations and the packets that they rest on.
+"""The files of the ring: records one behind the other, each what a block of packets was evidence of.
 
-A file begins with HEADER. A record is a head (`_HEAD`: its mark, the bytes behind the head and their CRC-32, how many
-observations and packets), for each observation its id (16 bytes) and a digest of its device (8 bytes, so that a device
-can be forgotten), and for each packet its time (nanoseconds since 1970), bytes on the wire, bytes here and link type
-(`_PACKET`, little-endian), then its bytes. A file that was cut off is read up to its last whole record. Its name says
-when it was begun.
+A file begins with HEADER. A record is a head (`_HEAD`, little-endian: its mark, the bytes behind the head, how many of
+them are used, and the CRC-32 of those) and its entries as MessagePack: for each the ids of some observations, of whose
+devices they are, and the packets that they rest on. A file that was cut off is read up to its last whole record. Its
+name says when it was begun.
 """
 
 import binascii
-import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from struct import Struct
 from typing import Final, NamedTuple
+
+import msgspec
 
 from collector.errors import LenswatchError
 
 HEADER: Final = b"lenswatch evidence 1\n\0\0\0"
 SUFFIX: Final = ".evidence"
 MAX_FILE_BYTES: Final = 1 << 30
-MAX_PACKETS, MAX_IDS = 64, 1_000
-ID_BYTES, DEVICE_BYTES = 16, 8
+ID_DIGITS: Final = 32
 NS: Final = 10**9
 
 _MARK = b"\xe7LW\n"
-_HEAD = Struct("<4sIIHH")
-_PACKET = Struct("<qIIH")
-_NAMED = ID_BYTES + DEVICE_BYTES
+_HEAD = Struct("<4sIII")
 
 Kept = tuple[int, int, int, bytes]
 """A packet: time (nanoseconds since 1970), link type, bytes on the wire, and its bytes as far as they are kept."""
+
+
+class Entry(msgspec.Struct, array_like=True):
+    """Some observations of one flow: their ids, their devices, and the packets that they rest on."""
+
+    observations: list[str]
+    devices: list[str]
+    packets: list[Kept]
 
 
 class Segment(NamedTuple):
@@ -48,63 +53,50 @@ class Found(NamedTuple):
     missing: list[str]
 
 
-def digest_of(device: str) -> bytes:
-    """What stands for a device's id."""
-    return hashlib.blake2b(device.encode(), digest_size=DEVICE_BYTES).digest()
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(list[Entry]).decode
 
 
-def write_record(named: Sequence[tuple[bytes, bytes]], packets: Sequence[Kept]) -> bytes:
-    """A record of observations (id, digest of the device) and their packets, MAX_IDS and MAX_PACKETS at most."""
-    named, packets = named[:MAX_IDS], packets[:MAX_PACKETS]
-    parts = [part for pair in named for part in pair]
-    for at_ns, link_type, wire, data in packets:
-        parts += (_PACKET.pack(at_ns, wire, len(data), link_type), data)
-    body = b"".join(parts)
-    return _HEAD.pack(_MARK, len(body), binascii.crc32(body), len(named), len(packets)) + body
+def write_record(entries: Sequence[tuple[list[str], list[str], Sequence[Kept]] | Entry], size: int = 0) -> bytes:
+    """A record of some entries; of at least `size` bytes behind its head."""
+    body = _encode(entries)
+    return _HEAD.pack(_MARK, max(size, len(body)), len(body), binascii.crc32(body)) + body.ljust(size, b"\0")
 
 
 class Record(NamedTuple):
-    """A whole record: where it stands in its file, and what it holds; `packets` are read when they are asked for."""
+    """A whole record: where it stands in its file, where its entries begin, and how many bytes of how many they
+    take."""
 
     at: int
-    body: memoryview
+    begin: int
+    size: int
+    used: int
     digest: int
-    observation_count: int
-    packet_count: int
 
-    def named(self) -> list[tuple[bytes, bytes]]:
-        """The ids of its observations, with the digests of their devices."""
-        pairs = (bytes(self.body[at : at + _NAMED]) for at in range(0, self.observation_count * _NAMED, _NAMED))
-        return [(pair[:ID_BYTES], pair[ID_BYTES:]) for pair in pairs]
+    def holds(self, data: bytes, words: Iterable[bytes]) -> bool:
+        """Whether any of these words stands in it."""
+        return any(data.find(each, self.begin, self.begin + self.used) >= 0 for each in words)
 
-    def packets(self) -> list[Kept] | None:
-        """Its packets; None where its bytes are not what was written."""
-        body, at, found = self.body, self.observation_count * _NAMED, list[Kept]()
+    def entries(self, data: bytes) -> list[Entry]:
+        """Its entries; none where its bytes are not what was written."""
+        body = memoryview(data)[self.begin : self.begin + self.used]
         if binascii.crc32(body) != self.digest:
-            return None
-        for _ in range(self.packet_count):
-            if at + _PACKET.size > len(body):
-                return None
-            at_ns, wire, size, link_type = _PACKET.unpack_from(body, at)
-            at += _PACKET.size
-            if at + size > len(body):
-                return None
-            found.append((at_ns, link_type, wire, bytes(body[at : at + size])))
-            at += size
-        return found
+            return []
+        try:
+            return _decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return []
 
 
 def read_records(data: bytes) -> Iterator[Record]:
     """The whole records of a file, as far as they follow one another."""
-    if not data.startswith(HEADER):
-        return
-    view, at, end = memoryview(data), len(HEADER), len(data)
+    at, end = len(HEADER), len(data) if data.startswith(HEADER) else 0
     while at + _HEAD.size <= end:
-        mark, size, digest, ids, count = _HEAD.unpack_from(data, at)
+        mark, size, used, digest = _HEAD.unpack_from(data, at)
         begin = at + _HEAD.size
-        if mark != _MARK or begin + size > end or ids * _NAMED > size:
+        if mark != _MARK or begin + size > end or used > size:
             return
-        yield Record(at, view[begin : begin + size], digest, ids, count)
+        yield Record(at, begin, size, used, digest)
         at = begin + size
 
 
@@ -138,51 +130,59 @@ def read_segment(path: Path) -> bytes:
 
 def is_id(text: str) -> bool:
     """Whether an observation of this id may have packets: 32 hexadecimal digits."""
-    return len(text) == 2 * ID_BYTES and text.isascii() and all(each in "0123456789abcdef" for each in text)
+    return len(text) == ID_DIGITS and text.isascii() and all(each in "0123456789abcdef" for each in text)
 
 
 def find_packets(folder: Path, ids: Iterable[str], since_ns: int = 0) -> Found:
     """The packets of these observations, as far as they are kept in files begun at or after `since_ns`. Raises
     LenswatchError."""
     asked = list(dict.fromkeys(ids))
-    wanted = {bytes.fromhex(each): each for each in asked if is_id(each)}
+    wanted = {each for each in asked if is_id(each)}
+    words = [each.encode() for each in wanted]
     found: dict[Kept, list[str]] = {}
     there: set[str] = set()
     for segment in list_segments(folder):
         if segment.begun_ns < since_ns:
             continue
         data = read_segment(segment.path)
-        # A search for the bytes of an id is a hundred times faster than a walk over records.
-        if not any(each in data for each in wanted):
+        # A search for bytes is a hundred times faster than reading records.
+        if not any(each in data for each in words):
             continue
         for record in read_records(data):
-            named = [wanted[id] for id, _ in record.named() if id in wanted]
-            for packet in (record.packets() or ()) if named else ():
-                of = found.setdefault(packet, [])
-                of += [each for each in named if each not in of]
-                there.update(named)
+            for entry in record.entries(data) if record.holds(data, words) else ():
+                named = [each for each in entry.observations if each in wanted]
+                for packet in entry.packets if named else ():
+                    of = found.setdefault(packet, [])
+                    of += [each for each in named if each not in of]
+                    there.update(named)
     in_order = sorted(found.items(), key=lambda pair: pair[0][0])
     return Found(in_order, [each for each in asked if each not in there])
 
 
 def forget_device(folder: Path, device: str) -> int:
-    """Overwrite the packets of a device; how many records there were. A record that is of another device too goes with
-    it. Raises LenswatchError."""
-    digest, gone = digest_of(device), 0
+    """Overwrite what is evidence about a device; of how many packets. What is about another device too goes with it.
+    Raises LenswatchError."""
+    gone, word = 0, device.encode()
     for segment in list_segments(folder):
         data = read_segment(segment.path)
-        if digest not in data:
-            continue
-        records = [each for each in read_records(data) if any(digest == of for _, of in each.named())]
-        try:
-            with segment.path.open("r+b") as file:
-                for record in records:
-                    size = len(record.body)
-                    file.seek(record.at)
-                    file.write(_HEAD.pack(_MARK, size, binascii.crc32(bytes(size)), 0, 0) + bytes(size))
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            raise LenswatchError(f"{segment.path}: cannot be written: {error.strerror or error}") from error
-        gone += len(records)
+        for record in read_records(data) if word in data else ():
+            if not record.holds(data, (word,)):
+                continue
+            entries = record.entries(data)
+            rest = [each for each in entries if device not in each.devices]
+            if len(rest) < len(entries):
+                gone += sum(len(each.packets) for each in entries if device in each.devices)
+                overwrite(segment.path, record.at, write_record(rest, record.size))
     return gone
+
+
+def overwrite(path: Path, at: int, data: bytes) -> None:
+    """Write over what stands in a file, if it is still there. Raises LenswatchError."""
+    try:
+        with path.open("r+b") as file:
+            file.seek(at)
+            file.write(data)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise LenswatchError(f"{path}: cannot be written: {error.strerror or error}") from error

@@ -4,6 +4,7 @@ evidence.
 What is never observed, because it concerns nobody or is not to be watched, is forgotten here and written nowhere.
 """
 
+import itertools
 import socket
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -22,9 +23,11 @@ MAX_TOLD_FIRST, MAX_TOLD_LAST = 10, 4
 """Packets of one observation: the first, in which its head is, and the last, with which it was told."""
 ASKED_BEFORE: Final = 2
 """Packets of what was observed of a flow before that go with what its server sends: what it was asked."""
+EVICTED_SHARE: Final = 8
 COST_BYTES: Final = 200
 """What a packet, or a name, costs besides its bytes."""
 
+NOTHING: list[Kept] = []
 FlowKey = tuple[int, int, int, bytes]
 
 
@@ -67,7 +70,7 @@ class Witness:
 
     def __init__(self, keeper: Keeper | None, max_bytes: int = MAX_HELD_BYTES) -> None:
         self.keeper, self._max_bytes = keeper, max_bytes
-        self._flows: OrderedDict[FlowKey, Held] = OrderedDict()
+        self._flows: dict[FlowKey, Held] = {}
         self._names: OrderedDict[tuple[bytes, str], tuple[list[Kept], int]] = OrderedDict()
         self._named_bytes = 0
         self.held_bytes = self.evicted = self.unheard = 0
@@ -84,7 +87,7 @@ class Witness:
         self._grow(flow, size)
 
     def _flow(self, values: FlowValues) -> Held:
-        key = key_of(values)
+        key = values[1], values[5][0], values[5][1], values[6]
         flow = self._flows.get(key)
         if flow is None:
             flow = self._flows[key] = Held()
@@ -94,9 +97,16 @@ class Witness:
     def _grow(self, flow: Held, size: int) -> None:
         flow.size += size
         self.held_bytes += size
+        if self.held_bytes > self._max_bytes:
+            self._evict()
+
+    def _evict(self) -> None:
+        """Let the oldest flows go, many at once: taking one at a time off a dict's front means passing all that were
+        taken before."""
         while self.held_bytes > self._max_bytes and len(self._flows) > 1:
-            self.held_bytes -= self._flows.popitem(last=False)[1].size
-            self.evicted += 1
+            for key in list(itertools.islice(self._flows, max(1, len(self._flows) // EVICTED_SHARE))):
+                self.held_bytes -= self._flows.pop(key).size
+                self.evicted += 1
 
     def testify(
         self, values: FlowValues, observations: Sequence[Observation], until_ns: int | None = None,
@@ -104,22 +114,26 @@ class Witness:
     ) -> None:  # fmt: skip
         """These observations were made of a flow: of what is held of it up to `until_ns`, and of this packet."""
         flow = self._flow(values)
-        before = flow.told
-        due, rest = flow.packets, list[Kept]()
+        before, due, rest = flow.told, flow.packets, NOTHING
         if due and until_ns is not None and due[-1][0] > until_ns:
             due, rest = [each for each in due if each[0] <= until_ns], [each for each in due if each[0] > until_ns]
         if packet is not None:
-            due = [*due, packet]
+            due = [*due, packet] if due else [packet]
         if due:
             if len(due) > MAX_TOLD_FIRST + MAX_TOLD_LAST:
                 due = [*due[:MAX_TOLD_FIRST], *due[-MAX_TOLD_LAST:]]
-            flow.packets, flow.told = rest, due
-            self._grow(flow, COST_BYTES + size_of(due) + size_of(rest) - flow.size)
+            if flow.packets:
+                flow.packets = list(rest)
+            flow.told = due
+            size = COST_BYTES
+            for each in due:
+                size += len(each[3]) + COST_BYTES
+            self._grow(flow, (size + size_of(rest) if rest else size) - flow.size)
         packets = flow.told
         if self.named:
             self._note_names(packets)
         if observations:
-            self._keep(observations, packets, before if packets is not before else [])
+            self._keep(observations, packets, before if packets is not before else NOTHING)
 
     def _keep(self, observations: Sequence[Observation], packets: list[Kept], before: list[Kept]) -> None:
         """Hand on what observations rest on: the packets, those that told the names by which they call their peers and,
@@ -158,8 +172,6 @@ class Witness:
 
 def size_of(packets: Sequence[Kept]) -> int:
     """What packets cost."""
-    if len(packets) == 1:
-        return len(packets[0][3]) + COST_BYTES
     return sum(len(each[3]) + COST_BYTES for each in packets)
 
 

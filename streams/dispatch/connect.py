@@ -107,6 +107,14 @@ def unwrapped(address: Address) -> Address:
     return address
 
 
+def is_loopback(host: str) -> bool:
+    """Whether what is sent there stays on this machine, by the name or address alone."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
 class Reply(NamedTuple):
     """What a server answered: the status, the beginning of the text, fit to be shown, and as much of the body as was
     asked for."""
@@ -124,9 +132,18 @@ class Reply(NamedTuple):
 
 
 class WebServer:
-    """One server that is posted to. `shown` is its address without path, query and credentials, which may be secret."""
+    """One server that is posted to. `shown` is its address without path, query and credentials, which may be secret.
+    With `plain` it may be http:// wherever it is; with `has_secret`, what we send would let whoever reads it in."""
 
-    def __init__(self, url: str, allow: tuple[str, ...], cafile: Path | None, seconds: float, plain: bool) -> None:
+    def __init__(
+        self,
+        url: str,
+        allow: tuple[str, ...],
+        cafile: Path | None,
+        seconds: float,
+        plain: bool,
+        has_secret: bool = False,
+    ) -> None:
         try:
             parsed = URL(url)
         except ValueError as error:
@@ -138,6 +155,8 @@ class WebServer:
         self.guard = Guard(parsed.host, allow)
         if parsed.scheme == "http" and not plain and not self.guard.is_told:
             raise SettingsError("url is http://, which anybody on the way can read: use https://, or name it at allow")
+        if parsed.scheme == "http" and has_secret and not is_loopback(parsed.host):
+            raise SettingsError("url is http://, which would send the credentials readable: use https://")
         self.url, self.shown = parsed, f"{parsed.scheme}://{parsed.host}:{parsed.port}"
         self._seconds = seconds
         try:

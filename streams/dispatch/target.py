@@ -21,12 +21,12 @@ from apprise.exception import AppriseException
 from yarl import URL
 
 from collector.errors import SettingsError
-from streams.dispatch.connect import AGENT, MAX_WORDS, Guard, Reply, judged
+from streams.dispatch.connect import AGENT, MAX_WORDS, Guard, Reply, is_loopback, judged
 from streams.dispatch.fence import CURRENT, Fence
 from streams.dispatch.schedule import read_retry_after
 from streams.dispatch.secret import read_word
 from streams.dispatch.wording import Message
-from streams.sinks.sink import Undelivered, Unreachable
+from streams.sinks.sink import Refused, Undelivered, Unreachable
 
 MAX_ANSWER_BYTES: Final = 1 << 16
 PROBE_SECONDS: Final = 5.0
@@ -170,9 +170,9 @@ class Target:
         self.service, self._plugin, self._cafile = SERVICES[scheme], plugin, cafile
         self._host = self.service.host(plugin)
         self._guard = Guard(self._host, allow)
-        is_mail = hasattr(plugin, "smtp_host")
-        self._is_plain = plugin.secure_mode == "insecure" if is_mail else scheme == "mmost"
-        own = plugin.port if is_mail or self.service.host is own_host else None
+        self._is_mail = hasattr(plugin, "smtp_host")
+        self._is_plain = plugin.secure_mode == "insecure" if self._is_mail else scheme == "mmost"
+        own = plugin.port if self._is_mail or self.service.host is own_host else None
         self._port = int(own or (HTTP_PORT if self._is_plain else HTTPS_PORT))
         self.shown = f"{scheme}://{self._host}:{self._port}"
 
@@ -182,10 +182,11 @@ class Target:
             raise SettingsError(
                 "verify=no leaves the other side unknown: leave it out, and name its certificate at cafile"
             )
-        if self._is_plain and (self._plugin.password or not self._guard.is_told):
+        has_secret = not self._is_mail or bool(self._plugin.password)
+        if self._is_plain and not is_loopback(self._host) and (has_secret or not self._guard.is_told):
             raise SettingsError(
-                "it goes over a connection that anybody on the way can read: use mmosts:// or mailtos://, or, where no "
-                "password goes with it, name the host at allow"
+                "it goes over a connection that anybody on the way can read: use mmosts:// or mailtos://; only mail "
+                "without a password may go so, to a host that allow names"
             )
 
     def tell(self, message: Message) -> str:
@@ -196,7 +197,11 @@ class Target:
         if call.blocked is not None:
             raise Unreachable(f"{self.shown}: {call.blocked}")
         if call.reply is not None:
-            judged(call.reply, self.shown)
+            try:
+                judged(call.reply, self.shown)
+            except Refused as error:
+                # What we say is short and well-formed: a service that refuses it means the token or the channel.
+                raise Undelivered(str(error)) from error
             raise Undelivered(f"{self.shown}: answered {call.reply.words}, and took nothing: {call.reply.text.strip()}")
         if not call.words:
             self.probe()

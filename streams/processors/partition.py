@@ -5,7 +5,8 @@ same value, which records are counted in them. So a record that is read again af
 of what it had changed, and changes nothing twice. What changed is asked for, and packed, as seldom as it is written.
 
 Time comes in with the records: the packets' in the observations, and the clock's in ticks, records that hold nothing
-but a time. They are read in the order of the partition like any other, so that reading again does the same again.
+but a time. They are read in the order of the partition like any other, so that reading again does the same again; so is
+the word that a device is to be forgotten.
 """
 
 import datetime
@@ -230,6 +231,13 @@ class Partition:
             else:
                 self._change(key, device, device.entry.touched)
         return Outcome(news)
+
+    def forget(self, device_id: str) -> bool:
+        """Nothing is known of this device any more, as if it had never been seen; whether anything was."""
+        known = DEVICE + device_id in self.seen
+        if known:
+            self._forget(DEVICE + device_id)
+        return known
 
     def changes(self) -> dict[str, bytes | None]:
         """The entries to write for all that was taken since this was asked last; None deletes."""

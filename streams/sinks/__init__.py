@@ -13,4 +13,5 @@ SINKS: tuple[str, ...] = (
     "streams.sinks.elastic.Elastic",
     "streams.sinks.chat.Chat",
     "streams.sinks.taxii.Taxii",
+    "streams.sinks.stix.StixBundles",
 )

@@ -16,6 +16,7 @@ import msgspec
 
 from collector.errors import SettingsError
 from rules.alert import Alert
+from streams.dispatch.blame import Blame
 from streams.dispatch.connect import MAX_WORDS, Reply, WebServer, judged
 from streams.dispatch.secret import Secret, read_line, read_word
 from streams.dispatch.tables import read_table
@@ -27,7 +28,6 @@ MAX_BULK_ANSWER_BYTES: Final = 1 << 20
 MAX_TEMPLATE_ANSWER_BYTES: Final = 1 << 16
 BUSY_SECONDS: Final = 5.0
 UNREADABLE: Final = 400
-MAX_REFUSED: Final = 1_000
 # Above the templates that Elastic ships (100, 200), which match many names.
 PRIORITY: Final = 500
 BULK: Final = {"filter_path": "errors,items.*.status,items.*.error.type,items.*.error.reason"}
@@ -124,14 +124,16 @@ class Elastic:
 
     def __init__(self, name: str, table: ElasticTable) -> None:
         self.name, self._table = name, table
-        self._server = WebServer(table.url, table.allow, table.cafile, table.timeout_seconds, plain=False)
-        self.address = f"{self._server.shown}, index {table.index}"
         self._authorization = authorization_of(table)
+        has_secret = self._authorization is not None
+        self._server = WebServer(
+            table.url, table.allow, table.cafile, table.timeout_seconds, plain=False, has_secret=has_secret
+        )
+        self.address = f"{self._server.shown}, index {table.index}"
         self._bulk = (self._server.url / "_bulk").with_query(BULK)
         self._template = self._server.url / "_index_template" / table.index
         self._has_template = not table.template
-        # What was refused, and whether the index has taken another since.
-        self._refused: dict[str, bool] = {}
+        self._blame = Blame()
 
     @classmethod
     def build(cls, name: str, table: Mapping[str, Any]) -> Self:
@@ -146,11 +148,13 @@ class Elastic:
         body = write_bulk(ids, alerts, self._table.index)
         reply = await self._ask("POST", self._bulk, body, "application/x-ndjson", MAX_BULK_ANSWER_BYTES)
         items = read_bulk(reply, self._server.shown, len(alerts))
-        self._learn(ids, items)
+        outcomes = list(zip(ids, items, strict=True))
+        taken = [identifier for identifier, item in outcomes if is_there(item)]
+        self._blame.learn(taken, [identifier for identifier, item in outcomes if item.status == UNREADABLE])
         failures = {
             place: failure
-            for place, (identifier, item) in enumerate(zip(ids, items, strict=True))
-            if (failure := failure_of(item, self.address, self._refused.get(identifier, False))) is not None
+            for place, (identifier, item) in enumerate(outcomes)
+            if (failure := failure_of(item, self.address, self._blame.is_own(identifier))) is not None
         }
         if not failures:
             return f"{reply.words}, {len(alerts)} in {self._table.index}"
@@ -158,19 +162,6 @@ class Elastic:
         if len(alerts) == 1:
             raise first
         raise Partly(f"{len(failures)} of {len(alerts)} are not taken; the first: {first}", failures)
-
-    def _learn(self, ids: Sequence[str], items: Sequence[Item]) -> None:
-        """Remember what is refused, until it is taken; that another is taken says that the index is not at fault. What
-        is forgotten for want of room counts as refused by a faulty index, and is only tried for longer."""
-        for identifier, item in zip(ids, items, strict=True):
-            if is_there(item):
-                self._refused.pop(identifier, None)
-            elif item.status == UNREADABLE:
-                self._refused.setdefault(identifier, False)
-        if any(map(is_there, items)):
-            self._refused = dict.fromkeys(self._refused, True)
-        for identifier in list(self._refused)[:-MAX_REFUSED]:
-            del self._refused[identifier]
 
     async def _put_template(self) -> None:
         """Put the template where there is none, or an older one. Raises Undelivered."""

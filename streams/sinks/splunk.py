@@ -15,6 +15,7 @@ from typing import Any, Final, Self
 import msgspec
 
 from rules.alert import Alert
+from streams.dispatch.blame import Blame
 from streams.dispatch.connect import Reply, WebServer, judged
 from streams.dispatch.secret import Secret, read_word
 from streams.dispatch.tables import read_table
@@ -90,12 +91,14 @@ class Splunk:
 
     def __init__(self, name: str, table: SplunkTable) -> None:
         self.name, self._table = name, table
-        self._server = WebServer(table.url, table.allow, table.cafile, table.timeout_seconds, plain=False)
+        self._server = WebServer(
+            table.url, table.allow, table.cafile, table.timeout_seconds, plain=False, has_secret=True
+        )
         self.address = self._server.shown
         self._token = Secret("token", table.token_file, table.token_env, read_word)
         base = self._server.url / "services/collector"
         self._event, self._ack, self._health = base / "event", base / "ack", base / "health"
-        self._channel = new_channel()
+        self._channel, self._blame = new_channel(), Blame()
 
     @classmethod
     def build(cls, name: str, table: Mapping[str, Any]) -> Self:
@@ -108,21 +111,34 @@ class Splunk:
         body = write_events(alerts, self._table)
         if self._table.gzip:
             body, headers["Content-Encoding"] = await asyncio.to_thread(gzip.compress, body), "gzip"
+        ids = [id_of(alert) for alert in alerts]
         try:
-            reply = await self._server.ask("POST", self._event, body, headers | self._headers())
-            number = read_answer(reply, self.address).ack
-            if not self._table.acknowledge:
-                return reply.words
-            if number is None:
-                raise Gone(
-                    f"{self.address}: the token has no indexer acknowledgement: turn it on there, or set acknowledge = "
-                    f"false; then `lenswatch sinks test {self.name}`"
-                )
-            return f"{reply.words}, acknowledged after {await self._acknowledged(number):.1f} s"
+            words = await self._send(body, headers | self._headers())
+            self._blame.learn(ids)
+            return words
+        except Refused as error:
+            # Of several it is not known which; they come again one by one.
+            if len(ids) > 1:
+                raise
+            self._blame.learn((), ids)
+            raise error if self._blame.is_own(ids[0]) else Undelivered(str(error)) from error
         except BaseException:
             # A collector that has restarted counts from 0 again: what it will acknowledge is not to be taken for this.
             self._channel = new_channel()
             raise
+
+    async def _send(self, body: bytes, headers: Mapping[str, str]) -> str:
+        """Send events, and wait until an indexer has them. Raises Undelivered."""
+        reply = await self._server.ask("POST", self._event, body, headers)
+        number = read_answer(reply, self.address).ack
+        if not self._table.acknowledge:
+            return reply.words
+        if number is None:
+            raise Gone(
+                f"{self.address}: the token has no indexer acknowledgement: turn it on there, or set acknowledge = "
+                f"false; then `lenswatch sinks test {self.name}`"
+            )
+        return f"{reply.words}, acknowledged after {await self._acknowledged(number):.1f} s"
 
     def _headers(self) -> dict[str, str]:
         return {"Authorization": f"Splunk {self._token.current()}", "X-Splunk-Request-Channel": self._channel}
@@ -166,6 +182,11 @@ def new_channel() -> str:
     return str(uuid.uuid4())
 
 
+def id_of(alert: Alert) -> str:
+    """The id of this news: the finding's, and the revision."""
+    return f"{alert.event.id}-{alert.lenswatch.revision}"
+
+
 def write_events(alerts: Sequence[Alert], table: SplunkTable) -> bytes:
     """The alerts as HEC takes them, one object after the other. `lenswatch_id` is the same for the same news."""
     constant = {"source": table.source, "sourcetype": table.sourcetype}
@@ -177,7 +198,7 @@ def write_events(alerts: Sequence[Alert], table: SplunkTable) -> bytes:
                 "time": round(alert.timestamp.timestamp(), 3),
                 "host": alert.observer.name,
                 **constant,
-                "fields": {"lenswatch_id": f"{alert.event.id}-{alert.lenswatch.revision}"},
+                "fields": {"lenswatch_id": id_of(alert)},
                 "event": alert,
             }
         )

@@ -24,6 +24,7 @@ from streams.dispatch.connect import Reply, WebServer, judged
 from streams.dispatch.secret import Secret, read_line, read_word
 from streams.dispatch.tables import read_table
 from streams.formats.stix import Object, write_sightings
+from streams.processors.canary import is_canary, is_test
 from streams.sinks.sink import Refused, Undelivered
 
 MEDIA_TYPE: Final = "application/taxii+json;version=2.1"
@@ -140,8 +141,12 @@ class Taxii:
         return headers
 
     async def deliver(self, alerts: Sequence[Alert]) -> str:
-        """See `Taker.deliver`."""
-        objects = write_sightings(alerts)
+        """See `Taker.deliver`. A canary is no sighting, and is a probe; one that a person asked for is added."""
+        told = [alert for alert in alerts if is_test(alert) or not is_canary(alert)]
+        if not told:
+            await self.probe()
+            return "it answers, and a canary is no sighting"
+        objects = write_sightings(told)
         status = await self._add(objects)
         if status.failure_count:
             failed = {each.id: each.message for each in status.failures}

@@ -230,6 +230,10 @@ def test_a_certificate_is_told_of_a_device_of_ours_and_of_no_other_server() -> N
             assert each.tls.server.subject.startswith("CN=www.hikvision.com,OU=DVRNVR,")
             assert (each.network.protocol, each.destination.ip) == ("tls", SERVER_AT_HOME)
             assert each.destination.domain == "camera.example"
+            # It is about the device that serves, and not about who looks at it.
+            assert each.device is not None and each.device.manufacturer == "hikvision"
+            assert each.lenswatch is not None and each.lenswatch.device is not None
+            assert each.lenswatch.device.type == "camera"
         assert pipeline.ledger.open_sums() == []
 
 
@@ -241,6 +245,7 @@ def test_an_icon_is_told_with_its_digests_and_is_no_file() -> None:
     (icon,) = [each for each in found if each.event.dataset == FAVICON_DATASET]
     assert icon.file is not None and icon.file.hash.md5 is not None
     assert icon.lenswatch is not None and icon.lenswatch.file is not None and icon.lenswatch.file.mmh3 is not None
+    assert icon.device is not None and icon.device.id.endswith(":01")
     assert icon.network.protocol == "http" and not [each for each in found if each.event.dataset == FILE_DATASET]
 
 

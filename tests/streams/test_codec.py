@@ -18,6 +18,7 @@ from streams.codec import (
     MAX_OBSERVATIONS,
     MAX_VALUE_BYTES,
     DeadLetter,
+    Forget,
     Read,
     Tick,
     Unreadable,
@@ -25,6 +26,7 @@ from streams.codec import (
     read_record,
     write_alert,
     write_dead_letter,
+    write_forget,
     write_tick,
 )
 
@@ -50,6 +52,19 @@ def test_a_record_says_where_it_is_from_and_what_was_seen(line: bytes, observe: 
     assert isinstance(read, Read) and read.fault is None
     assert read.batch == ("door", "0a", 7, 5.0, [observe(), observe()])
     assert read_record(dict(head(2)), pack([line, line]), 5.0) == read
+
+
+@pytest.mark.parametrize("device", ["hq/44:19:b6:00:00:01", "büro/10.0.0.9", "x" * 1_000, "odd\udcff/1"])
+def test_the_word_that_a_device_is_to_be_forgotten_has_its_id_whole(device: str) -> None:
+    assert read_record(write_forget(device), None, 0.0) == Forget(device)
+
+
+def test_an_id_that_is_too_long_or_no_text_is_no_such_word() -> None:
+    with pytest.raises(ValueError, match="longer than 1024"):
+        write_forget("x" * 1_025)
+    with pytest.raises(Unreadable, match="to be forgotten") as caught:
+        read_record([("schema", b"1"), ("forget", b"\xff\xfe")], None, 0.0)
+    assert caught.value.reason == "headers"
 
 
 def test_a_tick_is_a_time() -> None:
@@ -119,7 +134,9 @@ def test_a_clock_in_1970_is_no_reason_to_refuse(line: bytes) -> None:
 
 
 @given(
-    headers=st.lists(st.tuples(st.sampled_from(("schema", "sensor", "boot_id", "seq", "count", "tick")), st.binary())),
+    headers=st.lists(
+        st.tuples(st.sampled_from(("schema", "sensor", "boot_id", "seq", "count", "tick", "forget")), st.binary())
+    ),
     value=st.none() | st.binary(),
 )
 def test_whatever_the_bytes_a_record_is_read_or_unreadable(headers: Headers, value: bytes | None) -> None:

@@ -142,7 +142,8 @@ def test_a_restart_keeps_what_is_on_disk(centre: Centre, tmp_path: Path) -> None
 
 def ids_in(path: Path) -> list[str]:
     """The observations that a file of the ring is about."""
-    return [id.hex() for record in read_records(read_segment(path)) for id, _ in record.named()]
+    data = read_segment(path)
+    return [id for record in read_records(data) for entry in record.entries(data) for id in entry.observations]
 
 
 @pytest.mark.root

@@ -121,7 +121,7 @@ def test_a_sites_icon_has_the_digests_by_which_scanners_know_it(piece: int, code
     if coded:
         data = icon_response(b"Transfer-Encoding: chunked").replace(ICON, chunked(ICON))
     (fact,) = told_files(dissection, data, piece)
-    assert (fact.dataset, fact.backward) == ("favicon", True)
+    assert (fact.dataset, fact.action, fact.backward) == ("favicon", None, True)
     hashes = FileHash(sha256=hashlib.sha256(ICON).hexdigest(), md5=hashlib.md5(ICON).hexdigest())
     assert fact.file == File(size=len(ICON), hash=hashes, mime_type="image/x-icon", name="favicon.ico")
     assert fact.format == FileFormat(mmh3=mmh3.hash(base64.encodebytes(ICON)))

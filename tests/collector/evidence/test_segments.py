@@ -9,11 +9,8 @@ from hypothesis import strategies as st
 from collector.errors import LenswatchError
 from collector.evidence.segments import (
     HEADER,
-    MAX_IDS,
-    MAX_PACKETS,
     SUFFIX,
     Kept,
-    digest_of,
     find_packets,
     forget_device,
     is_id,
@@ -30,7 +27,7 @@ def id_of(number: int) -> str:
 
 
 def record(number: int, packets: list[Kept] = PACKETS, device: str = "site/camera") -> bytes:
-    return write_record([(bytes.fromhex(id_of(number)), digest_of(device))], packets)
+    return write_record([([id_of(number)], [device], packets)])
 
 
 def segment(folder: Path, *records: bytes, begun: int = 7) -> Path:
@@ -72,8 +69,7 @@ def test_no_bytes_raise(junk: bytes, at: int, patch: bytes) -> None:
     whole = HEADER + record(1) + record(2)
     for data in (junk, HEADER + junk, whole[:at] + patch + whole[at + len(patch) :]):
         for each in read_records(data):
-            each.named()
-            each.packets()
+            each.entries(data)
 
 
 def test_what_a_packet_holds_cannot_pretend_to_be_a_record(tmp_path: Path) -> None:
@@ -108,17 +104,18 @@ def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
 def test_a_device_that_is_forgotten_is_overwritten_and_the_others_stay(tmp_path: Path) -> None:
     path = segment(tmp_path, record(1, device="a"), record(2, [(1, 1, 4, b"keep")], device="b"), record(3, device="a"))
     size = path.stat().st_size
-    assert forget_device(tmp_path, "a") == 2 and forget_device(tmp_path, "a") == 0
+    assert forget_device(tmp_path, "a") == 2 * len(PACKETS) and forget_device(tmp_path, "a") == 0
     data = path.read_bytes()
-    assert len(data) == size and b"second" not in data and b"keep" in data and digest_of("a") not in data
+    assert len(data) == size and b"second" not in data and b"keep" in data
     assert find_packets(tmp_path, [id_of(1), id_of(2), id_of(3)]).missing == [id_of(1), id_of(3)]
 
 
-def test_a_record_holds_so_many_observations_and_packets_and_no_more() -> None:
-    named = [(bytes.fromhex(id_of(number)), bytes(8)) for number in range(MAX_IDS + 5)]
-    data = HEADER + write_record(named, PACKETS * MAX_PACKETS)
-    (only,) = read_records(data)
-    assert len(only.named()) == MAX_IDS and len(only.packets() or ()) == MAX_PACKETS
+def test_of_one_record_only_the_device_that_is_forgotten_goes(tmp_path: Path) -> None:
+    entries = [([id_of(number)], [device], PACKETS[:1]) for number, device in enumerate("aba")]
+    path = segment(tmp_path, write_record(entries), record(9))
+    size = path.stat().st_size
+    assert forget_device(tmp_path, "a") == 2 and path.stat().st_size == size
+    assert find_packets(tmp_path, [id_of(number) for number in (0, 1, 2, 9)]).missing == [id_of(0), id_of(2)]
 
 
 @pytest.mark.parametrize("text", ["", "0" * 31, "0" * 33, "G" * 32, "0" * 31 + "é", "ABCDEF" + "0" * 26])

@@ -97,6 +97,11 @@ def test_words_never_show_path_or_query() -> None:
     assert "T0KEN" not in str(dead.value)
 
 
+def test_what_a_server_says_is_one_line_that_steers_no_terminal() -> None:
+    assert one_line("No\x1b[31m\r\nlenswatch: \u202eall is well\n") == r"No\x1b[31m lenswatch: \u202eall is well"
+    assert one_line(" \n") == "" and len(one_line("x" * 10_000)) == 200
+
+
 @pytest.mark.parametrize("size", [0, 10, 3 << 20])
 def test_a_body_arrives_whole_however_long_it_is(size: int) -> None:
     async def run() -> None:
@@ -121,11 +126,6 @@ def test_so_much_of_an_answer_is_read_as_was_asked_for() -> None:
     with Receiver(lambda got: (200, {}, "y" * (1 << 20))) as receiver:
         for most in (10, 1 << 20, 2 << 20):
             assert len(asyncio.run(run(most)).body) == min(most, 1 << 20)
-
-
-def test_what_a_server_says_is_one_line_that_steers_no_terminal() -> None:
-    assert one_line("No\x1b[31m\r\nlenswatch: \u202eall is well\n") == r"No\x1b[31m lenswatch: \u202eall is well"
-    assert one_line(" \n") == "" and len(one_line("x" * 10_000)) == 200
 
 
 def test_a_receiver_that_is_too_slow_is_given_up() -> None:
@@ -226,6 +226,20 @@ def test_a_wrong_address_is_refused_at_the_start(url: str, word: str) -> None:
 def test_what_is_allowed_is_a_network_or_a_host(entry: str) -> None:
     with pytest.raises(SettingsError, match="is no network, and no host's name"):
         WebServer("https://example.org/", (entry,), None, 5.0, plain=False)
+
+
+@pytest.mark.parametrize(
+    ("host", "is_refused"),
+    [("splunk.corp.example", True), ("10.1.2.3", True), ("127.0.0.1", False), ("localhost", False), ("[::1]", False)],
+)
+def test_credentials_never_leave_the_machine_in_the_clear(host: str, is_refused: bool) -> None:
+    allow = (host.strip("[]"),)
+    WebServer(f"http://{host}/", allow, None, 5.0, plain=False)
+    if is_refused:
+        with pytest.raises(SettingsError, match="would send the credentials readable: use https://"):
+            WebServer(f"http://{host}/", allow, None, 5.0, plain=False, has_secret=True)
+    else:
+        WebServer(f"http://{host}/", allow, None, 5.0, plain=False, has_secret=True)
 
 
 def test_a_cafile_that_is_not_there_is_named() -> None:

@@ -52,11 +52,14 @@ def test_nobody_there_is_said() -> None:
         with_stream(listener.port, send)
 
 
-def test_a_receiver_that_reads_nothing_has_not_got_it() -> None:
+@pytest.mark.parametrize("size", [300_000, 20_000_000], ids=["in the kernel", "in our buffer"])
+def test_a_receiver_that_reads_nothing_has_not_got_it(size: int) -> None:
+    """Not even when the kernel has taken all of it from us."""
+
     async def use(stream: Stream) -> None:
         await stream.open()
         with pytest.raises(Unreachable, match="it takes nothing more"):
-            await stream.send(b"x" * 20_000_000, 0.5, 0.1)
+            await stream.send(b"x" * size, 0.5, 0.1)
         assert not stream.is_open
 
     with Listener() as listener:

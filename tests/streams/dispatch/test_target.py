@@ -18,7 +18,7 @@ from rules.alert import Alert
 from streams.dispatch.target import SERVICES, Target, target_reader
 from streams.dispatch.wording import message_of
 from streams.processors.fold import revise
-from streams.sinks.sink import Gone, Refused, Throttled, Undelivered, Unreachable
+from streams.sinks.sink import Gone, Throttled, Undelivered, Unreachable
 from tests.streams.receiver import Receiver
 
 TOKEN = "abcdefghijklmnopqrstuvwxyz"
@@ -171,7 +171,7 @@ def test_neither_a_redirect_nor_a_proxy_nor_netrc_leads_elsewhere(
 @pytest.mark.parametrize(
     ("status", "headers", "kind"),
     [
-        (400, {}, Refused),
+        (400, {}, Undelivered),
         (401, {}, Undelivered),
         (410, {}, Gone),
         (429, {"Retry-After": "30"}, Throttled),
@@ -179,7 +179,7 @@ def test_neither_a_redirect_nor_a_proxy_nor_netrc_leads_elsewhere(
         (503, {}, Unreachable),
     ],
 )
-def test_a_no_is_the_no_that_a_webhook_would_have(
+def test_a_no_is_the_no_that_it_is_and_never_the_messages_own_fault(
     alert: Alert, status: int, headers: dict[str, str], kind: type[Undelivered]
 ) -> None:
     with Receiver(lambda got: (status, headers, "why not")) as receiver:
@@ -246,6 +246,10 @@ def test_a_wrong_url_is_refused_without_being_shown(url: str, word: str) -> None
     assert TOKEN not in str(failed.value)
 
 
-def test_a_password_never_goes_in_the_clear() -> None:
-    with pytest.raises(SettingsError, match="anybody on the way can read"):
-        read("mailto://kim:word@127.0.0.1/?from=l@example.org&to=a@example.org&mode=insecure", "127.0.0.1")
+def test_no_secret_leaves_the_machine_in_the_clear() -> None:
+    mail = "mailto://{}mail.example.org/?from=l@example.org&to=a@example.org&mode=insecure"
+    for url in (mail.format("kim:word@"), f"mmost://mail.example.org/{TOKEN}"):
+        with pytest.raises(SettingsError, match="anybody on the way can read"):
+            read(url, "mail.example.org")
+    assert read(mail.format(""), "mail.example.org").shown == "mailto://mail.example.org:25"
+    assert read(f"mmost://localhost/{TOKEN}").shown == "mmost://localhost:80"

@@ -11,6 +11,7 @@ from streams.formats.cef import LABELS
 from streams.formats.ocsf import CLASS, SCHEMA
 from streams.formats.syslog import FACILITIES, SEVERITIES
 from streams.settings import load_settings
+from streams.sinks.stix import StixTable
 from streams.sinks.syslog import SyslogTable
 from streams.sinks.taxii import TaxiiTable
 from tests.house.tree import ROOT
@@ -51,7 +52,7 @@ def test_the_page_says_labels_severities_and_versions_as_they_are() -> None:
 
 
 def test_every_key_of_the_sinks_is_on_the_page() -> None:
-    for kind in (SyslogTable, TaxiiTable):
+    for kind in (SyslogTable, TaxiiTable, StixTable):
         for field in msgspec.structs.fields(kind):
             if field.name not in ("timeout_seconds", "password_env", "token_env"):
                 assert re.search(rf"\b{field.name}\b", PAGE), field.name
@@ -65,7 +66,10 @@ def test_the_examples_are_settings_and_what_they_comment_out_is_the_default(tmp_
     for text in (page, shipped, whole):
         (tmp_path / "settings.toml").write_text(text, "utf-8")
         sinks = load_settings(tmp_path / "settings.toml", {}).sinks
-        assert [sinks["siem"]["kind"], sinks["cti"]["kind"]] == ["syslog", "taxii"]
-        read.append((read_table(SyslogTable, sinks["siem"]), read_table(TaxiiTable, sinks["cti"])))
+        tables = {"siem": SyslogTable, "cti": TaxiiTable, "bundles": StixTable}
+        assert {name: table["kind"] for name, table in sinks.items()} == {
+            "siem": "syslog", "cti": "taxii", "bundles": "stix",
+        }  # fmt: skip
+        read.append([read_table(tables[name], sinks[name]) for name in tables])
     _, short, long = read
-    assert msgspec.structs.replace(long[0], server_name=None) == short[0] and long[1] == short[1]
+    assert msgspec.structs.replace(long[0], server_name=None) == short[0] and long[1:] == short[1:]

@@ -112,7 +112,7 @@ def test_shorter_versions_are_valid_and_say_so(told: list[Alert], whole: Alert) 
         assert len(json.dumps(short[-1])) < 1_200
 
 
-@settings(max_examples=25)
+@settings(max_examples=50)
 @given(ANY_TEXT)
 def test_whatever_is_said_the_document_is_valid(hostile: Callable[[str], Alert], text: str) -> None:
     for document in versions(hostile(text), "1"):

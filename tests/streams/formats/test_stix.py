@@ -154,7 +154,7 @@ def test_a_wrong_object_is_refused(whole: Alert) -> None:
             check([sighting | change])
 
 
-@settings(max_examples=12)
+@settings(max_examples=40)
 @given(ANY_TEXT)
 def test_whatever_is_said_the_objects_are_valid(hostile: Callable[[str], Alert], text: str) -> None:
     alert = hostile(text)

@@ -18,7 +18,7 @@ from streams.processors.detect import Memory, judge
 from streams.processors.firmware import Updates
 from streams.processors.fold import Fold
 from streams.processors.liveness import STEP_SECONDS
-from streams.processors.partition import FORGET_SECONDS, Batch, Body, Entry, Outcome, Partition, heads_of
+from streams.processors.partition import DEVICE, FORGET_SECONDS, Batch, Body, Entry, Outcome, Partition, heads_of
 
 BEGIN = datetime.datetime(2026, 11, 2, 8, tzinfo=datetime.UTC)
 AT = BEGIN.timestamp()
@@ -173,6 +173,23 @@ def test_a_device_of_which_nothing_was_heard_for_days_is_forgotten(rules: RuleSe
     write(table, partition, partition.tick(AT + 2 * WINDOW_SECONDS))
     write(table, partition, partition.tick(AT + 60 + FORGET_SECONDS))
     assert table == {} and len(partition) == 0
+
+
+def test_a_device_that_is_to_be_forgotten_is_gone_from_memory_and_table_and_begins_anew(
+    rules: RuleSet, see: Make
+) -> None:
+    table: Table = {}
+    partition = reopen(table)
+    first = write(table, partition, partition.take(batch(1, see(), see(device="site/b")), rules))
+    gone = "site/a"
+    assert DEVICE + gone in table
+    assert partition.forget(gone) and not partition.forget(gone)
+    write(table, partition, Outcome([]))
+    assert DEVICE + gone not in table and DEVICE + gone not in partition.seen
+    assert [key for key in table if key.startswith(DEVICE)] != []
+    assert not reopen(table).forget(gone)
+    again = write(table, partition, partition.take(batch(2, see()), rules))
+    assert told(again) == told([each for each in first if each.device is not None and each.device.id == gone])
 
 
 def test_who_was_seen_is_written_rarely(rules: RuleSet, see: Make) -> None:

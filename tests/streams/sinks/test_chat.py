@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -178,6 +180,16 @@ def test_sinks_test_and_list_show_no_token(tmp_path: Path) -> None:
     assert f"mmost://127.0.0.1:{receiver.port}" in listed.out
     assert failed.code == 1 and "answered 403 Forbidden" in failed.err
     assert TOKEN not in "".join((tested.out, tested.err, listed.out, listed.err, failed.out, failed.err))
+
+
+def test_nothing_of_it_is_loaded_where_no_chat_is_named() -> None:
+    code = (
+        "import sys, streams.dispatch.opening as opening\n"
+        "opening.open_sinks({'a': {'kind': 'alertmanager', 'url': 'http://127.0.0.1:9'}})\n"
+        "print(sorted({'apprise', 'requests', 'markdown', 'smtplib'} & set(sys.modules)))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout == "[]\n"
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ def table(kind: str, folder: Path) -> dict[str, Any]:
         "alertmanager": {"url": "http://127.0.0.1:9"},
         "jsonl": {"path": str(folder / "out.jsonl")},
         "taxii": {"url": "https://127.0.0.1:9/cti/collections/one/"},
+        "stix": {"folder": str(folder)},
         "syslog": {"address": "127.0.0.1:9", "tls": False, "allow": ["127.0.0.1"]},
         "splunk": {"url": "https://127.0.0.1:9", "token_file": str(secret)},
         "elastic": {"url": "https://127.0.0.1:9", "api_key_file": str(secret)},

@@ -1,7 +1,9 @@
 """Splunk has an alert only when an indexer acknowledged it; each code of its table is the failure that it is."""
 
 import asyncio
+import contextlib
 import json
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,8 +14,10 @@ import pytest
 from collector.errors import SettingsError
 from rules.alert import Alert
 from streams.dispatch.connect import Reply
+from streams.dispatch.outbox import Outbox
 from streams.sinks.sink import Gone, Refused, Throttled, Undelivered, Unreachable
 from streams.sinks.splunk import Splunk, read_answer
+from tests.streams.command import OFFICE, PROGRAM, environment, run
 from tests.streams.dispatch.carrying import carrying, metric, until, write_secret
 from tests.streams.hec import CODES, TOKEN, Hec
 
@@ -173,6 +177,26 @@ def test_of_a_batch_that_is_refused_the_others_arrive(tmp_path: Path, alerts_of:
         assert sorted(set(hec.ids())) == sorted(set(wanted(alerts)) - {wanted(alerts)[2]})
 
 
+def test_an_event_is_at_fault_only_where_the_collector_takes_another(tmp_path: Path, alerts_of: Make) -> None:
+    bad, other, good = alerts_of(3)
+    steps = [(15, bad, Undelivered), (15, other, Undelivered), (None, good, None), (15, bad, Refused)]
+
+    async def go(sink: Splunk) -> list[type[Exception] | None]:
+        found: list[type[Exception] | None] = []
+        for code, alert, _ in steps:
+            hec.code = code
+            try:
+                await sink.deliver([alert])
+                found.append(None)
+            except Undelivered as error:
+                found.append(type(error))
+        await sink.close()
+        return found
+
+    with Hec() as hec:
+        assert asyncio.run(go(splunk(hec.url, tmp_path))) == [kind for _, _, kind in steps]
+
+
 def test_the_token_shows_in_no_failure_and_no_address(tmp_path: Path, alert: Alert) -> None:
     with Hec() as hec:
         sink = splunk(hec.url, tmp_path, token="wr0ng-T0KEN")
@@ -189,6 +213,45 @@ def test_a_token_that_changes_while_we_run_counts_from_then_on(tmp_path: Path, a
     assert len(hec.indexed) == 1
 
 
+def config_of(folder: Path, hec: Hec) -> Path:
+    """A settings file with this sink."""
+    write_secret(folder / "token", TOKEN)
+    path = folder / "lenswatch.toml"
+    path.write_text(
+        f'[sinks.hec]\nkind = "splunk"\nurl = "{hec.url}"\ntoken_file = "{folder / "token"}"\nallow = ["127.0.0.1"]\n',
+        "utf-8",
+    )
+    return path
+
+
+def test_sinks_test_says_what_was_acknowledged(tmp_path: Path) -> None:
+    with Hec() as hec:
+        ran = run("sinks", "test", "hec", "--config", config_of(tmp_path, hec), state=tmp_path)
+    assert ran.code == 0 and ran.out.startswith("hec: 200 OK, acknowledged after "), ran.err
+    assert hec.indexed[0]["event"]["observer"]["name"] == "sinks-test"
+
+
+@pytest.mark.system
+def test_a_watch_that_is_killed_before_the_acknowledgement_loses_nothing(tmp_path: Path) -> None:
+    told = wanted(run("watch", OFFICE, "--alerts", "-", state=tmp_path / "other").alerts)
+    with Hec(index_seconds=3600.0) as hec:
+        config = config_of(tmp_path, hec)
+        command = [str(PROGRAM), "watch", str(OFFICE), "--config", str(config)]
+        with subprocess.Popen(command, env=environment(tmp_path, {}), stdout=-3, stderr=-3) as watching:
+            folder = tmp_path / "lenswatch" / "outbox"
+            until(lambda: Outbox.is_in(folder), 60)
+            with contextlib.closing(Outbox(folder, 1_000)) as outbox:
+                until(lambda: outbox.count("hec") == len(told) and hec.channels, 60, "all are kept, some are sent")
+            watching.kill()
+        hec.stop()
+        assert hec.ids() == []
+        hec.index_seconds = 0.05
+        hec.start()
+        drained = run("sinks", "drain", "--config", config, state=tmp_path)
+        assert drained.out == f"{len(told)} alerts waited, and none waits now\n", drained.err
+        assert sorted(hec.ids()) == sorted(told) and len(told) > 10
+
+
 @pytest.mark.parametrize(
     ("table", "word"),
     [
@@ -196,6 +259,7 @@ def test_a_token_that_changes_while_we_run_counts_from_then_on(tmp_path: Path, a
         ({"url": "https://splunk.example:8088"}, "token_file and token_env: name one of them"),
         ({"url": "https://splunk.example:8088", "token_env": "NOT_THERE"}, "no such environment variable"),
         ({"url": "http://splunk.example:8088", "token_env": "HEC_TOKEN"}, "anybody on the way can read"),
+        ({"url": "http://a.example", "token_env": "HEC_TOKEN", "allow": ["a.example"]}, "the credentials readable"),
         ({"url": "https://splunk.example", "token_env": "HEC_TOKEN", "ack_seconds": 0}, "ack_seconds"),
         ({"url": "https://splunk.example", "token_env": "HEC_TOKEN", "timeout_seconds": 61}, "timeout_seconds"),
     ],

@@ -10,9 +10,12 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from collector.canary import make_canary
 from collector.errors import SettingsError
 from rules.alert import Alert
+from rules.match import RuleSet
 from streams.formats.stix import write_sightings
+from streams.processors.canary import TEST_SENSOR
 from streams.sinks.sink import Refused, Throttled, Undelivered
 from streams.sinks.taxii import MAX_IDS, MEDIA_TYPE, Taxii
 from tests.streams.dispatch.carrying import carrying, until, write_secret
@@ -102,6 +105,16 @@ def test_objects_are_added_in_one_envelope_of_the_right_type(alert: Alert) -> No
     assert (method, path) == ("POST", f"{ROOT}objects/")
     assert headers["content-type"] == headers["accept"] == MEDIA_TYPE
     assert server.objects == json.loads(json.dumps(write_sightings([alert])))
+
+
+@pytest.mark.parametrize(("sensor", "methods"), [("gate", ["GET"]), (TEST_SENSOR, ["POST"])])
+def test_a_canary_is_no_sighting_but_for_one_that_a_person_asked_for(
+    rules: RuleSet, alert: Alert, sensor: str, methods: list[str]
+) -> None:
+    (canary,) = rules.match(make_canary(sensor, "hq", alert.timestamp))
+    with Collection() as server:
+        deliver(server.sink(), canary)
+    assert [method for method, _, _ in server.asked] == methods
 
 
 def test_a_status_that_is_pending_is_asked_for_until_it_is_complete(alert: Alert) -> None:
