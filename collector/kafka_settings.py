@@ -55,6 +55,15 @@ class KafkaSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     token_file: Path | None = None
     """For OAUTHBEARER: a file that holds a token, read whenever a connection begins. Others must not be able to read
     it."""
+    token_url: str | None = None
+    """For OAUTHBEARER: the issuer's token endpoint (https), asked whenever a connection begins, as `client_id` with the
+    secret in `client_secret_file` (client credentials, RFC 6749)."""
+    client_id: str | None = None
+    """Who we are to the issuer."""
+    client_secret_file: Path | None = None
+    """A file whose first line is the issuer's secret for us; others must not be able to read it."""
+    token_scope: str | None = None
+    """Which scope the issuer is asked for, where it wants one named."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.partitions <= MAX_PARTITIONS:
@@ -63,7 +72,12 @@ class KafkaSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
             host, _, port = server.rpartition(":")
             if not host or not port.isdigit() or not 0 < int(port) < 1 << 16:
                 raise ValueError(f"kafka.servers: {server!r} is no HOST:PORT")
-        password, token = self.password or self.password_file, self.token_command or self.token_file
+        password = self.password or self.password_file
+        token = self.token_command or self.token_file or self.token_url
+        if self.token_url is not None and not (self.client_id and self.client_secret_file):
+            raise ValueError("kafka.token_url needs kafka.client_id and kafka.client_secret_file")
+        if self.token_url is not None and not self.token_url.startswith("https://"):
+            raise ValueError("kafka.token_url would send the secret readable: let it begin with https://")
         if not self.security_protocol.endswith("SSL"):
             if self.sasl_mechanism or self.username or password or token:
                 raise ValueError(
@@ -77,7 +91,9 @@ class KafkaSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
         if bool(self.sasl_mechanism) != (self.security_protocol == "SASL_SSL"):
             raise ValueError("kafka.sasl_mechanism and kafka.security_protocol SASL_SSL go together: set both, or none")
         if self.sasl_mechanism == "OAUTHBEARER" and not token:
-            raise ValueError("kafka.sasl_mechanism OAUTHBEARER needs kafka.token_command or kafka.token_file")
+            raise ValueError(
+                "kafka.sasl_mechanism OAUTHBEARER needs kafka.token_url, token_command or kafka.token_file"
+            )
         if self.sasl_mechanism not in (None, "OAUTHBEARER") and not (self.username and password):
             raise ValueError(
                 f"kafka.sasl_mechanism {self.sasl_mechanism} needs kafka.username and a password or password_file"
@@ -123,6 +139,8 @@ def read_password(settings: KafkaSettings) -> str:
 
 def read_token(settings: KafkaSettings) -> str:
     """A token for OAUTHBEARER (RFC 7628), new at each call. Raises SettingsError."""
+    if settings.token_url is not None:
+        return ask_issuer(settings, settings.token_url)
     if settings.token_command is None:
         return read_secret(settings.token_file, "token_file")
     name = settings.token_command[0] if settings.token_command else ""
@@ -136,6 +154,18 @@ def read_token(settings: KafkaSettings) -> str:
     if not token:
         raise SettingsError(f"{name}: kafka.token_command printed nothing")
     return token
+
+
+def ask_issuer(settings: KafkaSettings, url: str) -> str:
+    """A token of the issuer's endpoint, which is trusted as the system trusts, or as `cafile` says. Raises
+    SettingsError."""
+    from collector.token_endpoint import fetch_token
+
+    secret = read_secret(settings.client_secret_file, "client_secret_file")
+    trust = ssl.create_default_context()
+    if settings.cafile is not None:
+        trust.load_verify_locations(settings.cafile)
+    return fetch_token(url, settings.client_id or "", secret, settings.token_scope, trust, TOKEN_SECONDS)
 
 
 def read_secret(path: Path | None, key: str) -> str:

@@ -12,7 +12,7 @@ import msgspec
 import typer
 
 from collector.errors import LenswatchError, SettingsError
-from collector.kafka_settings import KafkaSettings, read_password, read_token, tls_context
+from collector.kafka_settings import KafkaSettings, read_password, read_secret, read_token, tls_context
 from collector.settings import read_tables
 from streams.dispatch.opening import close_sinks, kinds, open_sink
 from streams.dispatch.tables import read_table
@@ -107,12 +107,14 @@ def secret_places(tables: Any, place: str = "") -> Iterator[tuple[str, str]]:
 
 
 def kafka_checks(kafka: KafkaSettings) -> list[Callable[[], object]]:
-    """Certificates, keys, password and token of [kafka]. A command that gets a token is not run."""
+    """Certificates, keys, secrets and token of [kafka]. A command that gets a token is not run, no issuer asked."""
     checks: list[Callable[[], object]] = [lambda: tls_context(kafka)]
     if kafka.password_file is not None:
         checks.append(lambda: read_password(kafka))
-    if kafka.token_file is not None and kafka.token_command is None:
+    if kafka.token_file is not None and kafka.token_command is None and kafka.token_url is None:
         checks.append(lambda: read_token(kafka))
+    if kafka.client_secret_file is not None:
+        checks.append(lambda: read_secret(kafka.client_secret_file, "client_secret_file"))
     return checks
 
 

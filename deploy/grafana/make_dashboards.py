@@ -387,7 +387,7 @@ def company() -> Board:
         ("To be reviewed", "review", "Verdicts on findings: a person has to say what it means.", "warn"),
     ):
         query = f'sum(lenswatch_finding_company_verdicts_total{{outcome="{outcome}", {chosen}}}) or vector(0)'
-        board.add("stat", title, words, [(query, "")], wide=6, tall=5, steps=steps)
+        board.add("stat", title, words, [(query, "")], wide=6, tall=5, steps=steps, about="LenswatchVerdicts")
     for title, by, words in (
         ("New verdicts by company", "company, outcome", "How many became known, from point to point."),
         ("New verdicts by programme", "programme, outcome", "How many became known, from point to point."),
@@ -403,7 +403,7 @@ def company() -> Board:
               wide=12, tall=10)  # fmt: skip
     left = "(max by (waiver) (lenswatch_waiver_end_timestamp_seconds) - time()) / 86400"
     board.add("table", "Waivers: days left", "Until each exception ends; below nothing: it has ended.",
-              [(f"sort({left})", "")], unit="d", wide=8, tall=9)  # fmt: skip
+              [(f"sort({left})", "")], unit="d", wide=8, tall=9, about="LenswatchWaiverEnds")  # fmt: skip
     board.add("timeseries", "Waivers: days left over time", "Until each exception ends.",
               [(left, "{{waiver}}")], unit="d", wide=8, tall=9)  # fmt: skip
     board.add("timeseries", "Waived", "Hits that were counted and not sent, per hour, by waiver.",

@@ -16,6 +16,8 @@ SCRAM: dict[str, Any] = {
     "security_protocol": "SASL_SSL", "sasl_mechanism": "SCRAM-SHA-512", "username": "edge", "password": "secret",
 }  # fmt: skip
 
+BEARER: dict[str, Any] = {"security_protocol": "SASL_SSL", "sasl_mechanism": "OAUTHBEARER"}
+
 
 @pytest.fixture(scope="module")
 def authority() -> trustme.CA:
@@ -41,6 +43,11 @@ def test_the_defaults_are_a_plain_connection_without_credentials() -> None:
         (SCRAM | {"password": None}, "needs kafka.username and a password"),
         (SCRAM | {"username": ""}, "needs kafka.username and a password"),
         ({"security_protocol": "SASL_SSL", "sasl_mechanism": "OAUTHBEARER"}, "token_command or kafka.token_file"),
+        (BEARER | {"token_url": "https://issuer.example/token"}, "needs kafka.client_id and kafka.client_secret_file"),
+        (
+            BEARER | {"token_url": "http://issuer.example/token", "client_id": "c", "client_secret_file": Path("s")},
+            "would send the secret readable",
+        ),
         ({"security_protocol": "SSL", "certfile": Path("a.pem")}, "go together"),
         ({"cafile": Path("ca.pem")}, "PLAINTEXT, but certificates are named"),
         ({"servers": "broker"}, "'broker' is no HOST:PORT"),

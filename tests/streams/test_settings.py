@@ -39,6 +39,8 @@ GIVEN = {
         "security_protocol": "SASL_SSL", "cafile": "/etc/ca.pem", "certfile": "/etc/c.pem", "keyfile": "/etc/k.pem",
         "sasl_mechanism": "SCRAM-SHA-256", "username": "u", "password": "17", "password_file": "/etc/p",
         "token_command": ["token", "--new"], "token_file": "/etc/t",
+        "token_url": "https://issuer.example/token", "client_id": "c", "client_secret_file": "/etc/s",
+        "token_scope": "kafka",
     },
     "worker": {
         "group": "night", "alerts_topic": "a", "dead_letters_topic": "d", "rules_topic": "r", "replay_topic": "y",

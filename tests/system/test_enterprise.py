@@ -1,5 +1,6 @@
 """Ten sites in two regions: each settings file is sound, and gets through to a Kafka that is as strict as they are."""
 
+import json
 import shlex
 import subprocess
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ import trustme
 
 from collector.settings import variable_of
 from streams.settings import load_settings
+from tests.collector.issuing import Reply, issuing
 from tests.streams.command import OFFICE, PROGRAM, environment, read_alerts, run, spawn
 from tests.system.broker import ROOT, Broker
 from tests.system.centre import until
@@ -211,3 +213,26 @@ def test_a_token_that_the_issuer_did_not_mean_is_refused(
         "topics", "check", "--config", settings_file(place, "americas/worker.toml", tmp_path), state=tmp_path, **more
     )
     assert ran.code == 1 and len(ran.complaints) == 1 and strict.addresses["SASL_SSL"] in ran.err, ran.err
+
+
+@pytest.mark.usefixtures("topics")
+def test_a_token_that_is_fetched_from_its_issuer_opens_kafka(
+    strict: Broker, place: Path, issuer: Issuer, tmp_path: Path
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("between us\n", "utf-8")
+    secret.chmod(0o600)
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    (tmp_path / "ca.pem").write_bytes((tmp_path / "ca.pem").read_bytes() + (place / "ca.pem").read_bytes())
+    granted = Reply(200, json.dumps({"access_token": issuer.token("sensor"), "token_type": "bearer"}))
+    with issuing(authority, lambda _: granted) as (url, asked):
+        kafka = {"servers": strict.addresses["SASL_SSL"], "cafile": tmp_path / "ca.pem", "token_url": url,
+                 "client_id": "edge", "client_secret_file": secret}  # fmt: skip
+        more = {variable_of("kafka", key): str(value) for key, value in kafka.items()}
+        files = [settings_file(place, f"americas/{role}.toml", tmp_path) for role in ("worker", "collector")]
+        ran = spawn("topics", "check", "--config", files[0], state=tmp_path, **more)
+        assert ran.code == 0, ran.err
+        ran = spawn("collect", OFFICE, "--check", "--config", files[1], state=tmp_path, **more)
+        assert ran.code == 0 and "topic      lenswatch.observations.v1, 12 partitions" in ran.out, ran.err
+    assert len(asked) >= 2 and "between us" not in ran.out + ran.err

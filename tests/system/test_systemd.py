@@ -103,15 +103,19 @@ def test_what_a_unit_starts_is_a_command_of_ours() -> None:
         assert call(PROGRAM, command, "--help")[0] == 0
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="Linux only")
 def test_it_runs_where_no_memory_may_be_written_and_executed(tmp_path: Path) -> None:
     """MemoryDenyWriteExecute, by the kernel's own means: PR_SET_MDWE (prctl(2)), which outlives execve."""
-    wrap = "import ctypes, os, sys; ctypes.CDLL(None).prctl(65, 1, 0, 0, 0); os.execv(sys.argv[1], sys.argv[1:])"
+    wrap = (
+        "import ctypes, os, sys\nif ctypes.CDLL(None).prctl(65, 1, 0, 0, 0): sys.exit(77)\n"
+        "os.execv(sys.argv[1], sys.argv[1:])"
+    )
     office = ROOT / "streams" / "demo" / "office.pcap"
     done = subprocess.run(
         [str(PROGRAM.with_name("python")), "-c", wrap, str(PROGRAM), "watch", str(office)],
         env=os.environ | {"XDG_STATE_HOME": str(tmp_path)}, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
+    if done.returncode == 77:
+        pytest.skip("this kernel knows no PR_SET_MDWE: it came with Linux 6.3")
     assert done.returncode == 0 and "hikvision" in done.stdout.lower(), done.stderr
 
 
