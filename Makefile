@@ -86,6 +86,7 @@ live: $(VENV)/.ready-dev wire  ## Live capture over a pair of virtual interfaces
 
 latency: $(VENV)/.ready-dev kafka wire  ## From the packet to the signed webhook, both shapes; a burst with a dead receiver (needs root)
 	$(BIN)/python bench/delivery.py
+	$(BIN)/python bench/sinks.py
 	$(BIN)/python bench/way.py
 
 soak: $(VENV)/.ready-dev kafka prometheus  ## Memory over a long run; Kafka and collector killed again and again
