@@ -45,14 +45,12 @@ demo: $(VENV)/.ready tshark  ## Install what is needed, then watch a small recor
 test: lint types rules pytest  ## All that must hold: lint, types, rules, tests (and truth, where LENSWATCH_CAPTURES is set)
 	@if [ -n "$${LENSWATCH_CAPTURES:-}" ]; then $(MAKE) --no-print-directory truth; fi
 
-# What starts brokers and captures, or looks at a clock, runs by itself: two of them would stand in each other's way.
-ALONE := tests/system tests/mutants tests/streams/test_live.py
-
+# Two at a time, and then by itself what would stand in another's way.
 pytest: $(VENV)/.ready-dev tshark consumers wire kafka opensearch prometheus syslog kubernetes
 	@code=0; \
-	for part in "-n 2 --dist loadfile $(ALONE:%=--ignore=%)" "$(ALONE)"; do \
-		$(BIN)/python -m pytest $$part $(PYTEST_OPTIONS) || code=$$?; \
-	done; exit $$code
+	$(BIN)/python -m pytest -m "not alone" -n 2 --dist loadfile $(PYTEST_OPTIONS) || code=$$?; \
+	$(BIN)/python -m pytest -m alone $(PYTEST_OPTIONS) || code=$$?; \
+	exit $$code
 
 lint: $(VENV)/.ready-dev  ## Style and format (ruff)
 	$(BIN)/ruff check .
