@@ -11,6 +11,7 @@ import smtplib
 import socket
 import ssl
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -108,7 +109,7 @@ class Requests:
             # Read here, and so much only: else `requests` would read whatever comes.
             answer._content = answer.raw.read(MAX_ANSWER_BYTES, decode_content=True)
             answer._content_consumed = True
-        wait = read_retry_after(answer.headers.get("Retry-After"), 0.0)
+        wait = read_retry_after(answer.headers.get("Retry-After"), time.time())
         call.reply = Reply(answer.status_code, str(answer.reason or "")[:MAX_WORDS], answer.text[:MAX_WORDS], wait)
         return answer
 
@@ -183,7 +184,7 @@ class Target:
                 "verify=no leaves the other side unknown: leave it out, and name its certificate at cafile"
             )
         has_secret = not self._is_mail or bool(self._plugin.password)
-        if self._is_plain and not is_loopback(self._host) and (has_secret or not self._guard.is_told):
+        if self._is_plain and not is_loopback(self._host) and (has_secret or not self._guard.may_be_plain):
             raise SettingsError(
                 "it goes over a connection that anybody on the way can read: use mmosts:// or mailtos://; only mail "
                 "without a password may go so, to a host that allow names"
