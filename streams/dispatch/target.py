@@ -5,6 +5,7 @@ Apprise answers yes or no. So that a no has its reason, and TLS, redirects and p
 our `requests` and `smtplib`, which are the libraries' own with what was answered noted.
 """
 
+import contextlib
 import importlib
 import logging
 import smtplib
@@ -90,6 +91,12 @@ class Call(Fence):
         self.cafile = None if cafile is None else str(cafile)
         self.reply: Reply | None = None
         self.words = ""
+        self.opened: set[smtplib.SMTP] = set()
+
+    def close(self) -> None:
+        """Close what a failure has left open."""
+        for mail in self.opened:
+            mail.close()
 
 
 class Requests:
@@ -108,6 +115,7 @@ class Requests:
             answer = session.request(method, url, **options)
             # Read here, and so much only: else `requests` would read whatever comes.
             answer._content = answer.raw.read(MAX_ANSWER_BYTES, decode_content=True)
+            answer.close()
             answer._content_consumed = True
         wait = read_retry_after(answer.headers.get("Retry-After"), time.time())
         call.reply = Reply(answer.status_code, str(answer.reason or "")[:MAX_WORDS], answer.text[:MAX_WORDS], wait)
@@ -129,6 +137,8 @@ class Noted:
         """As `smtplib.SMTP.getreply`."""
         code, text = super().getreply()  # type: ignore[misc]
         call = CURRENT.get()
+        if isinstance(call, Call) and isinstance(self, smtplib.SMTP):
+            call.opened.add(self)
         if isinstance(call, Call) and code >= 400 and not call.words:
             words = " ".join(text.decode("utf-8", "replace").split())
             call.words = f"answered {code} {words}"[:MAX_WORDS]
@@ -193,7 +203,9 @@ class Target:
     def tell(self, message: Message) -> str:
         """Send a message; the answer in a word. It waits for the network. Raises Undelivered."""
         call = Call(self._host, self._guard, self._cafile)
-        if call.run(lambda: self._notify(message)):
+        with contextlib.closing(call):
+            is_taken = call.run(lambda: self._notify(message))
+        if is_taken:
             return call.reply.words if call.reply is not None else "taken"
         if call.blocked is not None:
             raise Unreachable(f"{self.shown}: {call.blocked}")
