@@ -1,6 +1,6 @@
 # lenswatch: everything a person or a machine types. `make help` reads the comments after the two hash signs.
 .PHONY: help demo test lint types house rules truth bench bench-streams live latency soak fuzz clean lock pytest
-.PHONY: tshark ndpi consumers wire kafka opensearch prometheus engines
+.PHONY: tshark ndpi consumers wire kafka opensearch prometheus engines syslog
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -45,7 +45,7 @@ demo: $(VENV)/.ready tshark  ## Install what is needed, then watch a small recor
 test: lint types rules pytest  ## All that must hold: lint, types, rules, tests (and truth, where LENSWATCH_CAPTURES is set)
 	@if [ -n "$${LENSWATCH_CAPTURES:-}" ]; then $(MAKE) --no-print-directory truth; fi
 
-pytest: $(VENV)/.ready-dev tshark consumers wire kafka opensearch prometheus
+pytest: $(VENV)/.ready-dev tshark consumers wire kafka opensearch prometheus syslog
 	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
 
 lint: $(VENV)/.ready-dev  ## Style and format (ruff)
@@ -160,6 +160,20 @@ prometheus:  ## Fetch Prometheus and Alertmanager (Debian's), for the tests that
 		{ [ -d /$(TEMPLATES) ] || { [ "$$as_root" != no ] && $$as_root mkdir -p /$(TEMPLATES) && \
 			$$as_root cp -r $(TEMPLATES)/. /$(TEMPLATES)/; }; } || \
 		echo "make: Prometheus and Alertmanager could not be fetched and will be done without" >&2
+
+SYSLOG := out/syslog
+
+syslog:  ## Fetch rsyslog (Debian's), for the tests that send it alerts
+	@if [ -n "$${LENSWATCH_SYSLOG:-}" ] || [ -x /usr/sbin/rsyslogd ] || [ -x $(SYSLOG)/usr/sbin/rsyslogd ]; then exit 0; fi; \
+	if ! command -v apt-get >/dev/null 2>&1 || ! command -v dpkg >/dev/null 2>&1; then \
+		echo "make: rsyslog is not here; done without" >&2; exit 0; fi; \
+	$(FIND_ROOT); \
+	echo "make: fetching rsyslog (1 MB, once)"; \
+	if [ "$$as_root" != no ]; then $$as_root apt-get update --quiet --quiet; fi; \
+	mkdir -p $(SYSLOG) && cd $(SYSLOG) && \
+		apt-get download --quiet --quiet rsyslog rsyslog-openssl libestr0 libfastjson4 2>/dev/null && \
+		for package in *.deb; do dpkg -x $$package . || exit 1; done && rm -f *.deb || \
+		echo "make: rsyslog could not be fetched and will be done without" >&2
 
 # A stamp is newer than its lock when the environment holds what the lock says.
 $(VENV)/.ready: requirements.lock pyproject.toml | $(BIN)/pip

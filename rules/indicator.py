@@ -145,6 +145,11 @@ def _all(facts: Facts, day: datetime.date, bulk: Sequence[tuple[str, BulkList, S
             yield from make.of_line(long_list, line)
 
 
+def number_of(entity: str, role: str, kind: Kind, value: str) -> uuid.UUID:
+    """The same number for the same fact, wherever it is told."""
+    return uuid.uuid5(NAMESPACE, f"{entity} {role} {kind} {value}")
+
+
 class _Maker:
     """Makes the indicators of one company."""
 
@@ -191,7 +196,7 @@ class _Maker:
         hosts: tuple[str, ...] = (),
         step: str | None = None,
     ) -> Indicator:
-        number = uuid.uuid5(NAMESPACE, f"{self._entity} {role} {kind} {value}")
+        number = number_of(self._entity, role, kind, value)
         sources = fact.sources
         return Indicator(
             id=f"lenswatch-{self._entity}-{role}-{number.hex[:8]}",

@@ -30,24 +30,34 @@ def write(pack: Pack) -> Written:
     """The bundle, indented, a trailing newline."""
     stamp = datetime.datetime.combine(pack.day, datetime.time(), datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
     shared = {"spec_version": "2.1", "created": min(CREATED, stamp), "modified": stamp}
-    author = {"type": "identity", "id": AUTHOR, **shared, "name": "lenswatch", "identity_class": "system"}
-    objects: list[dict[str, Any]] = [author]
+    objects: list[dict[str, Any]] = [author_identity(shared)]
     companies: dict[str, str] = {}
     for each in pack.indicators:
         if each.entity not in companies:
-            companies[each.entity] = f"identity--{uuid.uuid5(NAMESPACE, f'identity {each.entity}')}"
-            objects.append(
-                {"type": "identity", "id": companies[each.entity], **shared, "created_by_ref": AUTHOR}
-                | {"name": each.company, "identity_class": "organization"}
-            )
-        objects += _indicator(each, shared, companies[each.entity])
+            identity = company_identity(each.entity, each.company, shared)
+            companies[each.entity] = identity["id"]
+            objects.append(identity)
+        objects += indicator_objects(each, shared, companies[each.entity])
     text = f"{pack.digest} {pack.day} " + " ".join(each.id for each in pack.indicators)
     bundle = {"type": "bundle", "id": f"bundle--{uuid.uuid5(NAMESPACE, text)}", "objects": objects}
     encoded = msgspec.json.format(msgspec.json.encode(bundle), indent=1).decode()
     return Written(encoded + "\n", len(pack.indicators), collections.Counter())
 
 
-def _indicator(each: Indicator, shared: dict[str, str], company: str) -> list[dict[str, Any]]:
+def author_identity(shared: dict[str, str]) -> dict[str, Any]:
+    """Lenswatch itself, which says all of it; `shared` are the version and times that go into each object."""
+    return {"type": "identity", "id": AUTHOR, **shared, "name": "lenswatch", "identity_class": "system"}
+
+
+def company_identity(entity: str, name: str, shared: dict[str, str]) -> dict[str, Any]:
+    """A company, by its id."""
+    number = uuid.uuid5(NAMESPACE, f"identity {entity}")
+    whose = {"type": "identity", "id": f"identity--{number}", **shared, "created_by_ref": AUTHOR}
+    return whose | {"name": name, "identity_class": "organization"}
+
+
+def indicator_objects(each: Indicator, shared: dict[str, str], company: str) -> list[dict[str, Any]]:
+    """The Indicator of a fact, and its Relationship to the identity of the company."""
     own = [listing for listing in each.listings if listing.status in LISTED_STATUSES]
     references = [{"source_name": "lenswatch", "external_id": each.id}]
     where = {"url": each.reference} if "://" in each.reference else {"description": "a source without an address"}
@@ -83,31 +93,31 @@ def pattern(each: Indicator) -> str:
     """The STIX pattern of an indicator."""
     match each.kind:
         case "name":
-            return f"[domain-name:value = {_literal(each.value)}]"
+            return f"[domain-name:value = {literal(each.value)}]"
         case "zone":
             return _zone(each)
         case "pattern":
-            return f"[domain-name:value MATCHES {_literal(each.value)}]"
+            return f"[domain-name:value MATCHES {literal(each.value)}]"
         case "network":
             kind = f"ipv{ipaddress.ip_network(each.value).version}-addr"
-            return f"[{kind}:value ISSUBSET {_literal(each.value)}]"
+            return f"[{kind}:value ISSUBSET {literal(each.value)}]"
         case "path":
             hosts = "|".join(re.escape(host) for host in each.hosts)
             start = each.value.startswith("^")
             url = rf"^https?://(?:[^/]+\.)?(?:{hosts})(?::\d+)?{'' if start else '/.*'}(?:{each.value[start:]})"
-            return f"[url:value MATCHES {_literal(url)}]"
+            return f"[url:value MATCHES {literal(url)}]"
         case "file":
-            return f"[file:name MATCHES {_literal(each.value)}]"
+            return f"[file:name MATCHES {literal(each.value)}]"
         case "useragent":
-            return f"[{REQUEST}.request_header.'User-Agent' MATCHES {_literal(each.value)}]"
+            return f"[{REQUEST}.request_header.'User-Agent' MATCHES {literal(each.value)}]"
 
 
 def _zone(each: Indicator) -> str:
-    found = f"domain-name:value MATCHES {_literal(_at_or_below(each.value))}"
+    found = f"domain-name:value MATCHES {literal(_at_or_below(each.value))}"
     holes = "".join(
-        f" AND domain-name:value NOT MATCHES {_literal(_at_or_below(hole.name))}"
+        f" AND domain-name:value NOT MATCHES {literal(_at_or_below(hole.name))}"
         if hole.below
-        else f" AND domain-name:value != {_literal(hole.name)}"
+        else f" AND domain-name:value != {literal(hole.name)}"
         for hole in each.excluded
     )
     return f"[{found}{holes}]"
@@ -117,7 +127,7 @@ def _at_or_below(zone: str) -> str:
     return rf"(^|\.){re.escape(zone)}$"
 
 
-def _literal(text: str) -> str:
+def literal(text: str) -> str:
     """Section 9.2: a string literal escapes the quote and the backslash."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 

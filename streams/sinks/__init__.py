@@ -11,4 +11,7 @@ SINKS: tuple[str, ...] = (
     "streams.sinks.splunk.Splunk",
     "streams.sinks.elastic.Elastic",
     "streams.sinks.chat.Chat",
+    "streams.sinks.syslog.Syslog",
+    "streams.sinks.taxii.Taxii",
+    "streams.sinks.stix.StixBundles",
 )

@@ -20,6 +20,7 @@ from rules.alert import Alert
 from streams.dispatch.connect import WebServer
 from streams.dispatch.secret import Secret
 from streams.dispatch.tables import read_table
+from streams.formats.ecs import shortened
 from streams.processors.canary import is_canary
 
 MAX_BODY_BYTES: Final = 20_000 - 1
@@ -112,32 +113,6 @@ def write_body(alert: Alert, link: str | None) -> bytes:
     body["data"] = shortened(alert)
     body["shortened"] = whole or f"lenswatch alerts show {identifier}"
     return msgspec.json.encode(body)
-
-
-def shortened(alert: Alert) -> dict[str, Any]:
-    """What a person needs first of an alert that is too long; every text and list is cut."""
-    document = msgspec.to_builtins(alert)
-    detail = document["lenswatch"]
-    keep = ("revision", "level", "state", "count", "first_seen", "last_seen", "activity", "role", "entity", "site")
-    listings = [
-        {key: each[key] for key in ("programme", "programme_name", "citation", "since") if key in each}
-        for each in detail.get("listings", [])[:10]
-    ]
-    detail = {key: detail[key] for key in keep if key in detail} | {"listings": listings}
-    short = {key: document[key] for key in ("@timestamp", "event", "rule", "message", "observer") if key in document}
-    ends = {key: document[key] for key in ("source", "destination", "device") if key in document}
-    return cut({**short, **ends, "lenswatch": detail})  # type: ignore[no-any-return]
-
-
-def cut(value: Any, most: int = 400) -> Any:
-    """A document with no text longer than `most` characters and no list of more than ten."""
-    if isinstance(value, str):
-        return value if len(value) <= most else f"{value[: most - 1]}…"
-    if isinstance(value, list):
-        return [cut(each, most) for each in value[:10]]
-    if isinstance(value, dict):
-        return {key: cut(each, most) for key, each in value.items()}
-    return value
 
 
 def read_signers(text: str, place: str) -> list[Sign]:

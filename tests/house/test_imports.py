@@ -20,6 +20,7 @@ DOORS = {
     "streams": (
         "streams",
         *(f"rules.{door}" for door in ("alert", "load", "match", "errors", "check", "correlate", "pack")),
+        *(f"rules.{door}" for door in ("indicator", "export")),
         *(f"rules.{door}" for door in ("verdict", "court", "waivers", "signature", "keys", "succession", "transfer")),
         *VOCABULARY,
     ),

@@ -8,7 +8,7 @@ import pytest
 
 from tests.house.tree import ROOT, imported, is_at_or_below, obey, parse, plant, python_files
 
-PURE_FOLDERS = ("collector/dissectors", "streams/processors")
+PURE_FOLDERS = ("collector/dissectors", "streams/processors", "streams/formats")
 PURE_FILES = (
     *(f"collector/{name}.py" for name in ("decode", "flows", "reassembly", "cursor", "pipeline", "packets")),
     *(

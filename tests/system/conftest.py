@@ -15,6 +15,7 @@ from tests.streams.told import one_alert
 from tests.system.broker import Broker, find_libs
 from tests.system.centre import Centre, centre_at
 from tests.system.monitoring import NAMES, find_program
+from tests.system.syslogd import find_folder
 
 
 @pytest.fixture(scope="session")
@@ -56,6 +57,17 @@ def prometheus_programs() -> None:
     if not missing:
         return
     words = f"no {', '.join(missing)} here: type 'make prometheus', or name a folder in LENSWATCH_PROMETHEUS"
+    if os.environ.get("CI"):
+        pytest.fail(words)
+    pytest.skip(words)
+
+
+@pytest.fixture(scope="session")
+def syslog_program() -> None:
+    """rsyslog. Without it a person's run skips, and a machine's run fails."""
+    if find_folder() is not None:
+        return
+    words = "no rsyslog here: type 'make syslog', or name a folder in LENSWATCH_SYSLOG"
     if os.environ.get("CI"):
         pytest.fail(words)
     pytest.skip(words)

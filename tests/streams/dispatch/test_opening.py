@@ -11,7 +11,8 @@ from streams.dispatch.opening import MAX_SINKS, kinds, open_sinks
 
 
 def test_the_kinds_are_those_of_the_list() -> None:
-    assert {"webhook", "alertmanager", "jsonl", "splunk", "elastic", "chat"} <= set(kinds())
+    names = {"webhook", "alertmanager", "jsonl", "splunk", "elastic", "chat", "syslog", "taxii", "stix"}
+    assert set(kinds()) == names
 
 
 def test_sinks_are_opened_in_the_order_of_the_settings(tmp_path: Path) -> None:

@@ -25,6 +25,9 @@ def table(kind: str, folder: Path) -> dict[str, Any]:
         "splunk": {"url": "https://127.0.0.1:9", "token_file": str(secret)},
         "elastic": {"url": "https://127.0.0.1:9", "api_key_file": str(secret)},
         "chat": {"url_file": str(chat)},
+        "taxii": {"url": "https://127.0.0.1:9/cti/collections/one/"},
+        "stix": {"folder": str(folder)},
+        "syslog": {"address": "127.0.0.1:9", "tls": False, "allow": ["127.0.0.1"]},
     }[kind]
 
 
