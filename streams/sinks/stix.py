@@ -22,11 +22,12 @@ ENDING: Final = ".json"
 
 
 class StixTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`[sinks.NAME]` of kind stix. Whoever reads the files of `folder` takes them away; while there are `max_files`,
-    nothing is added."""
+    """`[sinks.NAME]` of kind stix: STIX 2.1 bundles as files."""
 
     folder: Path
+    """Where; whoever reads the files takes them away."""
     max_files: int = 10_000
+    """While there are so many, nothing is added."""
 
     def __post_init__(self) -> None:
         if self.max_files < 1:
@@ -36,7 +37,7 @@ class StixTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 class StixBundles:
     """Writes a bundle of some alerts at a time."""
 
-    kind = "stix"
+    kind, table = "stix", StixTable
     max_batch, lanes, repeat_seconds = MAX_BATCH, 1, 0.0
 
     def __init__(self, name: str, table: StixTable) -> None:
