@@ -249,9 +249,9 @@ class Inventory:
 
     def restore(self, identifier: str, hardware: Sequence[str], addresses: Sequence[str]) -> None:
         """A device that was known before this run: under which id, with which MACs, at which addresses. What it is, it
-        says again, or shows."""
+        says again, or shows. One of another site is another device."""
         macs = [mac for mac in map(read_mac, hardware) if mac is not None]
-        if not macs or identifier in self.devices:
+        if not macs or identifier in self.devices or not identifier.startswith(f"{self.site}/"):
             return
         known = self._mint(identifier)
         for mac in macs:

@@ -75,6 +75,16 @@ def test_a_device_keeps_its_id_over_a_restart(tmp_path: Path, observe: Observe) 
     assert inventory.device_at(b"", "10.0.0.11").device.id == "site/10.0.0.11"
 
 
+def test_the_devices_of_another_site_are_others(tmp_path: Path, observe: Observe) -> None:
+    book = Storybook(DeviceStore(tmp_path, 10))
+    book.write([observe(DEVICE)])
+    book.close()
+    inventory = Inventory("elsewhere", ())
+    with contextlib.closing(DeviceStore(tmp_path, 10)) as store:
+        restore(inventory, store)
+    assert not inventory.devices
+
+
 def test_what_is_usual_for_a_device_is_kept_with_its_story_and_only_where_one_is_told(
     tmp_path: Path, observe: Observe
 ) -> None:
