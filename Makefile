@@ -45,8 +45,12 @@ demo: $(VENV)/.ready tshark  ## Install what is needed, then watch a small recor
 test: lint types rules pytest  ## All that must hold: lint, types, rules, tests (and truth, where LENSWATCH_CAPTURES is set)
 	@if [ -n "$${LENSWATCH_CAPTURES:-}" ]; then $(MAKE) --no-print-directory truth; fi
 
+# Two at a time, and then by itself what would stand in another's way.
 pytest: $(VENV)/.ready-dev tshark consumers wire kafka opensearch prometheus syslog kubernetes
-	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
+	@code=0; \
+	$(BIN)/python -m pytest -m "not alone" -n 2 --dist loadfile $(PYTEST_OPTIONS) || code=$$?; \
+	$(BIN)/python -m pytest -m alone $(PYTEST_OPTIONS) || code=$$?; \
+	exit $$code
 
 lint: $(VENV)/.ready-dev  ## Style and format (ruff)
 	$(BIN)/ruff check .
@@ -82,11 +86,13 @@ live: $(VENV)/.ready-dev wire  ## Live capture over a pair of virtual interfaces
 
 latency: $(VENV)/.ready-dev kafka wire  ## From the packet to the signed webhook, both shapes; a burst with a dead receiver (needs root)
 	$(BIN)/python bench/delivery.py
+	$(BIN)/python bench/sinks.py
 	$(BIN)/python bench/way.py
 
 soak: $(VENV)/.ready-dev kafka prometheus  ## Memory over a long run; Kafka and collector killed again and again
 	$(BIN)/python bench/run.py --memory
 	$(BIN)/python bench/worker_memory.py
+	$(BIN)/python bench/evidence.py
 	LENSWATCH_SOAK=1 $(BIN)/python -m pytest -s tests/system/test_collect.py
 	LENSWATCH_CHAOS_ROUNDS=30 $(BIN)/python -m pytest tests/system/test_chaos.py
 	LENSWATCH_SOAK=1 $(BIN)/python -m pytest tests/system/test_delivery_chaos.py

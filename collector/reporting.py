@@ -139,7 +139,6 @@ class Reporter:
             if name is not None and fact.named_by is not None and not is_address(name):
                 reader.name = (name, fact.named_by)
                 self._names.learn(view.ends[0], (view.ends[1],), name, at_ns, fact.named_by)
-                self._note_name(view, name)
             elif reader.name is None:
                 reader.name = self._names.name_of(*view.ends, at_ns)
             self._weigh(view, reader.name, fact)
@@ -147,7 +146,9 @@ class Reporter:
             if fact.dns.resolved_ip:
                 addresses = [packed(address) for address in fact.dns.resolved_ip]
                 self._names.learn(view.ends[0], addresses, name, at_ns, "dns_answer")
-                self._note_name(view, name)
+                if self.witness is not None:
+                    # It is evidence of whatever this client will do under this name.
+                    self.witness.named.append((view.ends[0], name))
             self._weigh_question(view, name)
         elif dataset in SHOWN_DATASETS and not self._has_shown(view, fact):
             self._let_go(view, DATASET_PREFIX + dataset)
@@ -188,11 +189,6 @@ class Reporter:
         if hidden is not None:
             observation.event.dataset, observation.event.action = DATASET_PREFIX + ENCRYPTED_DNS, hidden
         return observation
-
-    def _note_name(self, view: FlowView, name: str) -> None:
-        """The packet at work is evidence of whatever this client will do under this name."""
-        if self.witness is not None:
-            self.witness.named.append((view.ends[0], name))
 
     def _begins_anew(self, view: FlowView, fact: Fact) -> KnownDevice | None:
         """The camera that says what a device says when it begins anew: it may have been updated. That, and of what is

@@ -269,7 +269,7 @@ class Crew:
             self._tell(kind, what, found)
         self._count(found)
         if self.witness is not None:
-            self.witness.flush()
+            self.witness.tick()
         return found
 
     def finish(self) -> list[Observation]:

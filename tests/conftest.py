@@ -12,6 +12,9 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+APART = frozenset(("system", "mutants"))
+"""Folders of tests that run by themselves."""
+
 ALLOWED_SKIPS = Path(__file__).parent / "house" / "allowed_skips.txt"
 
 # The default finds the same examples each time; `make fuzz` looks for new ones.
@@ -77,6 +80,13 @@ def pytest_configure(config: pytest.Config) -> None:
     """Put the law in force where CI is set."""
     if os.environ.get("CI"):
         config.pluginmanager.register(SkipLaw(read_allowed_skips(ALLOWED_SKIPS)), "skip-law")
+
+
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    """What starts brokers, reads interfaces or keeps both processors busy runs by itself (`make pytest`)."""
+    for item in items:
+        if APART.intersection(item.path.parts) or item.get_closest_marker("root") is not None:
+            item.add_marker("alone")
 
 
 def pytest_report_header() -> Sequence[str]:

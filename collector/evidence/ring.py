@@ -35,6 +35,7 @@ SHARES: Final = 16
 MIN_BYTES: Final = 4 << 20
 MAX_BYTES: Final = 8 << 30
 FLUSH_BYTES: Final = 64 << 10
+FLUSH_SECONDS: Final = 0.2
 MAX_ENTRY_BYTES: Final = 128 << 10
 TEND_SECONDS: Final = 60.0
 CALM_SECONDS: Final = 3.0
@@ -86,7 +87,8 @@ class EvidenceRing:
         self._waiting = 0
         self._file: int | None = None
         self._path, self._begun, self._size = folder, 0.0, 0
-        self._tend_at = self._calm_until = float("-inf")
+        self._complained = False
+        self._tend_at = self._calm_until = self._flushed = float("-inf")
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not os.access(folder, os.W_OK | os.X_OK):
@@ -111,9 +113,14 @@ class EvidenceRing:
         if self._waiting >= FLUSH_BYTES:
             self.flush()
 
+    def tick(self) -> None:
+        """A block of packets is done, or time went by: what waits is handed to the disk, a few times a second."""
+        if not 0 <= self._clock() - self._flushed < FLUSH_SECONDS:
+            self.flush()
+
     def flush(self) -> None:
         """Hand what waits to the disk, and see to the bounds."""
-        now = self._clock()
+        now = self._flushed = self._clock()
         if now >= self._tend_at or now < self._begun:
             self.tend()
         if not self._buffer:
@@ -128,8 +135,13 @@ class EvidenceRing:
                 self._begin(now)
             self._write(data)
             self.packets += packets
+            self._complained = False
         except OSError as error:
-            self._tell(f"{self.folder}: evidence cannot be written: {error.strerror}; packets are not kept meanwhile")
+            if not self._complained:
+                self._tell(
+                    f"{self.folder}: evidence cannot be written: {error.strerror}; packets are not kept meanwhile"
+                )
+            self._complained = True
             self.dropped["disk"] += len(data)
             self._calm_until = now + CALM_SECONDS
             self._end()

@@ -28,6 +28,7 @@ COST_BYTES: Final = 200
 """What a packet, or a name, costs besides its bytes."""
 
 NOTHING: list[Kept] = []
+NO_NAMES: list[tuple[bytes, str]] = []
 FlowKey = tuple[int, int, int, bytes]
 
 
@@ -38,7 +39,7 @@ class Keeper(Protocol):
         """Keep it."""
         ...
 
-    def flush(self) -> None:
+    def tick(self) -> None:
         """A block of packets is done."""
         ...
 
@@ -46,17 +47,6 @@ class Keeper(Protocol):
 def key_of(values: FlowValues) -> FlowKey:
     """A flow's transport, ports and addresses."""
     return values[1], values[5][0], values[5][1], values[6]
-
-
-class Held:
-    """A flow's packets: those that nothing was observed of yet, and those of the last observation."""
-
-    __slots__ = ("packets", "size", "told")
-
-    def __init__(self) -> None:
-        self.packets: list[Kept] = []
-        self.told: list[Kept] = []
-        self.size = COST_BYTES
 
 
 class Witness:
@@ -70,7 +60,9 @@ class Witness:
 
     def __init__(self, keeper: Keeper | None, max_bytes: int = MAX_HELD_BYTES) -> None:
         self.keeper, self._max_bytes = keeper, max_bytes
-        self._flows: dict[FlowKey, Held] = {}
+        # Of each flow the packets that nothing was observed of yet, and those of its last observation.
+        self._waiting: dict[FlowKey, list[Kept]] = {}
+        self._told: dict[FlowKey, list[Kept]] = {}
         self._names: OrderedDict[tuple[bytes, str], tuple[list[Kept], int]] = OrderedDict()
         self._named_bytes = 0
         self.held_bytes = self.evicted = self.unheard = 0
@@ -78,34 +70,32 @@ class Witness:
 
     def see(self, values: FlowValues, packet: Kept) -> None:
         """A packet of a flow, of which nothing is observed yet."""
-        flow = self._flow(values)
-        flow.packets.append(packet)
-        size = len(packet[3]) + COST_BYTES
-        if len(flow.packets) > MAX_FLOW_PACKETS:
-            # The head of a message, and what came last; what lies between is its body.
-            size -= len(flow.packets.pop(MAX_TOLD_FIRST)[3]) + COST_BYTES
-        self._grow(flow, size)
-
-    def _flow(self, values: FlowValues) -> Held:
         key = values[1], values[5][0], values[5][1], values[6]
-        flow = self._flows.get(key)
-        if flow is None:
-            flow = self._flows[key] = Held()
-            self.held_bytes += COST_BYTES
-        return flow
-
-    def _grow(self, flow: Held, size: int) -> None:
-        flow.size += size
-        self.held_bytes += size
+        packets = self._waiting.get(key)
+        if packets is None:
+            packets = self._waiting[key] = []
+        packets.append(packet)
+        self.held_bytes += len(packet[3]) + COST_BYTES
+        if len(packets) > MAX_FLOW_PACKETS:
+            # The head of a message, and what came last; what lies between is its body.
+            self.held_bytes -= len(packets.pop(MAX_TOLD_FIRST)[3]) + COST_BYTES
         if self.held_bytes > self._max_bytes:
             self._evict()
+
+    def take_names(self) -> list[tuple[bytes, str]]:
+        """The names that the packet at work has told, which are noted with it."""
+        if not self.named:
+            return NO_NAMES
+        named, self.named = self.named, []
+        return named
 
     def _evict(self) -> None:
         """Let the oldest flows go, many at once: taking one at a time off a dict's front means passing all that were
         taken before."""
-        while self.held_bytes > self._max_bytes and len(self._flows) > 1:
-            for key in list(itertools.islice(self._flows, max(1, len(self._flows) // EVICTED_SHARE))):
-                self.held_bytes -= self._flows.pop(key).size
+        while self.held_bytes > self._max_bytes and (self._waiting or self._told):
+            flows = max(self._waiting, self._told, key=len)
+            for key in list(itertools.islice(flows, max(1, len(flows) // EVICTED_SHARE))):
+                self.held_bytes -= size_of(flows.pop(key))
                 self.evicted += 1
 
     def testify(
@@ -113,27 +103,37 @@ class Witness:
         packet: Kept | None = None,
     ) -> None:  # fmt: skip
         """These observations were made of a flow: of what is held of it up to `until_ns`, and of this packet."""
-        flow = self._flow(values)
-        before, due, rest = flow.told, flow.packets, NOTHING
-        if due and until_ns is not None and due[-1][0] > until_ns:
-            due, rest = [each for each in due if each[0] <= until_ns], [each for each in due if each[0] > until_ns]
+        key = values[1], values[5][0], values[5][1], values[6]
+        due = self._due(key, until_ns)
         if packet is not None:
             due = [*due, packet] if due else [packet]
+            self.held_bytes += len(packet[3]) + COST_BYTES
+        before = self._told.get(key, NOTHING)
+        packets = before
         if due:
+            packets = due
             if len(due) > MAX_TOLD_FIRST + MAX_TOLD_LAST:
-                due = [*due[:MAX_TOLD_FIRST], *due[-MAX_TOLD_LAST:]]
-            if flow.packets:
-                flow.packets = list(rest)
-            flow.told = due
-            size = COST_BYTES
-            for each in due:
-                size += len(each[3]) + COST_BYTES
-            self._grow(flow, (size + size_of(rest) if rest else size) - flow.size)
-        packets = flow.told
+                packets = [*due[:MAX_TOLD_FIRST], *due[-MAX_TOLD_LAST:]]
+                self.held_bytes -= size_of(due) - size_of(packets)
+            if before:
+                self.held_bytes -= size_of(before)
+            self._told[key] = packets
+            if self.held_bytes > self._max_bytes:
+                self._evict()
         if self.named:
             self._note_names(packets)
         if observations:
-            self._keep(observations, packets, before if packets is not before else NOTHING)
+            self._keep(observations, packets, before if due else NOTHING)
+
+    def _due(self, key: FlowKey, until_ns: int | None) -> list[Kept]:
+        """Take what waits of a flow up to this time."""
+        if key not in self._waiting:
+            return NOTHING
+        packets = self._waiting.pop(key)
+        if until_ns is None or packets[-1][0] <= until_ns:
+            return packets
+        self._waiting[key] = [each for each in packets if each[0] > until_ns]
+        return [each for each in packets if each[0] <= until_ns]
 
     def _keep(self, observations: Sequence[Observation], packets: list[Kept], before: list[Kept]) -> None:
         """Hand on what observations rest on: the packets, those that told the names by which they call their peers and,
@@ -153,10 +153,10 @@ class Witness:
         elif self.keeper is not None:
             self.keeper.keep(observations, found)
 
-    def flush(self) -> None:
-        """A block of packets is done: what was kept of it can be found from now on."""
+    def tick(self) -> None:
+        """A block of packets is done, or time went by: what was kept of it can soon be found."""
         if self.keeper is not None:
-            self.keeper.flush()
+            self.keeper.tick()
 
     def _note_names(self, packets: list[Kept]) -> None:
         """The packets at work told names, by which other flows of these clients will be called."""
@@ -165,7 +165,7 @@ class Witness:
             known = self._names.pop(named, None)
             self._named_bytes += size - (known[1] if known is not None else 0)
             self._names[named] = packets, size
-        self.named.clear()
+        self.named = []
         while self._named_bytes > MAX_NAMED_BYTES:
             self._named_bytes -= self._names.popitem(last=False)[1][1]
 
@@ -207,7 +207,6 @@ class Relay(Witness):
         packet: Kept | None = None,
     ) -> None:  # fmt: skip
         """The parent makes the observations."""
-        self.named.clear()
         if packet is not None:
             self.see(values, packet)
 

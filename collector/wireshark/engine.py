@@ -162,8 +162,9 @@ class WiresharkPipeline(Pipeline):
                 self._tell_packet(row, flow, values, direction, answer, at_ns, place, found)
                 self._viewed = None
                 if self.witness is not None and (len(found) > told or self.witness.named):
-                    place = self._numbers_of(batch.payload[packet : packet + 1])[0]
-                    self.witness.testify(values, found[told:], at_ns, self._packet(place, at_ns))
+                    chosen = np.array([packet])
+                    (kept,) = self._packets(batch.payload[chosen], batch.time_ns[chosen])
+                    self.witness.testify(values, found[told:], at_ns, kept)
 
     def _remember(self, frames: Ints, times: Ints, sequences: Ints) -> None:
         """When packets came and where they stand in their streams, by Wireshark's numbers of them."""

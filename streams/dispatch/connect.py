@@ -84,7 +84,7 @@ class Guard:
             raise Forbidden(errno.EACCES, f"{address} is {reason}; name the host or its network at allow")
 
     @property
-    def is_told(self) -> bool:
+    def may_be_plain(self) -> bool:
         """Whether the settings name this host, or networks, as places that may be spoken to in the clear."""
         return self.named or bool(self.networks)
 
@@ -153,7 +153,7 @@ class WebServer:
         if parsed.user is not None or parsed.password is not None:
             raise SettingsError("url holds credentials, which would reach logs: leave them out")
         self.guard = Guard(parsed.host, allow)
-        if parsed.scheme == "http" and not plain and not self.guard.is_told:
+        if parsed.scheme == "http" and not plain and not self.guard.may_be_plain:
             raise SettingsError("url is http://, which anybody on the way can read: use https://, or name it at allow")
         if parsed.scheme == "http" and has_secret and not is_loopback(parsed.host):
             raise SettingsError("url is http://, which would send the credentials readable: use https://")

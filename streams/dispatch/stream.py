@@ -53,7 +53,7 @@ class Stream:
     """One place that messages go to, over one connection at a time. `shown` is its address."""
 
     def __init__(self, host: str, port: int, allow: tuple[str, ...], tls: ssl.SSLContext | None, name: str) -> None:
-        self.shown = f"{host}:{port}"
+        self.shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         self.guard = Guard(host, allow)
         self._host, self._port, self._tls, self._name = host, port, tls, name
         self._raw: asyncio.Transport | None = None
@@ -128,14 +128,14 @@ class Stream:
         raise last or OSError("the name has no address")
 
     async def send(self, data: bytes, seconds: float, stay_seconds: float) -> None:
-        """Write, and return when the other side's TCP has it all, at most `seconds` later, and the connection has not
-        ended for `stay_seconds` after that. Raises Unreachable."""
+        """Write, and return when the other side's TCP has it all and the connection has not ended for `stay_seconds`
+        after that. Raises Unreachable, also when for `seconds` nothing more came over."""
         assert self._transport is not None
         self._transport.write(data)
-        end = time.monotonic() + seconds
-        while self.under_way():
-            if self._ears.over.is_set() or time.monotonic() > end:
-                break
+        least, end = self.under_way(), time.monotonic() + seconds
+        while (left := self.under_way()) and time.monotonic() < end:
+            if left < least:
+                least, end = left, time.monotonic() + seconds
             await asyncio.sleep(POLL_SECONDS)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._ears.over.wait(), stay_seconds)

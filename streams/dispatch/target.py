@@ -5,12 +5,14 @@ Apprise answers yes or no. So that a no has its reason, and TLS, redirects and p
 our `requests` and `smtplib`, which are the libraries' own with what was answered noted.
 """
 
+import contextlib
 import importlib
 import logging
 import smtplib
 import socket
 import ssl
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -89,6 +91,12 @@ class Call(Fence):
         self.cafile = None if cafile is None else str(cafile)
         self.reply: Reply | None = None
         self.words = ""
+        self.opened: set[smtplib.SMTP] = set()
+
+    def close(self) -> None:
+        """Close what a failure has left open."""
+        for mail in self.opened:
+            mail.close()
 
 
 class Requests:
@@ -107,8 +115,9 @@ class Requests:
             answer = session.request(method, url, **options)
             # Read here, and so much only: else `requests` would read whatever comes.
             answer._content = answer.raw.read(MAX_ANSWER_BYTES, decode_content=True)
+            answer.close()
             answer._content_consumed = True
-        wait = read_retry_after(answer.headers.get("Retry-After"), 0.0)
+        wait = read_retry_after(answer.headers.get("Retry-After"), time.time())
         call.reply = Reply(answer.status_code, str(answer.reason or "")[:MAX_WORDS], answer.text[:MAX_WORDS], wait)
         return answer
 
@@ -128,6 +137,8 @@ class Noted:
         """As `smtplib.SMTP.getreply`."""
         code, text = super().getreply()  # type: ignore[misc]
         call = CURRENT.get()
+        if isinstance(call, Call) and isinstance(self, smtplib.SMTP):
+            call.opened.add(self)
         if isinstance(call, Call) and code >= 400 and not call.words:
             words = " ".join(text.decode("utf-8", "replace").split())
             call.words = f"answered {code} {words}"[:MAX_WORDS]
@@ -183,7 +194,7 @@ class Target:
                 "verify=no leaves the other side unknown: leave it out, and name its certificate at cafile"
             )
         has_secret = not self._is_mail or bool(self._plugin.password)
-        if self._is_plain and not is_loopback(self._host) and (has_secret or not self._guard.is_told):
+        if self._is_plain and not is_loopback(self._host) and (has_secret or not self._guard.may_be_plain):
             raise SettingsError(
                 "it goes over a connection that anybody on the way can read: use mmosts:// or mailtos://; only mail "
                 "without a password may go so, to a host that allow names"
@@ -192,7 +203,9 @@ class Target:
     def tell(self, message: Message) -> str:
         """Send a message; the answer in a word. It waits for the network. Raises Undelivered."""
         call = Call(self._host, self._guard, self._cafile)
-        if call.run(lambda: self._notify(message)):
+        with contextlib.closing(call):
+            is_taken = call.run(lambda: self._notify(message))
+        if is_taken:
             return call.reply.words if call.reply is not None else "taken"
         if call.blocked is not None:
             raise Unreachable(f"{self.shown}: {call.blocked}")

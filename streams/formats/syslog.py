@@ -4,6 +4,7 @@ A body of JSON is written in ASCII, so that it needs no byte order mark (RFC 542
 take. A body of CEF has none either: its readers look for `CEF:` at the first place, and take UTF-8.
 """
 
+import datetime
 import json
 import re
 from typing import Any, Final
@@ -31,8 +32,9 @@ def write_message(alert: Alert, body: str, facility: int, enterprise: int, versi
     """The message, without its frame. `enterprise` is the private enterprise number behind our structured data."""
     priority = 8 * facility + SEVERITIES.get(alert.lenswatch.level, NOTICE)
     news = "canary" if is_canary(alert) else f"alert.{alert.lenswatch.state}"
+    at = alert.timestamp.astimezone(datetime.UTC)
     head = (
-        f"<{priority}>1 {alert.timestamp:%Y-%m-%dT%H:%M:%S.%fZ} {word(alert.observer.name, MAX_HOST)} {NAME} {NIL} "
+        f"<{priority}>1 {at:%Y-%m-%dT%H:%M:%S.%fZ} {word(alert.observer.name, MAX_HOST)} {NAME} {NIL} "
         f"{word(news, MAX_MESSAGE_ID)}"
     )
     data = element("origin", {"software": NAME, "swVersion": version})

@@ -19,12 +19,15 @@ from streams.dispatch.secret import Secret
 from streams.dispatch.tables import read_table
 from streams.dispatch.wording import message_of, rank
 from streams.processors.canary import is_canary, is_test
+from streams.sinks.sink import Undelivered
 
 if TYPE_CHECKING:
     from streams.dispatch.target import Target
 
 MAX_BATCH: Final = 500
 MAX_EVERY_SECONDS: Final = 3600.0
+# For all that a message takes; the timeout of the settings is for each wait.
+CALL_SECONDS: Final = 120.0
 Result = TypeVar("Result")
 
 
@@ -89,7 +92,10 @@ class Chat:
             return f"nothing of severity {self._table.min_severity} or above"
         await asyncio.sleep(max(0.0, self._next_at - time.monotonic()))
         try:
-            return await in_thread(lambda: target.tell(message_of(told, self._table.link)))
+            telling = in_thread(lambda: target.tell(message_of(told, self._table.link)))
+            return await asyncio.wait_for(telling, CALL_SECONDS)
+        except TimeoutError as error:
+            raise Undelivered(f"{self.address}: no end of an answer within {CALL_SECONDS:.0f} s") from error
         finally:
             self._next_at = time.monotonic() + self._table.every_seconds
 

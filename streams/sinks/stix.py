@@ -22,12 +22,12 @@ ENDING: Final = ".json"
 
 
 class StixTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`[sinks.NAME]` of kind stix: STIX 2.1 bundles as files."""
+    """`[sinks.NAME]` of kind stix: STIX 2.1 bundles in a folder."""
 
     folder: Path
-    """Where; whoever reads the files takes them away."""
+    """Where the files are written; whoever reads them takes them away."""
     max_files: int = 10_000
-    """While there are so many, nothing is added."""
+    """While so many lie there, nothing is added, and the alerts wait."""
 
     def __post_init__(self) -> None:
         if self.max_files < 1:
@@ -52,12 +52,13 @@ class StixBundles:
         return cls(name, read_table(StixTable, table))
 
     async def deliver(self, alerts: Sequence[Alert]) -> str:
-        """See `Taker.deliver`. A canary is no sighting; one that a person asked for is written."""
-        told = [alert for alert in alerts if is_test(alert) or not is_canary(alert)]
-        if not told:
+        """See `Taker.deliver`. Of several revisions of a finding the last says all, and importers want an id once. A
+        canary is no sighting; one that a person asked for is written."""
+        last = {alert.event.id: alert for alert in alerts if is_test(alert) or not is_canary(alert)}
+        if not last:
             await self.probe()
             return "there is room, and a canary is no sighting"
-        bundle = write_bundle(write_sightings(told))
+        bundle = write_bundle(write_sightings(last.values()))
         path = self._table.folder / f"{bundle['id']}{ENDING}"
         try:
             if not path.exists():

@@ -161,6 +161,8 @@ class Syslog:
             with contextlib.suppress(Undelivered):
                 async with self._turn:
                     await self._open()
+            if self._mending is not asyncio.current_task():
+                # There was a next connection, which has a task of its own.
                 return
             await asyncio.sleep(MEND_SECONDS)
 

@@ -6,6 +6,7 @@ import socket
 import ssl
 import struct
 import threading
+import time
 
 SECONDS = 10.0
 HEAD = re.compile(
@@ -25,6 +26,8 @@ class Listener:
         self.port = 0
         self.reads = threading.Event()
         self.reads.set()
+        # How long it takes over each 64 KiB that it reads.
+        self.pause_seconds = 0.0
         self._tls, self._open = tls, True
         self._socket: socket.socket | None = None
         self._connections: list[socket.socket] = []
@@ -63,6 +66,7 @@ class Listener:
             self.got.append(mine)
             while self.reads.wait(SECONDS) and (data := made.recv(65_536)):
                 mine += data
+                time.sleep(self.pause_seconds)
         except OSError:
             pass
         finally:

@@ -2,6 +2,7 @@
 
 import email
 import ssl
+import time
 from email.message import Message
 from typing import Any
 
@@ -59,6 +60,8 @@ class Mailbox:
     def stop(self) -> None:
         """Listen no more."""
         if self._controller is not None:
+            # What was broken off in its handshake is closed a moment later.
+            time.sleep(0.1 if self.is_private else 0.0)
             self._controller.stop()
         self._controller = None
 

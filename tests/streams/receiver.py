@@ -72,6 +72,9 @@ class Receiver:
         listening.set()
         loop.run_forever()
         loop.run_until_complete(runner.cleanup())
+        if self.tls is not None:
+            # A connection that was broken off in its handshake is closed a moment later.
+            loop.run_until_complete(asyncio.sleep(0.1))
         loop.close()
 
     async def _take(self, request: web.Request) -> web.Response:

@@ -20,6 +20,8 @@ from tests.collector.frames import Talk, pcap, pcap_header, pcap_record
 from tests.house.tree import ROOT
 from tests.veth import Wire, needs_a_wire, wire
 
+pytestmark = pytest.mark.alone
+
 PROGRAM = Path(sys.executable).with_name("lenswatch")
 OFFICE = ROOT / "streams" / "demo" / "office.pcap"
 SECONDS = 60

@@ -95,6 +95,7 @@ def watch(folder: Path, capture: Path, traffic: str) -> dict[str, bytes]:
     assert {"seen.jsonl", "told.jsonl", "sink.jsonl"} <= kept.keys()
     assert {"state/lenswatch/devices.sqlite", "state/lenswatch/alerts.sqlite"} <= kept.keys()
     assert found(kept, [CAMERA.encode()]) >= {"seen.jsonl", "told.jsonl", "sink.jsonl"}
+    assert any(name.endswith(".evidence") for name in found(kept, [bytes.fromhex(CAMERA_MAC.replace(":", ""))]))
     return kept
 
 

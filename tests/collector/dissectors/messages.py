@@ -255,7 +255,7 @@ STREAMS = (
         443,
         (
             (FROM_CLIENT, records(handshake(1, client_hello()), 100)),
-            (FROM_SERVER, shown(certificate([("CN", "camera.example")]), b"another", size=64)),
+            (FROM_SERVER, shown(certificate([("CN", "camera.example")]), certificate([("CN", "above")]), size=64)),
         ),
         2,
     ),

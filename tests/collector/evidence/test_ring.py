@@ -71,6 +71,18 @@ def test_what_is_kept_is_found_after_a_flush_and_after_a_restart(tmp_path: Path)
     assert again.bytes == on_disk(ring.folder)
 
 
+def test_what_waits_is_on_disk_a_fifth_of_a_second_later(tmp_path: Path) -> None:
+    clock = Clock()
+    ring = EvidenceRing(tmp_path, SMALL, quiet, clock)
+    for number in range(4):
+        ring.keep([observation(number)], [packet(number)])
+        ring.tick()
+        clock.now += 0.11
+    assert find_packets(tmp_path, ids(range(4))).missing == ids(range(3, 4))
+    ring.tick()
+    assert find_packets(tmp_path, ids(range(4))).missing == []
+
+
 def test_only_its_owner_may_read_it(tmp_path: Path) -> None:
     ring = EvidenceRing(tmp_path / "evidence", SMALL, quiet)
     ring.keep([observation(1)], [packet(1)])
@@ -160,6 +172,7 @@ def test_a_disk_that_takes_nothing_is_said_once_and_stops_nobody(
     for number in (2, 3, 4):
         ring.keep([observation(number)], [packet(number)])
         ring.flush()
+        clock.now += 4 * (number == 3)
     monkeypatch.undo()
     assert len(told) == 1 and "No space left on device" in told[0] and ring.dropped["disk"] > 2_000
     clock.now += 10

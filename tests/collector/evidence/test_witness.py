@@ -24,13 +24,13 @@ class Keeping:
     """Keeps everything."""
 
     rows: list[tuple[list[Observation], list[Kept]]] = dataclasses.field(default_factory=list)
-    flushed: int = 0
+    ticks: int = 0
 
     def keep(self, observations: Sequence[Observation], packets: Sequence[Kept]) -> None:
         self.rows.append((list(observations), list(packets)))
 
-    def flush(self) -> None:
-        self.flushed += 1
+    def tick(self) -> None:
+        self.ticks += 1
 
     def frames_of(self, dataset: str) -> list[list[bytes]]:
         """The frames that each observation of a dataset rests on."""
@@ -65,7 +65,7 @@ def watch(fingerprints: tuple[Fingerprint, ...]) -> Run:
 def test_a_datagram_is_evidence_of_what_it_says(watch: Run, size: int) -> None:
     asked = udp_frame(QUERY)
     keeper, _ = watch([(BEGIN_NS, asked)], size)
-    assert keeper.frames_of("dns") == [[asked]] and keeper.flushed
+    assert keeper.frames_of("dns") == [[asked]] and keeper.ticks
 
 
 @pytest.mark.parametrize("size", [1, 3, 1_000])

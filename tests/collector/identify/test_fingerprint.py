@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from collector.errors import LenswatchError
+from collector.identify.evidence import BANNER_WEIGHTS, MIN_CONFIDENCE
 from collector.identify.fingerprint import MAC_PREFIX, SHIPPED, Fingerprint, FingerprintError, read_fingerprints
 
 SOURCES = '[sources.book]\ntitle = "A book"\nkind = "repository"\n'
@@ -186,6 +187,13 @@ def test_a_port_that_many_devices_serve_is_no_sign_of_a_maker(shipped: dict[str,
                 assert fact.relevance == "low", (maker.maker, fact.port)
 
 
+def test_a_path_alone_makes_no_camera_of_a_server_that_answers_whatever_it_is_asked(
+    shipped: dict[str, Fingerprint],
+) -> None:
+    paths = [banner for maker in shipped.values() for banner in maker.banners if banner.kind == "http_path"]
+    assert len(paths) >= 5 and all(BANNER_WEIGHTS[banner.relevance] < MIN_CONFIDENCE for banner in paths)
+
+
 @pytest.mark.parametrize(
     ("kind", "text", "maker"),
     [
@@ -208,6 +216,12 @@ def test_a_port_that_many_devices_serve_is_no_sign_of_a_maker(shipped: dict[str,
         ("udp_payload", '<?xml version="1.0"?><ProbeMatch><Uuid>1</Uuid><DeviceSN>DS</DeviceSN>', "hikvision"),
         ("udp_payload", "\x3a\xcf\x87\x2a\x00", "reolink"),
         ("tcp_payload", "\xff\x01\x00\x00" + "\x00" * 16 + '{"Name":""}', "xiongmai"),
+        ("http_path", "/RPC2_Login", "dahua"),
+        ("http_path", "/ISAPI/System/deviceInfo", "hikvision"),
+        ("favicon", "mmh3 999357577", "hikvision"),
+        ("favicon", "mmh3 999357578", None),
+        ("tls_certificate", "subject CN=TPRI-DEVICE,O=TPRI,C=US", "tplink-systems"),
+        ("tls_certificate", "subject CN=cam.example,O=HIKVISION", None),
         ("http_server", "nginx", None),
         ("http_server", "web", None),
         ("rtsp_realm", "Realm", None),

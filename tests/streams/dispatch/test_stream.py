@@ -67,6 +67,21 @@ def test_a_receiver_that_reads_nothing_has_not_got_it(size: int) -> None:
         with_stream(listener.port, use)
 
 
+def test_a_receiver_that_is_slow_gets_it_all_though_it_takes_longer_than_the_bound() -> None:
+    """The bound is on time in which nothing comes over."""
+
+    async def use(stream: Stream) -> None:
+        await stream.open()
+        began = time.monotonic()
+        await stream.send(b"x" * 400_000, 0.5, 0.1)
+        assert time.monotonic() - began > 1.0
+
+    with Listener() as listener:
+        listener.pause_seconds = 0.02
+        with_stream(listener.port, use)
+    assert sum(map(len, listener.got)) == 400_000
+
+
 @pytest.mark.parametrize("after", [0.0, 0.2])
 def test_a_connection_that_dies_soon_after_is_told(after: float) -> None:
     async def use(stream: Stream) -> None:

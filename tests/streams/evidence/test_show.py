@@ -6,7 +6,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from collector.evidence.segments import find_packets
 from rules.alert import Alert
+from streams.evidence.fetch import observations_of
 from streams.screen import peer_words
 from tests.collector.wireshark.answering import needs_tshark
 from tests.streams.command import OFFICE, run
@@ -73,6 +75,15 @@ def test_what_has_expired_is_said_in_one_line(state: Path, alerts: list[Alert]) 
         "alerts", "show", alerts[0].event.id, "--packets", state=state, LENSWATCH_EVIDENCE_MAX_AGE_SECONDS="0.001"
     )
     assert ran.code == 1 and ran.out == "" and len(ran.complaints) == 1 and "have expired" in ran.complaints[0]
+
+
+def test_the_other_engine_keeps_evidence_of_every_alert_too(tmp_path: Path) -> None:
+    assert run("watch", OFFICE, "--engine", "pyshark", state=tmp_path).code == 0
+    told = run("alerts", "--json", state=tmp_path).alerts
+    assert len(told) == 12
+    for alert in told:
+        found = find_packets(tmp_path / "lenswatch" / "evidence", observations_of(alert))
+        assert found.packets and found.missing == [], alert.message
 
 
 def test_off_by_setting_nothing_is_kept(tmp_path: Path) -> None:

@@ -64,6 +64,12 @@ def test_a_body_of_json_is_ascii_on_one_line(text: str) -> None:
     assert written.isascii() and "\n" not in written and json.loads(written) == {"text": text}
 
 
+def test_a_time_of_another_zone_is_the_same_moment(whole: Alert) -> None:
+    zone = datetime.timezone(datetime.timedelta(hours=2))
+    alert = msgspec.structs.replace(whole, timestamp=whole.timestamp.astimezone(zone))
+    assert write_message(alert, "x", 1, 1, "1") == write_message(whole, "x", 1, 1, "1")
+
+
 def test_a_host_name_without_a_character_is_none(whole: Alert) -> None:
     alert = msgspec.structs.replace(whole, observer=msgspec.structs.replace(whole.observer, name=""))
     assert read_message(write_message(alert, "x", 1, 1, "1"))[0][2] == "-"

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import subprocess
 import sys
 import time
@@ -134,6 +135,35 @@ def test_a_mail_server_that_dies_and_comes_back_gets_all_the_news_and_no_other(t
     told = {line for line in text.splitlines() if line.startswith("id ")}
     assert told <= {id_of(alert) for alert in alerts}
     assert len(told) + text.count("and 3 more") * 3 + text.count("and 2 more") * 2 == 12
+
+
+def test_a_chat_that_dies_and_comes_back_gets_all_the_news_and_no_other(tmp_path: Path, alerts_of: Make) -> None:
+    alerts = alerts_of(20, devices=5)
+    receiver = Receiver(lambda got: (200, {}, "ok"), delay=0.2).start()
+    with carrying([mattermost(receiver, tmp_path)], tmp_path) as dispatch:
+        dispatch.put(alerts[:1])
+        until(lambda: receiver.got)
+        receiver.stop()
+        dispatch.put(alerts[1:])
+        until(lambda: metric(dispatch, 'sink_up{sink="team"}') == 0, words="nobody answers")
+        receiver.start()
+        until(lambda: dispatch.left() == {"team": 0})
+    receiver.stop()
+    texts = [json.loads(got.body)["text"] for got in receiver.got]
+    told = [line for text in texts for line in text.splitlines() if line.startswith("id ")]
+    assert set(told) <= {id_of(alert) for alert in alerts}
+    counted = sum(int(found) for text in texts for found in re.findall(r"and (\d+) more \(", text))
+    assert len(set(told)) + counted == 20
+
+
+def test_an_answer_without_an_end_holds_nobody_for_ever(
+    tmp_path: Path, alert: Alert, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.sinks.chat.CALL_SECONDS", 0.3)
+    with Receiver(lambda got: (200, {}, "ok"), delay=1.0) as receiver:
+        (error,) = deliver(mattermost(receiver, tmp_path), [alert])
+        assert type(error) is Undelivered and "no end of an answer within 0 s" in str(error)
+        time.sleep(1.0)
 
 
 def test_a_mail_server_of_our_own_has_tls_and_our_password(tmp_path: Path, alert: Alert) -> None:

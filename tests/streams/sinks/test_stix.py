@@ -15,7 +15,7 @@ from streams.formats.stix import write_sightings
 from streams.processors.canary import TEST_SENSOR
 from streams.sinks.sink import Undelivered
 from streams.sinks.stix import StixBundles, write_whole
-from tests.streams.command import OFFICE, read_alerts, run
+from tests.streams.command import OFFICE, last_revisions, read_alerts, run
 from tests.streams.dispatch.carrying import carrying, until
 from tests.streams.formats.test_stix import check
 
@@ -31,7 +31,7 @@ def deliver(made: StixBundles, *alerts: Alert) -> str:
     return asyncio.run(made.deliver(alerts))
 
 
-def test_every_revision_of_a_watch_is_in_a_bundle_that_the_library_reads(tmp_path: Path) -> None:
+def test_every_finding_of_a_watch_is_in_a_bundle_and_no_id_twice_in_one(tmp_path: Path) -> None:
     (tmp_path / "bundles").mkdir()
     config = tmp_path / "lenswatch.toml"
     config.write_text(f'[sinks.cti]\nkind = "stix"\nfolder = "{tmp_path / "bundles"}"\n', "utf-8")
@@ -43,8 +43,11 @@ def test_every_revision_of_a_watch_is_in_a_bundle_that_the_library_reads(tmp_pat
         bundle = json.loads(path.read_bytes())
         assert path.name == f"{bundle['id']}.json"
         check(bundle["objects"])
+        assert len({each["id"] for each in bundle["objects"]}) == len(bundle["objects"])
         found |= {(each["id"], each.get("modified")) for each in bundle["objects"]}
-    assert found == {(each["id"], each.get("modified")) for each in write_sightings(told)}
+    every = {(each["id"], each.get("modified")) for each in write_sightings(told)}
+    last = {(each["id"], each.get("modified")) for each in write_sightings(last_revisions(told).values())}
+    assert last <= found <= every
 
 
 def test_the_same_again_is_the_same_file(tmp_path: Path, alerts_of: Make) -> None:

@@ -226,4 +226,4 @@ def test_a_key_that_everybody_can_read_is_refused_with_the_mend(tmp_path: Path) 
 
 def test_its_address_says_whether_it_is_encrypted(alert: Alert) -> None:
     assert sink(514).address == "tcp://127.0.0.1:514"
-    assert Syslog.build("siem", {"address": "[2001:db8::1]:6514"}).address == "tls://2001:db8::1:6514"
+    assert Syslog.build("siem", {"address": "[2001:db8::1]:6514"}).address == "tls://[2001:db8::1]:6514"
