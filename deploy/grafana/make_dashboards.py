@@ -399,7 +399,7 @@ def company() -> Board:
               [(f"sort_desc(sum by (company, programme, outcome, site) ({said}))", "")], wide=12, tall=10)  # fmt: skip
     board.add("bargauge", "By company", "Verdicts that forbid, or ask for a licence, a report or a review.",
               [(f'topk(15, sum by (company) (lenswatch_finding_company_verdicts_total{{outcome!~"context_only|'
-                f'not_restricted|checked_not_listed", {chosen}}})) or vector(0)', "{{company}}")],
+                f'not_restricted|checked_not_listed", {chosen}}}))', "{{company}}")],
               wide=12, tall=10)  # fmt: skip
     left = "(max by (waiver) (lenswatch_waiver_end_timestamp_seconds) - time()) / 86400"
     board.add("table", "Waivers: days left", "Until each exception ends; below nothing: it has ended.",
