@@ -119,7 +119,15 @@ class Dispatch:
             self.couriers = [
                 Courier(sink, self.outbox, self.meters, probe_seconds=self._probe_seconds) for sink in self.sinks
             ]
-            await asyncio.gather(*(courier.run() for courier in self.couriers))
+            running = [asyncio.create_task(courier.run()) for courier in self.couriers]
+            try:
+                await asyncio.gather(*running)
+            finally:
+                # A gather is over with the first of those that were cancelled, and the others may still be closing.
+                for task in running:
+                    if not task.cancelling():
+                        task.cancel()
+                await asyncio.wait(running)
 
     async def _keep(self) -> None:
         """Have what was put reach the disk, and say how much waits."""

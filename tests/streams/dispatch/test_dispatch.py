@@ -54,6 +54,26 @@ def test_a_burst_with_one_dead_receiver_of_three_reaches_the_living_ones_within_
         assert read_alerts(lines.read_text("utf-8")) == alerts
 
 
+class SlowToClose(AlertLines):
+    """A sink that takes a while to close."""
+
+    closed = 0
+
+    async def close(self) -> None:
+        await asyncio.sleep(0.2)
+        await super().close()
+        SlowToClose.closed += 1
+
+
+def test_at_the_end_every_sink_is_closed_however_long_another_takes(tmp_path: Path) -> None:
+    sinks = [
+        AlertLines(str(tmp_path / "a"), "first"), *(SlowToClose(str(tmp_path / name), name) for name in "bcd"),
+    ]  # fmt: skip
+    with carrying(sinks, tmp_path) as dispatch:
+        until(lambda: len(dispatch.couriers) == 4)
+    assert SlowToClose.closed == 3
+
+
 def test_memory_does_not_grow_with_what_waits(tmp_path: Path, alerts_of: Make) -> None:
     dead = Receiver().start()
     dead.stop()
