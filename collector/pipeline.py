@@ -108,6 +108,8 @@ class Pipeline:
                 self._viewed = None
                 self._last_ns = int(batch.time_ns[-1])
                 self._say_opened(found)
+            # The source takes its bytes back.
+            self._part = None
         if block.at_ns is not None and block.at_ns > self._last_ns:
             self._last_ns = block.at_ns
             self.flows.advance(block.at_ns)
