@@ -115,12 +115,13 @@ def wait_for_living(dispatch: Dispatch, began: float) -> dict[str, float]:
     """When each of the living had everything, in seconds since `began`."""
     done: dict[str, float] = {}
     while time.monotonic() - began < PATIENCE_SECONDS:
-        for name, count in dispatch.left().items():
+        left = dispatch.left()
+        for name, count in left.items():
             if not count and name not in done:
                 done[name] = time.monotonic() - began
-        if dispatch.left().keys() - {DEAD, CHAT} <= done.keys():
+        if left.keys() - {DEAD, CHAT} <= done.keys():
             return done
-        time.sleep(0.02)
+        time.sleep(0.05)
     sys.exit(f"not all arrived: {dispatch.left()}: {dispatch.words()}")
 
 
