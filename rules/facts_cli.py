@@ -80,7 +80,8 @@ def import_list(
             words = f"{company!r} is no company; they are {', '.join(sorted(known.entities))}"
             raise typer.BadParameter(words, param_hint="COMPANY")
     day = None if published is None else published.date()
-    consent = Consent(day, frozenset(removed), frozenset(relisted), by_hand, accept_shrink)
+    today = datetime.date.today()
+    consent = Consent(day, frozenset(removed), frozenset(relisted), by_hand, accept_shrink, today)
     imports = overlay.read_imports(into)
     digest = digest_of(file)
     taken = take(reader, file, known, consent, imports)

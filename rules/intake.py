@@ -32,13 +32,15 @@ class Loaded(msgspec.Struct, forbid_unknown_fields=True):
 
 class Consent(NamedTuple):
     """What the person at the keyboard says: the list's day; companies that are rightly off it now, or on it again;
-    which party (by its name on the list) is which company; that the list may be smaller than the last one."""
+    which party (by its name on the list) is which company; that the list may be smaller than the last one. `today`: no
+    list can be of a later day, but for one that time zones make."""
 
     published: datetime.date | None = None
     removed: frozenset[str] = frozenset()
     relisted: frozenset[str] = frozenset()
     same: Mapping[str, str] = {}
     shrink: bool = False
+    today: datetime.date | None = None
 
 
 class Taken(NamedTuple):
@@ -157,6 +159,8 @@ def _wrong_day(
 ) -> Iterable[RuleError]:
     if own is not None and consent.published not in (None, own):
         yield RuleError(path, "", f"says that it is of {own}, not of {consent.published}; leave out --published")
+    if consent.today is not None and published > consent.today + datetime.timedelta(days=1):
+        yield RuleError(path, "", f"is of {published}, still to come (today is {consent.today}); check the day")
     if last is not None and published < last.published:
         yield RuleError(
             path, "", f"is of {published}, older than what is loaded ({last.published}, {last.file}); fetch the newest"

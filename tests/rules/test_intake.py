@@ -1,6 +1,7 @@
 """A list is taken whole or refused whole: the public feeds' failures, one by one, and the traps of editions."""
 
 import dataclasses
+import datetime
 from pathlib import Path
 
 import msgspec
@@ -155,6 +156,15 @@ def test_what_was_said_by_hand_and_does_not_fit_the_list_is_refused(tmp_path: Pa
     taken = take(CSL, csl_csv(tmp_path / "off", rows), real, ON._replace(removed=frozenset({"hikvision"})))
     told = {each.programme: each.status for each in taken.listings.listing if each.entity == "hikvision"}
     assert told == {"US-BIS-EL": "removed", "US-NS-CMIC": "listed"}
+
+
+def test_a_list_of_a_day_that_is_still_to_come_is_refused(tmp_path: Path, real: Facts) -> None:
+    path = csl_csv(tmp_path / "csl", whole_csl(real.entities.values()))
+    day = ON.published
+    assert day is not None
+    take(CSL, path, real, ON._replace(today=day - datetime.timedelta(days=1)))
+    [line] = refusals(CSL, path, real, ON._replace(today=day - datetime.timedelta(days=2)))
+    assert f"is of {day}, still to come (today is {day - datetime.timedelta(days=2)}); check the day" in line
 
 
 def test_an_older_list_than_the_loaded_one_is_refused(tmp_path: Path, real: Facts) -> None:
