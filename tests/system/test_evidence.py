@@ -158,6 +158,8 @@ def test_what_came_over_an_interface_is_evidence(tmp_path: Path, workers: int) -
         )
         try:
             until(lambda: line.is_heard, 30, "it listens")
+            # Nothing is let in before all of a group are open, which is a little later.
+            time.sleep(1)
             line.replay(OFFICE, "--topspeed")
             time.sleep(2)
             process.send_signal(signal.SIGTERM)
