@@ -86,6 +86,9 @@ def test_a_receiver_that_is_slow_gets_it_all_though_it_takes_longer_than_the_bou
 def test_a_connection_that_dies_soon_after_is_told(after: float) -> None:
     async def use(stream: Stream) -> None:
         await stream.open()
+        while not listener.got:
+            # Only what it has accepted can be dropped.
+            await asyncio.sleep(0.01)
         asyncio.get_running_loop().call_later(after, listener.drop)
         with pytest.raises(Unreachable, match=r"closed the connection|reset by peer"):
             await stream.send(DATA, 5.0, 1.0)
