@@ -1,5 +1,6 @@
 """What the settings must not say themselves: secrets, from a file that not everybody can read or the environment."""
 
+import base64
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -75,3 +76,14 @@ def read_line(text: str, place: str) -> str:
     if len(lines) != 1 or not lines[0] or not lines[0].isprintable():
         raise SettingsError(f"{place}: holds {len(lines)} lines, or what cannot be printed; one line is the secret")
     return lines[0]
+
+
+def basic_password(username: str, file: Path | None, variable: str | None) -> Secret[str]:
+    """The password of a user, as the header of HTTP's Basic authentication (RFC 7617). Raises SettingsError."""
+    if ":" in username:
+        raise SettingsError("username holds a colon, which HTTP cannot tell from the password's")
+
+    def read(text: str, place: str) -> str:
+        return "Basic " + base64.b64encode(f"{username}:{read_line(text, place)}".encode()).decode()
+
+    return Secret("password", file, variable, read)

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from collector.errors import SettingsError
 
+MAX_TIMEOUT_SECONDS: Final = 60
 Table = TypeVar("Table", bound=msgspec.Struct)
 
 
@@ -18,6 +19,12 @@ def read_table(kind: type[Table], table: Mapping[str, Any]) -> Table:
         return msgspec.convert(given, kind, dec_hook=read_path)
     except (msgspec.ValidationError, ValueError) as error:
         raise SettingsError(str(error)) from error
+
+
+def check_timeout(seconds: float) -> None:
+    """Raises ValueError for a `timeout_seconds` that would be none, or hold up what waits behind."""
+    if not 0 < seconds <= MAX_TIMEOUT_SECONDS:
+        raise ValueError(f"timeout_seconds is not above 0 and up to {MAX_TIMEOUT_SECONDS}")
 
 
 def read_path(kind: type, value: object) -> Path:

@@ -16,7 +16,7 @@ import msgspec
 
 from rules.alert import LEVELS, Alert
 from streams.dispatch.secret import Secret
-from streams.dispatch.tables import read_table
+from streams.dispatch.tables import check_timeout, read_table
 from streams.dispatch.wording import message_of, rank
 from streams.processors.canary import is_canary, is_test
 from streams.sinks.sink import Undelivered
@@ -52,8 +52,7 @@ class ChatTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     """How long an answer is waited for, 60 at most."""
 
     def __post_init__(self) -> None:
-        if not 0 < self.timeout_seconds <= 60:
-            raise ValueError("timeout_seconds is not above 0 and up to 60")
+        check_timeout(self.timeout_seconds)
         if not 0 <= self.every_seconds <= MAX_EVERY_SECONDS:
             raise ValueError(f"every_seconds is not 0 to {MAX_EVERY_SECONDS:.0f}")
 

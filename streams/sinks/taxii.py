@@ -8,7 +8,6 @@ OASIS's own client speaks through requests, past the guard and blocking; three r
 """
 
 import asyncio
-import base64
 import datetime
 import time
 from collections.abc import Mapping, Sequence
@@ -21,7 +20,7 @@ from yarl import URL
 
 from rules.alert import Alert
 from streams.dispatch.connect import Reply, WebServer, judged
-from streams.dispatch.secret import Secret, read_line, read_word
+from streams.dispatch.secret import Secret, basic_password, read_word
 from streams.dispatch.tables import read_table
 from streams.formats.stix import Object, write_sightings
 from streams.processors.canary import is_canary, is_test
@@ -116,15 +115,14 @@ class Taxii:
 
     def __init__(self, name: str, table: TaxiiTable) -> None:
         self.name, self._table = name, table
-        self._server = WebServer(table.url, table.allow, table.cafile, table.timeout_seconds, plain=False)
+        self._authorization = authorization_of(table)
+        has_secret = self._authorization is not None
+        self._server = WebServer(
+            table.url, table.allow, table.cafile, table.timeout_seconds, plain=False, has_secret=has_secret
+        )
         self.address = self._server.shown
         text = table.url.rstrip("/")
         self._collection, self._root = URL(f"{text}/"), URL(text.rpartition("/collections/")[0] + "/")
-        self._word: Secret[str] | None = None
-        if table.username is not None:
-            self._word = Secret("password", table.password_file, table.password_env, read_line)
-        elif table.token_file is not None or table.token_env is not None:
-            self._word = Secret("token", table.token_file, table.token_env, read_word)
 
     @classmethod
     def build(cls, name: str, table: Mapping[str, Any]) -> Self:
@@ -133,11 +131,8 @@ class Taxii:
 
     def _headers(self) -> dict[str, str]:
         headers = {"Accept": MEDIA_TYPE, "Content-Type": MEDIA_TYPE}
-        if self._word is not None and self._table.username is not None:
-            pair = f"{self._table.username}:{self._word.current()}".encode()
-            headers["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
-        elif self._word is not None:
-            headers["Authorization"] = f"Bearer {self._word.current()}"
+        if self._authorization is not None:
+            headers["Authorization"] = self._authorization.current()
         return headers
 
     async def deliver(self, alerts: Sequence[Alert]) -> str:
@@ -220,6 +215,15 @@ class Taxii:
     async def close(self) -> None:
         """See `Taker.close`."""
         await self._server.close()
+
+
+def authorization_of(table: TaxiiTable) -> Secret[str] | None:
+    """The header that says who we are; None where the settings name nobody. Raises SettingsError."""
+    if table.username is not None:
+        return basic_password(table.username, table.password_file, table.password_env)
+    if table.token_file is None and table.token_env is None:
+        return None
+    return Secret("token", table.token_file, table.token_env, lambda text, place: f"Bearer {read_word(text, place)}")
 
 
 def is_there(each: Object, known: Mapping[str, set[datetime.datetime | None]]) -> bool:

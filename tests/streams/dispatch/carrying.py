@@ -1,5 +1,6 @@
 """A dispatch with real receivers, as its tests use it."""
 
+import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -8,9 +9,10 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
 
+from rules.alert import Alert
 from streams.dispatch.dispatch import Dispatch
 from streams.metrics import SinkMeters
-from streams.sinks.sink import Sink
+from streams.sinks.sink import Sink, Undelivered
 from streams.sinks.webhook import SignedWebhook
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -36,6 +38,32 @@ def webhook(name: str, url: str, folder: Path, secret: str = SECRET, **more: Any
     """A webhook to a receiver on the loopback address."""
     path = write_secret(folder / f"{name}.secret", secret)
     return SignedWebhook.build(name, {"url": url, "secret_file": str(path), "allow": ["127.0.0.1"], **more})
+
+
+def deliver(sink: Sink, *alerts: Alert) -> str:
+    """What a sink of its own answers to these alerts, at once. Raises what it raises."""
+    (came,) = deliver_all(sink, alerts)
+    if isinstance(came, Undelivered):
+        raise came
+    return came
+
+
+def deliver_all(sink: Sink, *batches: Sequence[Alert]) -> list[str | Undelivered]:
+    """What comes of each batch, one after the other, with the one sink; then it is closed."""
+
+    async def run() -> list[str | Undelivered]:
+        found: list[str | Undelivered] = []
+        try:
+            for alerts in batches:
+                try:
+                    found.append(await sink.deliver(alerts))
+                except Undelivered as error:
+                    found.append(error)
+        finally:
+            await sink.close()
+        return found
+
+    return asyncio.run(run())
 
 
 @contextlib.contextmanager

@@ -1,12 +1,11 @@
 """People hear of what concerns them, at a bounded pace, over a real mail server and real web servers."""
 
-import asyncio
 import json
 import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from streams.processors.fold import revise
 from streams.sinks.chat import Chat
 from streams.sinks.sink import Undelivered, Unreachable
 from tests.streams.command import run
-from tests.streams.dispatch.carrying import carrying, metric, until, write_secret
+from tests.streams.dispatch.carrying import carrying, deliver_all, metric, until, write_secret
 from tests.streams.mailbox import PASSWORD, USER, Mailbox
 from tests.streams.receiver import Receiver
 
@@ -45,27 +44,13 @@ def mattermost(receiver: Receiver, folder: Path, **more: Any) -> Chat:
     return chat(f"mmost://127.0.0.1:{receiver.port}/{TOKEN}", folder, **more)
 
 
-def deliver(sink: Chat, *batches: Sequence[Alert]) -> list[str | Undelivered]:
-    async def tell() -> list[str | Undelivered]:
-        found: list[str | Undelivered] = []
-        for alerts in batches:
-            try:
-                found.append(await sink.deliver(alerts))
-            except Undelivered as error:
-                found.append(error)
-        await sink.close()
-        return found
-
-    return asyncio.run(tell())
-
-
 def id_of(alert: Alert) -> str:
     return f"id {alert.event.id}-{alert.lenswatch.revision}"
 
 
 def test_an_alert_comes_as_a_mail(tmp_path: Path, alert: Alert) -> None:
     with Mailbox() as mailbox:
-        assert deliver(mail(mailbox.port, tmp_path), [alert]) == ["taken"]
+        assert deliver_all(mail(mailbox.port, tmp_path), [alert]) == ["taken"]
     (message,), (text,) = mailbox.got, mailbox.texts()
     assert message["Subject"] == f"lenswatch: high: {alert.rule.name}"
     assert message["To"] == "soc@example.org" and "lenswatch@example.org" in message["From"]
@@ -74,7 +59,7 @@ def test_an_alert_comes_as_a_mail(tmp_path: Path, alert: Alert) -> None:
 
 def test_an_alert_comes_to_a_chat(tmp_path: Path, alert: Alert) -> None:
     with Receiver(lambda got: (200, {}, "ok")) as receiver:
-        assert deliver(mattermost(receiver, tmp_path), [alert]) == ["200 OK"]
+        assert deliver_all(mattermost(receiver, tmp_path), [alert]) == ["200 OK"]
     (got,) = receiver.got
     assert got.path == f"/hooks/{TOKEN}" and alert.message in json.loads(got.body)["text"]
 
@@ -84,7 +69,7 @@ def test_what_is_below_the_bar_ended_or_a_canary_is_not_told(rules: RuleSet, tmp
     ended = revise(alert, alert.timestamp, "ended")
     (canary,) = rules.match(make_canary("sensor", "hq", alert.timestamp))
     with Receiver(lambda got: (200, {}, "ok")) as receiver:
-        told = deliver(mattermost(receiver, tmp_path), [low], [ended], [canary], [low, alert])
+        told = deliver_all(mattermost(receiver, tmp_path), [low], [ended], [canary], [low, alert])
     assert told == ["nothing of severity high or above"] * 3 + ["200 OK"]
     (got,) = receiver.got
     assert json.loads(got.body)["text"].count("\nid ") == 1
@@ -94,14 +79,14 @@ def test_a_canary_has_come_only_where_somebody_listens(rules: RuleSet, tmp_path:
     (canary,) = rules.match(make_canary("sensor", "hq", alert.timestamp))
     receiver = Receiver().start()
     receiver.stop()
-    (error,) = deliver(mattermost(receiver, tmp_path), [canary])
+    (error,) = deliver_all(mattermost(receiver, tmp_path), [canary])
     assert isinstance(error, Unreachable)
 
 
 def test_a_person_who_asks_sees_it_arrive(rules: RuleSet, tmp_path: Path, alert: Alert) -> None:
     (canary,) = rules.match(make_canary(TEST_SENSOR, "hq", alert.timestamp))
     with Mailbox() as mailbox:
-        assert deliver(mail(mailbox.port, tmp_path, min_severity="critical"), [canary]) == ["taken"]
+        assert deliver_all(mail(mailbox.port, tmp_path, min_severity="critical"), [canary]) == ["taken"]
     assert canary.message in mailbox.texts()[0]
 
 
@@ -161,7 +146,7 @@ def test_an_answer_without_an_end_holds_nobody_for_ever(
 ) -> None:
     monkeypatch.setattr("streams.sinks.chat.CALL_SECONDS", 0.3)
     with Receiver(lambda got: (200, {}, "ok"), delay=1.0) as receiver:
-        (error,) = deliver(mattermost(receiver, tmp_path), [alert])
+        (error,) = deliver_all(mattermost(receiver, tmp_path), [alert])
         assert type(error) is Undelivered and "no end of an answer within 0 s" in str(error)
         time.sleep(1.0)
 
@@ -176,7 +161,7 @@ def test_a_mail_server_of_our_own_has_tls_and_our_password(tmp_path: Path, alert
             url = f"mailtos://{USER}:{password}@localhost:{mailbox.port}/?from=l@example.org&to=soc@example.org"
             sink = chat(url, tmp_path, cafile=str(tmp_path / cafile))
             assert PASSWORD not in sink.address
-            (found,) = deliver(sink, [alert])
+            (found,) = deliver_all(sink, [alert])
             return found
 
         assert told(PASSWORD, "ca.pem") == "taken"
@@ -189,10 +174,10 @@ def test_a_mail_server_of_our_own_has_tls_and_our_password(tmp_path: Path, alert
 def test_a_refused_mail_is_kept_and_tried_again(tmp_path: Path, alert: Alert) -> None:
     with Mailbox() as mailbox:
         mailbox.refusal = "452 4.3.1 Insufficient system storage"
-        (error,) = deliver(mail(mailbox.port, tmp_path), [alert])
+        (error,) = deliver_all(mail(mailbox.port, tmp_path), [alert])
         assert type(error) is Undelivered and "answered 452 4.3.1 Insufficient system storage" in str(error)
         mailbox.refusal = None
-        assert deliver(mail(mailbox.port, tmp_path), [alert]) == ["taken"]
+        assert deliver_all(mail(mailbox.port, tmp_path), [alert]) == ["taken"]
 
 
 def test_sinks_test_and_list_show_no_token(tmp_path: Path) -> None:

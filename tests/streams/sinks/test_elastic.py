@@ -1,9 +1,8 @@
 """What the bulk API answers for each document is what becomes of each alert. A real server is asked in tests/system."""
 
-import asyncio
 import base64
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from rules.alert import Alert
 from streams.ecs_mapping import MAPPING_VERSION
 from streams.sinks.elastic import Elastic, index_template
 from streams.sinks.sink import Gone, Partly, Refused, Throttled, Undelivered, Unreachable
-from tests.streams.dispatch.carrying import carrying, metric, until, write_secret
+from tests.streams.dispatch.carrying import carrying, deliver_all, metric, until, write_secret
 from tests.streams.receiver import Got, Receiver
 
 Make = Callable[..., list[Alert]]
@@ -69,29 +68,13 @@ def elastic(url: str, **more: Any) -> Elastic:
     return Elastic.build("search", {"url": url, "allow": ["127.0.0.1"], **more})
 
 
-def deliver(sink: Elastic, *batches: Sequence[Alert]) -> list[str | Undelivered]:
-    """What came of each batch, with the one sink."""
-
-    async def run() -> list[str | Undelivered]:
-        found: list[str | Undelivered] = []
-        for alerts in batches:
-            try:
-                found.append(await sink.deliver(alerts))
-            except Undelivered as error:
-                found.append(error)
-        await sink.close()
-        return found
-
-    return asyncio.run(run())
-
-
 def id_of(alert: Alert) -> str:
     return f"{alert.event.id}-{alert.lenswatch.revision}"
 
 
 def test_a_document_is_made_under_the_id_of_its_news(alert: Alert) -> None:
     with Engine() as engine:
-        (words,) = deliver(elastic(engine.url), [alert])
+        (words,) = deliver_all(elastic(engine.url), [alert])
     bulk = engine.got[-1]
     action, document = map(json.loads, bulk.body.splitlines())
     assert words == "200 OK, 1 in lenswatch-alerts"
@@ -102,14 +85,14 @@ def test_a_document_is_made_under_the_id_of_its_news(alert: Alert) -> None:
 
 def test_what_is_there_already_has_arrived(alert: Alert) -> None:
     with Engine(lambda identifier: 409) as engine:
-        assert deliver(elastic(engine.url), [alert]) == ["200 OK, 1 in lenswatch-alerts"]
+        assert deliver_all(elastic(engine.url), [alert]) == ["200 OK, 1 in lenswatch-alerts"]
 
 
 def test_of_several_documents_each_has_its_own_fate(alerts_of: Make) -> None:
     alerts = alerts_of(5)
     statuses = dict(zip(map(id_of, alerts), (201, 400, 429, 503, 409), strict=True))
     with Engine(statuses.__getitem__) as engine:
-        (error,) = deliver(elastic(engine.url), alerts)
+        (error,) = deliver_all(elastic(engine.url), alerts)
     assert isinstance(error, Partly) and str(error).startswith("3 of 5 are not taken; the first: ")
     assert {place: type(each) for place, each in error.failures.items()} == {1: Refused, 2: Throttled, 3: Undelivered}
     assert "400 mapper_parsing_exception: failed to parse field [source.ip]" in str(error.failures[1])
@@ -117,7 +100,7 @@ def test_of_several_documents_each_has_its_own_fate(alerts_of: Make) -> None:
 
 def test_an_index_that_rejects_every_document_is_at_fault_and_no_document_is(alerts_of: Make) -> None:
     with Engine(lambda identifier: 400) as engine:
-        many, one, again = deliver(elastic(engine.url), alerts_of(3), alerts_of(1, first=5), alerts_of(1, first=5))
+        many, one, again = deliver_all(elastic(engine.url), alerts_of(3), alerts_of(1, first=5), alerts_of(1, first=5))
     assert isinstance(many, Partly) and {type(each) for each in many.failures.values()} == {Undelivered}
     assert type(one) is type(again) is Undelivered
 
@@ -125,7 +108,7 @@ def test_an_index_that_rejects_every_document_is_at_fault_and_no_document_is(ale
 def test_a_document_is_at_fault_once_the_index_has_taken_another(alerts_of: Make) -> None:
     bad, good = alerts_of(2)
     with Engine(lambda identifier: 400 if identifier == id_of(bad) else 201) as engine:
-        first, taken, second = deliver(elastic(engine.url), [bad], [good], [bad])
+        first, taken, second = deliver_all(elastic(engine.url), [bad], [good], [bad])
     assert type(first) is Undelivered and isinstance(taken, str) and type(second) is Refused
 
 
@@ -177,21 +160,21 @@ def test_an_answer_to_the_whole_is_judged_by_its_status(
 ) -> None:
     with Engine() as engine:
         engine.answer = lambda got: (status, {}, text)
-        (error,) = deliver(elastic(engine.url, template=False), [alert])
+        (error,) = deliver_all(elastic(engine.url, template=False), [alert])
     assert type(error) is kind
 
 
 def test_the_template_is_put_once_and_a_newer_one_is_left(alert: Alert) -> None:
     with Engine() as engine:
-        deliver(elastic(engine.url), [alert], [alert])
+        deliver_all(elastic(engine.url), [alert], [alert])
         assert engine.template == json.loads(json.dumps(index_template("lenswatch-alerts", False)))
-        deliver(elastic(engine.url), [alert])
+        deliver_all(elastic(engine.url), [alert])
         assert [got.method for got in engine.got if "_index_template" in got.path] == ["GET", "PUT", "GET"]
         engine.template["version"] = MAPPING_VERSION + 7
-        deliver(elastic(engine.url), [alert])
+        deliver_all(elastic(engine.url), [alert])
         assert engine.template["version"] == MAPPING_VERSION + 7
         engine.template["version"] = MAPPING_VERSION - 1
-        deliver(elastic(engine.url), [alert])
+        deliver_all(elastic(engine.url), [alert])
         assert engine.template["version"] == MAPPING_VERSION
 
 
@@ -199,7 +182,7 @@ def test_a_template_that_is_not_taken_is_said_with_the_mend_and_no_alert_is_refu
     for status, word in ((403, "set template = false"), (400, "the index template cannot be read"), (500, "500")):
         with Engine() as engine:
             engine.refused_template = status
-            (error,) = deliver(elastic(engine.url), [alert])
+            (error,) = deliver_all(elastic(engine.url), [alert])
         assert type(error) is Undelivered and word in str(error)
 
 
@@ -223,7 +206,7 @@ def test_who_we_are_is_said_as_the_settings_say(
     monkeypatch.setenv("ES_SECRET", secret)
     with Engine() as engine:
         sink = elastic(engine.url, **table)
-        deliver(sink, [alert])
+        deliver_all(sink, [alert])
     assert {got.headers.get("authorization") for got in engine.got} == {header}
     assert not secret or secret not in sink.address
 
@@ -249,7 +232,7 @@ def test_a_wrong_table_is_refused(more: dict[str, Any], word: str) -> None:
 def test_its_own_host_must_be_named_where_it_is_private(alert: Alert) -> None:
     with Engine() as engine:
         sink = Elastic.build("search", {"url": f"https://127.0.0.1:{engine.port}"})
-        (error,) = deliver(sink, [alert])
+        (error,) = deliver_all(sink, [alert])
     assert type(error) is Unreachable and "private or loopback" in str(error) and engine.got == []
 
 

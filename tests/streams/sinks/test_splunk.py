@@ -18,7 +18,7 @@ from streams.dispatch.outbox import Outbox
 from streams.sinks.sink import Gone, Refused, Throttled, Undelivered, Unreachable
 from streams.sinks.splunk import Splunk, read_answer
 from tests.streams.command import OFFICE, PROGRAM, environment, run
-from tests.streams.dispatch.carrying import carrying, metric, until, write_secret
+from tests.streams.dispatch.carrying import carrying, deliver, metric, until, write_secret
 from tests.streams.hec import CODES, TOKEN, Hec
 
 Make = Callable[..., list[Alert]]
@@ -27,16 +27,6 @@ Make = Callable[..., list[Alert]]
 def splunk(url: str, folder: Path, token: str = TOKEN, **more: Any) -> Splunk:
     path = write_secret(folder / "hec.token", token)
     return Splunk.build("hec", {"url": url, "token_file": str(path), "allow": ["127.0.0.1"], **more})
-
-
-def deliver(sink: Splunk, *alerts: Alert) -> str:
-    async def run() -> str:
-        try:
-            return await sink.deliver(alerts)
-        finally:
-            await sink.close()
-
-    return asyncio.run(run())
 
 
 def wanted(alerts: list[Alert]) -> list[str]:

@@ -12,7 +12,7 @@ from collector.errors import SettingsError
 from rules.alert import Alert
 from streams.sinks.sink import Refused, Unreachable
 from streams.sinks.syslog import Recent, Syslog
-from tests.streams.dispatch.carrying import carrying, until
+from tests.streams.dispatch.carrying import carrying, deliver, until
 from tests.streams.dispatch.test_stream import Tls
 from tests.streams.listener import Listener, read_message
 
@@ -34,16 +34,6 @@ def ids(listener: Listener) -> list[str]:
 def names(alerts: list[Alert]) -> list[str]:
     """The id and revision of each alert."""
     return [f"{alert.event.id}-{alert.lenswatch.revision}" for alert in alerts]
-
-
-def deliver(made: Syslog, *alerts: Alert) -> str:
-    async def run() -> str:
-        try:
-            return await made.deliver(alerts)
-        finally:
-            await made.close()
-
-    return asyncio.run(run())
 
 
 @pytest.mark.parametrize("body", ["json", "cef", "ocsf"])

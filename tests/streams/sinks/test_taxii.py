@@ -18,7 +18,7 @@ from streams.formats.stix import write_sightings
 from streams.processors.canary import TEST_SENSOR
 from streams.sinks.sink import Refused, Throttled, Undelivered
 from streams.sinks.taxii import MAX_IDS, MEDIA_TYPE, Taxii
-from tests.streams.dispatch.carrying import carrying, until, write_secret
+from tests.streams.dispatch.carrying import carrying, deliver, until, write_secret
 from tests.streams.receiver import Receiver
 
 Make = Callable[..., list[Alert]]
@@ -86,16 +86,6 @@ class Collection(Receiver):
 
     def sink(self, **more: Any) -> Taxii:
         return Taxii.build("cti", {"url": f"http://127.0.0.1:{self.port}{ROOT}", "allow": ["127.0.0.1"], **more})
-
-
-def deliver(made: Taxii, *alerts: Alert) -> str:
-    async def run() -> str:
-        try:
-            return await made.deliver(alerts)
-        finally:
-            await made.close()
-
-    return asyncio.run(run())
 
 
 def test_objects_are_added_in_one_envelope_of_the_right_type(alert: Alert) -> None:
@@ -213,6 +203,15 @@ def test_who_we_are_is_said_and_never_shown(tmp_path: Path, alert: Alert, monkey
         with pytest.raises(Undelivered) as failed:
             deliver(server.sink(token_env="CTI_TOKEN"), alert)
     assert "t0ken" not in str(failed.value) and "collections" not in str(failed.value)
+
+
+def test_credentials_go_to_nobody_in_the_clear(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CTI_TOKEN", "t0ken")
+    plain = {"url": "http://cti.example/cti/collections/one/", "allow": ["cti.example"]}
+    Taxii.build("cti", plain)
+    for more in ({"token_env": "CTI_TOKEN"}, {"username": "x", "password_env": "CTI_TOKEN"}):
+        with pytest.raises(SettingsError, match="would send the credentials readable: use https://"):
+            Taxii.build("cti", plain | more)
 
 
 def test_a_probe_asks_for_the_collection(alert: Alert) -> None:

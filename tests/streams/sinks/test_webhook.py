@@ -18,22 +18,12 @@ from collector.errors import SettingsError
 from rules.alert import Alert
 from rules.match import RuleSet
 from streams.sinks.webhook import MAX_BODY_BYTES, SignedWebhook, write_body
-from tests.streams.dispatch.carrying import SECRET, webhook, write_secret
+from tests.streams.dispatch.carrying import SECRET, deliver, webhook, write_secret
 from tests.streams.receiver import Got, Receiver
 
 OTHER = "whsec_" + base64.b64encode(bytes(range(32))).decode()
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 PRIVATE = "whsk_" + base64.b64encode(bytes(range(32))).decode()
-
-
-def deliver(sink: SignedWebhook, *alerts: Alert) -> str:
-    async def run() -> str:
-        try:
-            return await sink.deliver(alerts)
-        finally:
-            await sink.close()
-
-    return asyncio.run(run())
 
 
 def post(folder: Path, alert: Alert, secret: str = SECRET, **more: Any) -> Got:
