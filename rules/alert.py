@@ -259,3 +259,8 @@ class Alert(Fields, rename={"timestamp": "@timestamp"}):
     lenswatch: AlertDetail
     device: Device | None = None
     threat: Threat | None = None
+
+    @property
+    def news_id(self) -> str:
+        """The id of this revision of the finding: the same news again has the same."""
+        return f"{self.event.id}-{self.lenswatch.revision}"

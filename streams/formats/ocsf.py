@@ -103,7 +103,7 @@ def metadata_of(alert: Alert, version: str) -> dict[str, Any]:
         "profiles": ["osint"] if alert.threat is not None else [],
         "product": {"name": NAME, "vendor_name": NAME, "version": version},
         "log_name": alert.event.kind,
-        "uid": f"{alert.event.id}-{alert.lenswatch.revision}",
+        "uid": alert.news_id,
         "correlation_uid": alert.event.id,
         "sequence": alert.lenswatch.revision,
         "reporter": {"name": alert.observer.name},

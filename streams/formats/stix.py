@@ -236,7 +236,7 @@ def references_of(alert: Alert) -> list[Object]:
     """The alert, the rule that fired, and the citations of the company's listings."""
     rule, detail = alert.rule, alert.lenswatch
     references: list[Object] = [
-        {"source_name": "lenswatch", "external_id": f"{alert.event.id}-{detail.revision}"},
+        {"source_name": "lenswatch", "external_id": alert.news_id},
         {"source_name": "lenswatch rule", "external_id": rule.id, "description": rule.name},
     ]
     if rule.reference is not None and "://" in rule.reference:

@@ -14,12 +14,11 @@ from typing import Any, Final, Self
 
 import msgspec
 
-from collector.errors import SettingsError
 from rules.alert import Alert
 from streams.dispatch.blame import Blame
 from streams.dispatch.connect import MAX_WORDS, Reply, WebServer, judged
-from streams.dispatch.secret import Secret, read_line, read_word
-from streams.dispatch.tables import read_table
+from streams.dispatch.secret import Secret, basic_password, read_word
+from streams.dispatch.tables import check_timeout, read_table
 from streams.ecs_mapping import MAPPING_VERSION, mapping_of_alerts
 from streams.sinks.sink import Partly, Refused, Throttled, Undelivered
 
@@ -63,8 +62,7 @@ class ElasticTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     """How long an answer is waited for, 60 at most."""
 
     def __post_init__(self) -> None:
-        if not 0 < self.timeout_seconds <= 60:
-            raise ValueError("timeout_seconds is not above 0 and up to 60")
+        check_timeout(self.timeout_seconds)
         if not self.index or self.index != self.index.lower() or set(self.index) & set('\\/*?"<>| ,#:'):
             raise ValueError(
                 f'index {self.index!r} is no name of an index: small letters, none of \\ / * ? " < > | , # :'
@@ -144,7 +142,7 @@ class Elastic:
         """See `Taker.deliver`. That a document is refused is its own fault only where the index takes others."""
         if not self._has_template:
             await self._put_template()
-        ids = [f"{alert.event.id}-{alert.lenswatch.revision}" for alert in alerts]
+        ids = [alert.news_id for alert in alerts]
         body = write_bulk(ids, alerts, self._table.index)
         reply = await self._ask("POST", self._bulk, body, "application/x-ndjson", MAX_BULK_ANSWER_BYTES)
         items = read_bulk(reply, self._server.shown, len(alerts))
@@ -204,14 +202,7 @@ def authorization_of(table: ElasticTable) -> Secret[str] | None:
         return Secret("api_key", table.api_key_file, table.api_key_env, read_api_key)
     if table.username is None:
         return None
-    name = table.username
-
-    def read_password(text: str, place: str) -> str:
-        return "Basic " + base64.b64encode(f"{name}:{read_line(text, place)}".encode()).decode()
-
-    if ":" in name:
-        raise SettingsError("username holds a colon, which HTTP cannot tell from the password's")
-    return Secret("password", table.password_file, table.password_env, read_password)
+    return basic_password(table.username, table.password_file, table.password_env)
 
 
 def read_api_key(text: str, place: str) -> str:

@@ -18,7 +18,7 @@ from rules.alert import Alert
 from streams.dispatch.blame import Blame
 from streams.dispatch.connect import Reply, WebServer, judged
 from streams.dispatch.secret import Secret, read_word
-from streams.dispatch.tables import read_table
+from streams.dispatch.tables import check_timeout, read_table
 from streams.sinks.sink import Gone, Refused, Throttled, Undelivered, Unreachable
 
 MAX_BATCH: Final = 200
@@ -63,8 +63,7 @@ class SplunkTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """How long an answer is waited for, 60 at most."""
 
     def __post_init__(self) -> None:
-        if not 0 < self.timeout_seconds <= 60:
-            raise ValueError("timeout_seconds is not above 0 and up to 60")
+        check_timeout(self.timeout_seconds)
         if not 0 < self.ack_seconds <= MAX_ACK_SECONDS:
             raise ValueError(f"ack_seconds is not above 0 and up to {MAX_ACK_SECONDS:.0f}")
 
@@ -111,7 +110,7 @@ class Splunk:
         body = write_events(alerts, self._table)
         if self._table.gzip:
             body, headers["Content-Encoding"] = await asyncio.to_thread(gzip.compress, body), "gzip"
-        ids = [id_of(alert) for alert in alerts]
+        ids = [alert.news_id for alert in alerts]
         try:
             words = await self._send(body, headers | self._headers())
             self._blame.learn(ids)
@@ -182,11 +181,6 @@ def new_channel() -> str:
     return str(uuid.uuid4())
 
 
-def id_of(alert: Alert) -> str:
-    """The id of this news: the finding's, and the revision."""
-    return f"{alert.event.id}-{alert.lenswatch.revision}"
-
-
 def write_events(alerts: Sequence[Alert], table: SplunkTable) -> bytes:
     """The alerts as HEC takes them, one object after the other. `lenswatch_id` is the same for the same news."""
     constant = {"source": table.source, "sourcetype": table.sourcetype}
@@ -198,7 +192,7 @@ def write_events(alerts: Sequence[Alert], table: SplunkTable) -> bytes:
                 "time": round(alert.timestamp.timestamp(), 3),
                 "host": alert.observer.name,
                 **constant,
-                "fields": {"lenswatch_id": id_of(alert)},
+                "fields": {"lenswatch_id": alert.news_id},
                 "event": alert,
             }
         )

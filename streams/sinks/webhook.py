@@ -19,7 +19,7 @@ from collector.errors import SettingsError
 from rules.alert import Alert
 from streams.dispatch.connect import WebServer
 from streams.dispatch.secret import Secret
-from streams.dispatch.tables import read_table
+from streams.dispatch.tables import check_timeout, read_table
 from streams.formats.ecs import shortened
 from streams.processors.canary import is_canary
 
@@ -52,8 +52,7 @@ class WebhookTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     """How long an answer is waited for, 60 at most."""
 
     def __post_init__(self) -> None:
-        if not 0 < self.timeout_seconds <= 60:
-            raise ValueError("timeout_seconds is not above 0 and up to 60")
+        check_timeout(self.timeout_seconds)
 
 
 class SignedWebhook:
@@ -77,7 +76,7 @@ class SignedWebhook:
         """See `Taker.deliver`."""
         words = "nothing to send"
         for alert in alerts:
-            identifier, body = f"{alert.event.id}-{alert.lenswatch.revision}", write_body(alert, self._table.link)
+            identifier, body = alert.news_id, write_body(alert, self._table.link)
             at = int(self._clock())
             headers = {
                 "Content-Type": "application/json",
