@@ -70,7 +70,7 @@ class Witness:
 
     def see(self, values: FlowValues, packet: Kept) -> None:
         """A packet of a flow, of which nothing is observed yet."""
-        key = values[1], values[5][0], values[5][1], values[6]
+        key = key_of(values)
         packets = self._waiting.get(key)
         if packets is None:
             packets = self._waiting[key] = []
@@ -103,7 +103,7 @@ class Witness:
         packet: Kept | None = None,
     ) -> None:  # fmt: skip
         """These observations were made of a flow: of what is held of it up to `until_ns`, and of this packet."""
-        key = values[1], values[5][0], values[5][1], values[6]
+        key = key_of(values)
         due = self._due(key, until_ns)
         if packet is not None:
             due = [*due, packet] if due else [packet]

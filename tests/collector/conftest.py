@@ -1,6 +1,7 @@
 """What the tests of the collector share: captures written and read, and packets sent through a pipeline."""
 
-from collections.abc import Callable, Sequence
+import socket
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from collector.packets import Block
 from collector.pipeline import Pipeline
 from collector.settings import CollectorSettings
 from tests.collector.frames import Packet, block_of
+from tests.collector.manager import managing
 
 Captured = list[tuple[int, bytes]]
 ReadCapture = Callable[[bytes], tuple[Captured, CaptureError | None]]
@@ -108,3 +110,10 @@ def watch(fingerprints: tuple[Fingerprint, ...]) -> Watch:
         return [each for each in found if devices or each.event.dataset != DEVICE_DATASET]
 
     return through
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> Iterator[socket.socket]:
+    """A service manager that listens."""
+    with managing(tmp_path) as end:
+        yield end

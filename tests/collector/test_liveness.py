@@ -1,26 +1,12 @@
 """A reading lives while its loop turns; ready is: packets are being read."""
 
-import contextlib
 import socket
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from collector.liveness import READING, STILL_SECONDS, WAITING, Liveness
 from collector.notify import Notices
-
-
-@pytest.fixture
-def manager(tmp_path: Path) -> Iterator[socket.socket]:
-    with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as end:
-        end.bind(str(tmp_path / "notify"))
-        end.settimeout(5)
-        yield end
-
-
-def heard(manager: socket.socket) -> list[str]:
-    return manager.recv(4096).decode().split("\n")
+from tests.collector.manager import heard
 
 
 def watched(manager: socket.socket) -> Liveness:

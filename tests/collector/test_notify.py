@@ -6,24 +6,12 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from collector.notify import Notices, watchdog_seconds
-
-
-@pytest.fixture
-def manager(tmp_path: Path) -> Iterator[socket.socket]:
-    with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as end:
-        end.bind(str(tmp_path / "notify"))
-        end.settimeout(5)
-        yield end
-
-
-def heard(manager: socket.socket) -> list[str]:
-    return manager.recv(4096).decode().split("\n")
+from tests.collector.manager import heard
 
 
 def expect_silence(manager: socket.socket) -> None:
