@@ -7,13 +7,13 @@ name that the device said, or looked up, for that address, the address itself, a
 import ipaddress
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Literal
 
 import msgspec
 
 from collector.observation import CAMERA_KINDS, FLOW_DATASET, EgressBreach, Observation
-from streams.processors.declared import Register
+from streams.processors.declared import Register, Row
 
 NONE, LISTED, OWN_COUNTRY = "none", "listed names only", "own country"
 Allows = Literal["none", "listed names only", "own country"]
@@ -64,24 +64,28 @@ class Policies:
 
     def __init__(self, policies: Mapping[str, Policy], register: Register | None = None) -> None:
         self._register = register
+        # Asked for every batch of observations, and an inventory may be long.
+        self._is_any = bool(policies) or any(row.declared.egress is not None for row in self._rows)
         self._policies = {NONE: HOME} | dict(policies)
         self._scopes = [(name, policy, Places(policy.devices)) for name, policy in policies.items()]
         self._listed = {name: Places(policy.listed) for name, policy in policies.items()}
         self._answers: dict[tuple[str, ...], tuple[str, Policy] | None] = {}
         self.counts: Counter[str] = Counter()
 
+    @property
+    def _rows(self) -> Sequence[Row]:
+        return self._register.rows if self._register is not None else ()
+
     def __bool__(self) -> bool:
-        rows = self._register.rows if self._register is not None else ()
-        return bool(self._scopes) or any(row.declared.egress is not None for row in rows)
+        return self._is_any
 
     def unknown(self) -> list[str]:
         """The policies that the inventory names and nobody has set."""
-        rows = self._register.rows if self._register is not None else ()
-        return sorted({row.declared.egress for row in rows if row.declared.egress} - self._policies.keys())
+        return sorted({row.declared.egress for row in self._rows if row.declared.egress} - self._policies.keys())
 
     def members(self) -> list[str]:
         """The addresses, networks and MACs that are under a policy whatever is there."""
-        rows = [row.declared for row in self._register.rows] if self._register is not None else []
+        rows = [row.declared for row in self._rows]
         groups = {group for _, policy, _ in self._scopes for group in policy.groups}
         under = [row for row in rows if row.egress is not None or row.group in groups]
         named = [text for _, policy, _ in self._scopes for text in policy.devices]
