@@ -213,7 +213,7 @@ class CorrelationBasis(Fields):
     values: list[str] | None = None
 
 
-class AlertDetail(Fields):
+class AlertDetail(Fields, frozen=True):  # type: ignore[misc]
     """`lenswatch.*` of an alert. `revision` rises with each news of a finding; `evidence` are observation ids;
     `outcome` is the strongest of `verdicts` that is not waived."""
 
@@ -244,8 +244,9 @@ class AlertDetail(Fields):
     baseline: Novelty | None = None
 
 
-class Alert(Fields, rename={"timestamp": "@timestamp"}):
-    """One finding. `timestamp` is the packet time of this revision's news."""
+class Alert(Fields, frozen=True, rename={"timestamp": "@timestamp"}):  # type: ignore[misc]
+    """One finding. `timestamp` is the packet time of this revision's news. What was told is shared, and never
+    changed: news is a new one."""
 
     timestamp: datetime.datetime
     event: AlertEvent

@@ -158,7 +158,7 @@ class Courier:
     async def _deliver(self, group: Sequence[Parcel]) -> None:
         began = time.perf_counter()
         try:
-            alerts = [parcel.alert for parcel in group]
+            alerts = self._outbox.alerts(group)
             await self.sink.deliver(alerts)
         except Refused as error:
             if len(group) == 1:

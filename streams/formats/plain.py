@@ -13,7 +13,7 @@ SURROGATE: Final = re.compile("[\ud800-\udfff]")
 def sound(text: str, most: int = MAX_TEXT) -> str:
     """The text with U+FFFD for half a surrogate pair, which UTF-8 cannot hold, and no longer than `most` characters."""
     text = text if len(text) <= most else f"{text[: most - 1]}…"
-    return SURROGATE.sub("\ufffd", text)
+    return text if text.isascii() else SURROGATE.sub("\ufffd", text)
 
 
 def visible(text: str, keep: str = "") -> str:

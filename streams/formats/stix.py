@@ -6,11 +6,13 @@ Sighting; each revision of it is a version, a millisecond apart at least (sectio
 """
 
 import datetime
-import json
+import functools
 import re
 import uuid
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
+
+import msgspec
 
 from collector.observation import Endpoint
 from rules.alert import LISTED_STATUSES, WINDOW_SECONDS, Alert
@@ -42,14 +44,20 @@ ZONE_ROLES: Final = ("ddns", "ddns_customer")
 HOST_NAME: Final = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*")
 MAX_COUNT: Final = 999_999_999
 MAX_NAME: Final = 250
+MAX_NUMBERS: Final = 10_000
 Object = dict[str, Any]
 
 
 def write_sightings(alerts: Iterable[Alert]) -> list[Object]:
     """The objects of these alerts, each once, none before one that it names."""
+    return each_once(map(sighting_objects, alerts))
+
+
+def each_once(groups: Iterable[Iterable[Object]]) -> list[Object]:
+    """The objects of several alerts, each version of one once."""
     found: dict[tuple[str, str | None], Object] = {}
-    for alert in alerts:
-        for each in sighting_objects(alert):
+    for objects in groups:
+        for each in objects:
             found.setdefault((each["id"], each.get("modified")), each)
     return list(found.values())
 
@@ -217,8 +225,14 @@ def address_of(side: Endpoint) -> Object:
 
 def observable(kind: str, **contributing: Any) -> Object:
     """An object whose id is made of these properties, as canonical JSON (section 2.9)."""
-    text = json.dumps(contributing, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return {"type": kind, "spec_version": "2.1", "id": f"{kind}--{uuid.uuid5(OBSERVABLES, text)}", **contributing}
+    text = msgspec.json.encode(contributing, order="sorted").decode()
+    return {"type": kind, "spec_version": "2.1", "id": f"{kind}--{observable_number(text)}", **contributing}
+
+
+@functools.lru_cache(MAX_NUMBERS)
+def observable_number(text: str) -> uuid.UUID:
+    """Of the same address, name or flow it is asked again and again."""
+    return uuid.uuid5(OBSERVABLES, text)
 
 
 def labels_of(alert: Alert) -> list[str]:

@@ -13,7 +13,8 @@ import msgspec
 from collector.errors import SettingsError
 from rules.alert import Alert
 from streams.dispatch.tables import read_table
-from streams.formats.stix import write_bundle, write_sightings
+from streams.dispatch.turns import in_turns
+from streams.formats.stix import each_once, sighting_objects, write_bundle
 from streams.processors.canary import is_canary, is_test
 from streams.sinks.sink import Undelivered
 
@@ -58,7 +59,7 @@ class StixBundles:
         if not last:
             await self.probe()
             return "there is room, and a canary is no sighting"
-        bundle = write_bundle(write_sightings(last.values()))
+        bundle = write_bundle(each_once(await in_turns(sighting_objects, last.values())))
         path = self._table.folder / f"{bundle['id']}{ENDING}"
         try:
             if not path.exists():

@@ -21,11 +21,12 @@ from collector.secret import read_private
 from rules.alert import Alert
 from streams.dispatch.stream import Stream, client_tls
 from streams.dispatch.tables import read_table
+from streams.dispatch.turns import in_turns
 from streams.formats import cef, ecs, ocsf
 from streams.formats.syslog import FACILITIES, frame, write_json, write_message
 from streams.sinks.sink import Refused, Undelivered, Unreachable
 
-MAX_BATCH: Final = 200
+MAX_BATCH: Final = 1_000
 # RFC 5425, 4.3.1: what every receiver must take, and what it should.
 MIN_MESSAGE_BYTES, MESSAGE_BYTES, MAX_MESSAGE_BYTES = 2_048, 8_192, 1 << 20
 MAX_AGAIN_BYTES: Final = 16 << 20
@@ -116,7 +117,7 @@ class Syslog:
 
     async def deliver(self, alerts: Sequence[Alert]) -> str:
         """See `Taker.deliver`."""
-        frames = [frame(self.message(alert)) for alert in alerts]
+        frames = await in_turns(lambda alert: frame(self.message(alert)), alerts)
         async with self._turn:
             await self._open()
             await self._send(frames)

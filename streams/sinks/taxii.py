@@ -22,7 +22,8 @@ from rules.alert import Alert
 from streams.dispatch.connect import Reply, WebServer, judged
 from streams.dispatch.secret import Secret, basic_password, read_word
 from streams.dispatch.tables import read_table
-from streams.formats.stix import Object, write_sightings
+from streams.dispatch.turns import in_turns
+from streams.formats.stix import Object, each_once, sighting_objects
 from streams.processors.canary import is_canary, is_test
 from streams.sinks.sink import Refused, Undelivered
 
@@ -141,7 +142,7 @@ class Taxii:
         if not told:
             await self.probe()
             return "it answers, and a canary is no sighting"
-        objects = write_sightings(told)
+        objects = each_once(await in_turns(sighting_objects, told))
         status = await self._add(objects)
         if status.failure_count:
             failed = {each.id: each.message for each in status.failures}

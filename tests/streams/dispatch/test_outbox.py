@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ import pytest
 from collector.errors import LenswatchError
 from rules.alert import Alert
 from streams.dispatch import outbox as module
-from streams.dispatch.outbox import Outbox
+from streams.dispatch.outbox import Outbox, device_of
 from tests.house.tree import ROOT
 
 Make = Callable[..., list[Alert]]
@@ -28,13 +29,13 @@ def outbox(tmp_path: Path) -> Iterator[Outbox]:
 
 
 def ids(outbox: Outbox, sink: str, without: tuple[str, ...] = (), at: float = AT, limit: int = 1000) -> list[int]:
-    return [int(parcel.alert.event.id, 16) for parcel in outbox.take(sink, at, without, limit)]
+    return [int(alert.event.id, 16) for alert in outbox.alerts(outbox.take(sink, at, without, limit))]
 
 
 def test_alerts_come_out_whole_in_order_and_to_each_sink(outbox: Outbox, alerts_of: Make) -> None:
     alerts = alerts_of(5)
     outbox.put(["a", "b"], alerts, AT)
-    assert [parcel.alert for parcel in outbox.take("a", AT, (), 10)] == alerts
+    assert outbox.alerts(outbox.take("a", AT, (), 10)) == alerts
     outbox.done(outbox.take("a", AT, (), 2))
     assert ids(outbox, "a") == [2, 3, 4] and ids(outbox, "b") == [0, 1, 2, 3, 4]
     assert (outbox.count("a"), outbox.count("b"), outbox.count("none")) == (3, 5, 0)
@@ -44,7 +45,7 @@ def test_alerts_come_out_whole_in_order_and_to_each_sink(outbox: Outbox, alerts_
 def test_the_same_revision_waits_once_and_a_later_one_beside_it(outbox: Outbox, alerts_of: Make) -> None:
     for revision in (1, 1, 2, 1, 2):
         outbox.put(["a"], alerts_of(1, revision=revision), AT)
-    assert [parcel.alert.lenswatch.revision for parcel in outbox.take("a", AT, (), 10)] == [1, 2]
+    assert [alert.lenswatch.revision for alert in outbox.alerts(outbox.take("a", AT, (), 10))] == [1, 2]
 
 
 def test_past_the_bound_the_oldest_go_and_are_counted(outbox: Outbox, alerts_of: Make) -> None:
@@ -109,7 +110,7 @@ def test_what_was_put_outlives_a_kill(tmp_path: Path, alert: Alert) -> None:
     done = subprocess.run(command, input=msgspec.json.encode(alert), env=kept, timeout=60, check=False)
     assert done.returncode == -signal.SIGKILL
     outbox = Outbox(tmp_path, 100)
-    assert [parcel.alert for parcel in outbox.take("a", AT, (), 10)] == [alert]
+    assert outbox.alerts(outbox.take("a", AT, (), 10)) == [alert]
     outbox.close()
 
 
@@ -142,3 +143,79 @@ def test_what_waits_of_a_device_is_forgotten_and_nothing_else(outbox: Outbox, al
     assert ids(outbox, "a") == [1, 3]
     assert [alert.device.id for alert, _ in outbox.lasting("a", "", 10) if alert.device] == ["site/1", "site/1"]
     assert b"site/0" not in b"".join(path.read_bytes() for path in outbox.path.parent.iterdir())
+
+
+def kept(outbox: Outbox) -> int:
+    with sqlite3.connect(outbox.path) as database:
+        return int(database.execute("SELECT count(*) FROM documents").fetchone()[0])
+
+
+def test_a_document_is_kept_once_for_all_sinks_until_the_last_has_it(outbox: Outbox, alerts_of: Make) -> None:
+    outbox.put(["a", "b", "c"], alerts_of(3), AT)
+    assert kept(outbox) == 3
+    outbox.done(outbox.take("a", AT, (), 3))
+    outbox.done(outbox.take("b", AT, (), 2))
+    assert kept(outbox) == 3
+    outbox.done(outbox.take("c", AT, (), 3))
+    assert kept(outbox) == 1 and ids(outbox, "b") == [2]
+
+
+def test_who_is_behind_gets_the_same_as_who_is_not(
+    tmp_path: Path, alerts_of: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_AT_HAND", 2)
+    outbox, alerts = Outbox(tmp_path, 100), alerts_of(5)
+    outbox.put(["a"], alerts, AT)
+    assert outbox.alerts(outbox.take("a", AT, (), 10)) == alerts
+    outbox.close()
+
+
+def test_a_put_that_fails_gives_no_alert_in_the_place_of_another(outbox: Outbox, alerts_of: Make) -> None:
+    first, second = alerts_of(2)
+    with pytest.raises(LenswatchError):
+        outbox.put(["a", object()], [first], AT)  # type: ignore[list-item]
+    outbox.put(["a"], [second], AT)
+    assert outbox.alerts(outbox.take("a", AT, (), 10)) == [second]
+
+
+def test_what_is_forgotten_on_its_way_is_not_told(outbox: Outbox, alerts_of: Make) -> None:
+    outbox.put(["a"], alerts_of(2, devices=2), AT)
+    taken = outbox.take("a", AT, (), 10)
+    outbox.forget("site/0")
+    with pytest.raises(LenswatchError, match="forgotten"):
+        outbox.alerts(taken)
+    assert ids(outbox, "a") == [1]
+
+
+BEFORE = """
+CREATE TABLE parcels (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, sink TEXT NOT NULL, device TEXT NOT NULL, id TEXT NOT NULL,
+    revision INTEGER NOT NULL, due REAL NOT NULL, attempts INTEGER NOT NULL, put_at REAL NOT NULL,
+    document BLOB NOT NULL, UNIQUE (sink, id, revision)
+);
+CREATE TABLE sizes (sink TEXT PRIMARY KEY, parcels INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TRIGGER parcel_in AFTER INSERT ON parcels BEGIN
+    INSERT INTO sizes VALUES (NEW.sink, 1) ON CONFLICT (sink) DO UPDATE SET parcels = parcels + 1;
+END;
+CREATE TRIGGER parcel_out AFTER DELETE ON parcels BEGIN
+    UPDATE sizes SET parcels = parcels - 1 WHERE sink = OLD.sink;
+END;
+"""
+
+
+def test_what_waits_in_a_file_of_before_waits_on(tmp_path: Path, alerts_of: Make) -> None:
+    alerts = alerts_of(3)
+    with sqlite3.connect(tmp_path / module.FILE_NAME) as database:
+        database.executescript(BEFORE)
+        for sink, alert in [(sink, alert) for sink in "ab" for alert in alerts]:
+            revision, document = alert.lenswatch.revision, msgspec.json.encode(alert)
+            row = (sink, device_of(alert), alert.event.id, revision, AT, 2, AT, document)
+            database.execute("INSERT INTO parcels VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+        database.execute("DELETE FROM parcels WHERE sink = 'b' AND id = ?", (alerts[0].event.id,))
+    database.close()
+    for _ in range(2):
+        outbox = Outbox(tmp_path, 100)
+        taken = outbox.take("a", AT, (), 10)
+        assert outbox.alerts(taken) == alerts and {parcel.attempts for parcel in taken} == {2}
+        assert ids(outbox, "b") == [1, 2] and (outbox.count("a"), outbox.count("b"), kept(outbox)) == (3, 2, 3)
+        outbox.close()

@@ -33,6 +33,7 @@ class Collection(Receiver):
         super().__init__()
         self.pends, self.fails, self.names, self.readable, self.page = pends, fails, True, True, 1_000
         self.objects: list[dict[str, Any]] = []
+        self.known: set[str] = set()
         self.asked: list[tuple[str, str, dict[str, str]]] = []
         self.status: dict[str, Any] = {}
         self.answers: list[web.Response] = []
@@ -57,10 +58,12 @@ class Collection(Receiver):
     def add(self, objects: list[dict[str, Any]]) -> dict[str, Any]:
         failures = []
         for each in objects:
-            if self.fails(each) or each in self.objects:
+            text = json.dumps(each, sort_keys=True)
+            if self.fails(each) or text in self.known:
                 failures.append({"id": each["id"], "version": "", "message": "not taken"})
             else:
                 self.objects.append(each)
+                self.known.add(text)
         self.status = {
             "id": "s1", "status": "pending" if self.pends else "complete", "total_count": len(objects),
             "success_count": len(objects) - len(failures), "failure_count": len(failures), "pending_count": 0,
