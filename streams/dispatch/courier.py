@@ -49,6 +49,7 @@ class Courier:
         self._settling: asyncio.Task[None] | None = None
         self._resume_at = 0.0
         self._just_probed = False
+        self._let_go = 0
 
     def wake(self) -> None:
         """There is something new in the outbox."""
@@ -201,6 +202,9 @@ class Courier:
             until = [(alert, self.sink.lasts_until(alert, now)) for alert in alerts]
             evicted = self._outbox.last(name, [(alert, when) for alert, when in until if when is not None])
             meters.dropped.labels(name, "lasting_full").inc(evicted)
+        let_go, self._let_go = self.sink.let_go - self._let_go, self.sink.let_go
+        if let_go:
+            meters.deliveries.labels(name, "not_remembered").inc(let_go)
         meters.deliveries.labels(name, "ok").inc(len(group))
         meters.seconds.labels(name).observe(time.perf_counter() - began)
         meters.delivered_at.labels(name).set(now)

@@ -18,6 +18,7 @@ from rules.alert import WINDOW_SECONDS, Alert
 from streams.dispatch.connect import WebServer
 from streams.dispatch.tables import read_table
 from streams.processors.canary import is_canary
+from streams.sinks.sink import Sink
 
 MAX_BATCH: Final = 100
 MAX_LABEL: Final = 200
@@ -50,7 +51,7 @@ class AlertmanagerTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
                 raise ValueError(f"{name} is not above 0")
 
 
-class Alertmanager:
+class Alertmanager(Sink):
     """Pushes findings, a hundred at a time."""
 
     kind, table = "alertmanager", AlertmanagerTable

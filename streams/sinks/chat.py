@@ -19,7 +19,7 @@ from streams.dispatch.secret import Secret
 from streams.dispatch.tables import check_timeout, read_table
 from streams.dispatch.wording import message_of, rank
 from streams.processors.canary import is_canary, is_test
-from streams.sinks.sink import Undelivered
+from streams.sinks.sink import Sink, Undelivered
 
 if TYPE_CHECKING:
     from streams.dispatch.target import Target
@@ -57,11 +57,10 @@ class ChatTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
             raise ValueError(f"every_seconds is not 0 to {MAX_EVERY_SECONDS:.0f}")
 
 
-class Chat:
+class Chat(Sink):
     """Sends a message at a time."""
 
-    kind, table = "chat", ChatTable
-    lanes, repeat_seconds = 1, 0.0
+    kind, table, lanes = "chat", ChatTable, 1
 
     def __init__(self, name: str, table: ChatTable) -> None:
         # Apprise and requests take a while to load: only where a chat is named.
@@ -104,13 +103,6 @@ class Chat:
         if alert.lenswatch.state == "ended" and not target.service.ends:
             return False
         return rank(alert) >= self._least
-
-    def lasts_until(self, alert: Alert, at: float) -> float | None:
-        """See `Sink.lasts_until`."""
-        return None
-
-    async def repeat(self, lasting: Sequence[tuple[Alert, float]], at: float) -> None:
-        """See `Sink.repeat`."""
 
     async def probe(self) -> None:
         """See `Sink.probe`: whether anybody listens there; nothing is said."""

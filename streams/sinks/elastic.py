@@ -20,7 +20,7 @@ from streams.dispatch.connect import MAX_WORDS, Reply, WebServer, judged
 from streams.dispatch.secret import Secret, basic_password, read_word
 from streams.dispatch.tables import check_timeout, read_table
 from streams.ecs_mapping import MAPPING_VERSION, mapping_of_alerts
-from streams.sinks.sink import Partly, Refused, Throttled, Undelivered
+from streams.sinks.sink import Partly, Refused, Sink, Throttled, Undelivered
 
 MAX_BATCH: Final = 200
 MAX_BULK_ANSWER_BYTES: Final = 1 << 20
@@ -114,11 +114,11 @@ class Templates(msgspec.Struct):
     index_templates: list[Named] = []
 
 
-class Elastic:
+class Elastic(Sink):
     """Posts up to two hundred documents a request."""
 
     kind, table = "elastic", ElasticTable
-    max_batch, lanes, repeat_seconds = MAX_BATCH, 1, 0.0
+    max_batch, lanes = MAX_BATCH, 1
 
     def __init__(self, name: str, table: ElasticTable) -> None:
         self.name, self._table = name, table
@@ -179,13 +179,6 @@ class Elastic:
         if self._authorization is not None:
             headers["Authorization"] = self._authorization.current()
         return await self._server.ask(method, url, body, headers, most)
-
-    def lasts_until(self, alert: Alert, at: float) -> float | None:
-        """See `Sink.lasts_until`."""
-        return None
-
-    async def repeat(self, lasting: Sequence[tuple[Alert, float]], at: float) -> None:
-        """See `Sink.repeat`."""
 
     async def probe(self) -> None:
         """See `Sink.probe`: whether it answers, whoever asks."""

@@ -13,7 +13,7 @@ import msgspec
 from collector.errors import LenswatchError, SettingsError
 from rules.alert import Alert
 from streams.dispatch.tables import read_table
-from streams.sinks.sink import Undelivered
+from streams.sinks.sink import Sink, Undelivered
 
 
 class AlertLinesTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -31,11 +31,11 @@ class AlertLinesTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
             raise ValueError("max_bytes is less than 0, or keep less than 1")
 
 
-class AlertLines:
+class AlertLines(Sink):
     """Adds a line a revision. Raises LenswatchError when the file cannot be opened."""
 
     kind, table = "jsonl", AlertLinesTable
-    max_batch, lanes, repeat_seconds = 500, 1, 0.0
+    max_batch, lanes = 500, 1
 
     def __init__(self, path: str, name: str = "jsonl", max_bytes: int = 0, keep: int = 1) -> None:
         self.path, self.name, self.address = path, name, path
@@ -105,13 +105,6 @@ class AlertLines:
                     older.replace(f"{self.path}.{number + 1}")
             path.replace(f"{self.path}.1")
             self._open()
-
-    def lasts_until(self, alert: Alert, at: float) -> float | None:
-        """See `Sink.lasts_until`."""
-        return None
-
-    async def repeat(self, lasting: Sequence[tuple[Alert, float]], at: float) -> None:
-        """See `Sink.repeat`."""
 
     async def probe(self) -> None:
         """See `Sink.probe`: a file is there, or the next write says why not."""

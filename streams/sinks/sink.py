@@ -67,7 +67,8 @@ class Taker(Protocol):
 
 class Sink(Taker, Protocol):
     """A kind of place that the settings can name; its keys are the fields of `table`. `address` is what may be shown of
-    where it is. `max_batch` alerts go at once at most, `lanes` deliveries at a time.
+    where it is. `max_batch` alerts go at once at most, `lanes` deliveries at a time. `let_go` counts the alerts that
+    had no room where a sink keeps what it may have to tell again.
 
     A sink that holds states and not messages repeats what lasts, every `repeat_seconds` (0: no repeats).
     """
@@ -77,7 +78,8 @@ class Sink(Taker, Protocol):
     address: str
     max_batch: int
     lanes: int
-    repeat_seconds: float
+    repeat_seconds: float = 0.0
+    let_go: int = 0
 
     @classmethod
     def build(cls, name: str, table: Mapping[str, Any]) -> Self:
@@ -86,11 +88,11 @@ class Sink(Taker, Protocol):
 
     def lasts_until(self, alert: Alert, at: float) -> float | None:
         """When what was delivered just now will be over (seconds since 1970); None when nothing is to be repeated."""
-        ...
+        return None
 
     async def repeat(self, lasting: Sequence[tuple[Alert, float]], at: float) -> None:
         """Tell again what lasts, with the time until which it does. Raises Undelivered."""
-        ...
+        return
 
     async def probe(self) -> None:
         """Whether somebody answers there, at little cost. Raises Undelivered when not."""

@@ -19,7 +19,7 @@ from streams.dispatch.blame import Blame
 from streams.dispatch.connect import Reply, WebServer, judged
 from streams.dispatch.secret import Secret, read_word
 from streams.dispatch.tables import check_timeout, read_table
-from streams.sinks.sink import Gone, Refused, Throttled, Undelivered, Unreachable
+from streams.sinks.sink import Gone, Refused, Sink, Throttled, Undelivered, Unreachable
 
 MAX_BATCH: Final = 200
 FIRST_POLL_SECONDS: Final = 0.25
@@ -82,11 +82,11 @@ class Acknowledged(msgspec.Struct):
     acks: dict[str, bool]
 
 
-class Splunk:
+class Splunk(Sink):
     """Posts up to two hundred revisions a request; one request is under way, or waits to be acknowledged."""
 
     kind, table = "splunk", SplunkTable
-    max_batch, lanes, repeat_seconds = MAX_BATCH, 1, 0.0
+    max_batch, lanes = MAX_BATCH, 1
 
     def __init__(self, name: str, table: SplunkTable) -> None:
         self.name, self._table = name, table
@@ -159,13 +159,6 @@ class Splunk:
                 # It has the events, and is only busy; asking again is cheaper than sending again.
                 continue
         raise Undelivered(f"{self.address}: not acknowledged within {self._table.ack_seconds:.0f} s")
-
-    def lasts_until(self, alert: Alert, at: float) -> float | None:
-        """See `Sink.lasts_until`."""
-        return None
-
-    async def repeat(self, lasting: Sequence[tuple[Alert, float]], at: float) -> None:
-        """See `Sink.repeat`."""
 
     async def probe(self) -> None:
         """See `Sink.probe`: its health, which needs no token; a collector whose queues are full says 503."""

@@ -16,7 +16,7 @@ from streams.dispatch.tables import read_table
 from streams.dispatch.turns import in_turns
 from streams.formats.stix import each_once, sighting_objects, write_bundle
 from streams.processors.canary import is_canary, is_test
-from streams.sinks.sink import Undelivered
+from streams.sinks.sink import Sink, Undelivered
 
 MAX_BATCH: Final = 100
 ENDING: Final = ".json"
@@ -35,11 +35,11 @@ class StixTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
             raise ValueError("max_files is less than 1")
 
 
-class StixBundles:
+class StixBundles(Sink):
     """Writes a bundle of some alerts at a time."""
 
     kind, table = "stix", StixTable
-    max_batch, lanes, repeat_seconds = MAX_BATCH, 1, 0.0
+    max_batch, lanes = MAX_BATCH, 1
 
     def __init__(self, name: str, table: StixTable) -> None:
         self.name, self._table = name, table
@@ -68,13 +68,6 @@ class StixBundles:
         except OSError as error:
             raise Undelivered(f"{path}: cannot be written: {error.strerror or error}") from error
         return f"{path.name} written"
-
-    def lasts_until(self, alert: Alert, at: float) -> float | None:
-        """See `Sink.lasts_until`."""
-        return None
-
-    async def repeat(self, lasting: Sequence[tuple[Alert, float]], at: float) -> None:
-        """See `Sink.repeat`."""
 
     async def probe(self) -> None:
         """See `Sink.probe`: whether there is room for a file."""

@@ -24,7 +24,7 @@ from streams.dispatch.tables import read_table
 from streams.dispatch.turns import in_turns
 from streams.formats import cef, ecs, ocsf
 from streams.formats.syslog import FACILITIES, frame, write_json, write_message
-from streams.sinks.sink import Refused, Undelivered, Unreachable
+from streams.sinks.sink import Refused, Sink, Undelivered, Unreachable
 
 MAX_BATCH: Final = 1_000
 # RFC 5425, 4.3.1: what every receiver must take, and what it should.
@@ -88,11 +88,11 @@ class SyslogTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
             raise ValueError("tls is false, but certificates or a server's name are given: set it to true")
 
 
-class Syslog:
+class Syslog(Sink):
     """Writes some alerts at a time, and waits whether the connection holds."""
 
     kind, table = "syslog", SyslogTable
-    max_batch, lanes, repeat_seconds = MAX_BATCH, 1, 0.0
+    max_batch, lanes = MAX_BATCH, 1
 
     def __init__(self, name: str, table: SyslogTable, clock: Callable[[], float] = time.monotonic) -> None:
         self.name, self._table, self._clock = name, table, clock
@@ -122,6 +122,7 @@ class Syslog:
             await self._open()
             await self._send(frames)
             self._recent.add(frames, self._clock())
+            self.let_go = self._recent.evicted
         return f"{len(frames)} written, and the connection held; syslog confirms no more than that"
 
     def message(self, alert: Alert) -> bytes:
@@ -166,13 +167,6 @@ class Syslog:
                 # There was a next connection, which has a task of its own.
                 return
             await asyncio.sleep(MEND_SECONDS)
-
-    def lasts_until(self, alert: Alert, at: float) -> float | None:
-        """See `Sink.lasts_until`."""
-        return None
-
-    async def repeat(self, lasting: Sequence[tuple[Alert, float]], at: float) -> None:
-        """See `Sink.repeat`."""
 
     async def probe(self) -> None:
         """See `Sink.probe`: a connection that is not closed at once, as by a server that does not take our

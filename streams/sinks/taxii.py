@@ -25,7 +25,7 @@ from streams.dispatch.tables import read_table
 from streams.dispatch.turns import in_turns
 from streams.formats.stix import Object, each_once, sighting_objects
 from streams.processors.canary import is_canary, is_test
-from streams.sinks.sink import Refused, Undelivered
+from streams.sinks.sink import Refused, Sink, Undelivered
 
 MEDIA_TYPE: Final = "application/taxii+json;version=2.1"
 MAX_BATCH: Final = 20
@@ -108,11 +108,11 @@ class Manifest(msgspec.Struct):
     next: str | None = None
 
 
-class Taxii:
+class Taxii(Sink):
     """Adds the sightings of some alerts at a time."""
 
     kind, table = "taxii", TaxiiTable
-    max_batch, lanes, repeat_seconds = MAX_BATCH, 1, 0.0
+    max_batch, lanes = MAX_BATCH, 1
 
     def __init__(self, name: str, table: TaxiiTable) -> None:
         self.name, self._table = name, table
@@ -201,13 +201,6 @@ class Taxii:
             return msgspec.json.decode(reply.body, type=kind)
         except msgspec.MsgspecError as error:
             raise Undelivered(f"{self._server.shown}: answers what is no {kind.__name__.lower()}: {error}") from error
-
-    def lasts_until(self, alert: Alert, at: float) -> float | None:
-        """See `Sink.lasts_until`."""
-        return None
-
-    async def repeat(self, lasting: Sequence[tuple[Alert, float]], at: float) -> None:
-        """See `Sink.repeat`."""
 
     async def probe(self) -> None:
         """See `Sink.probe`."""

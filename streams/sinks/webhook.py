@@ -22,6 +22,7 @@ from streams.dispatch.secret import Secret
 from streams.dispatch.tables import check_timeout, read_table
 from streams.formats.ecs import shortened
 from streams.processors.canary import is_canary
+from streams.sinks.sink import Sink
 
 MAX_BODY_BYTES: Final = 20_000 - 1
 MAX_SECRETS: Final = 4
@@ -55,11 +56,11 @@ class WebhookTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         check_timeout(self.timeout_seconds)
 
 
-class SignedWebhook:
+class SignedWebhook(Sink):
     """Posts a revision a request."""
 
     kind, table = "webhook", WebhookTable
-    max_batch, lanes, repeat_seconds = 1, LANES, 0.0
+    max_batch, lanes = 1, LANES
 
     def __init__(self, name: str, table: WebhookTable, clock: Callable[[], float] = time.time) -> None:
         self.name, self._table, self._clock = name, table, clock
@@ -86,13 +87,6 @@ class SignedWebhook:
             }
             words = await self._server.post(body, headers)
         return words
-
-    def lasts_until(self, alert: Alert, at: float) -> float | None:
-        """See `Sink.lasts_until`."""
-        return None
-
-    async def repeat(self, lasting: Sequence[tuple[Alert, float]], at: float) -> None:
-        """See `Sink.repeat`."""
 
     async def probe(self) -> None:
         """See `Sink.probe`: HEAD, which no receiver takes for a message."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rules.alert import Alert
 from streams.sinks.alertmanager import Alertmanager
-from streams.sinks.sink import Partly, Throttled, Undelivered
+from streams.sinks.sink import Partly, Sink, Throttled, Undelivered
 from tests.streams.dispatch.carrying import carrying, metric, until, webhook
 from tests.streams.receiver import Got, Receiver
 
@@ -195,10 +195,10 @@ def test_a_receiver_that_died_before_it_answered_sees_the_same_id_again(tmp_path
     assert set(receiver.ids()) == {wanted(alerts_of(1))[0]} and len(receiver.got) == 2
 
 
-class Sorting:
+class Sorting(Sink):
     """A sink that takes some of a batch, and says of each other why not."""
 
-    kind, name, address, max_batch, lanes, repeat_seconds = "sorting", "sorting", "here", 10, 1, 0.0
+    kind, name, address, max_batch, lanes = "sorting", "sorting", "here", 10, 1
 
     def __init__(self, failures: dict[str, Undelivered]) -> None:
         self.failures, self.taken = failures, []  # type: ignore[var-annotated]
@@ -225,7 +225,7 @@ def test_what_arrived_of_a_batch_is_not_sent_again_and_each_other_waits_for_its_
     alerts = alerts_of(5, devices=5)
     ids = [alert.event.id for alert in alerts]
     sink = Sorting({ids[1]: Undelivered("later"), ids[3]: Throttled("not now", 0.5)})
-    with carrying([sink], tmp_path) as dispatch:  # type: ignore[list-item]
+    with carrying([sink], tmp_path) as dispatch:
         dispatch.put(alerts)
         until(lambda: dispatch.left() == {"sorting": 2})
         assert dispatch.couriers[0].state == "paused"

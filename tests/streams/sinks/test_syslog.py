@@ -12,7 +12,7 @@ from collector.errors import SettingsError
 from rules.alert import Alert
 from streams.sinks.sink import Refused, Unreachable
 from streams.sinks.syslog import Recent, Syslog
-from tests.streams.dispatch.carrying import carrying, deliver, until
+from tests.streams.dispatch.carrying import carrying, deliver, metric, until
 from tests.streams.dispatch.test_stream import Tls
 from tests.streams.listener import Listener, read_message
 
@@ -173,6 +173,16 @@ def test_a_dead_receiver_is_probed_and_gets_all_when_it_is_back(tmp_path: Path, 
         with listener:
             until(lambda: dispatch.left() == {"siem": 0})
     assert ids(listener) == names(alerts_of(5))
+
+
+def test_what_there_is_no_room_to_remember_is_counted(
+    tmp_path: Path, alerts_of: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Recent.__init__, "__defaults__", (10_000,))
+    with Listener() as listener, carrying([sink(listener.port)], tmp_path) as dispatch:
+        dispatch.put(alerts_of(20))
+        until(lambda: dispatch.left() == {"siem": 0})
+        until(lambda: 0 < metric(dispatch, 'sink_deliveries_total{result="not_remembered",sink="siem"}') < 20)
 
 
 def test_what_is_remembered_is_bounded() -> None:
