@@ -72,7 +72,10 @@ truth: $(VENV)/.ready-dev tshark  ## Compare with the known truth about the capt
 	$(BIN)/python tests/truth/compare.py "$$LENSWATCH_CAPTURES"
 
 bench: $(VENV)/.ready-dev tshark ndpi  ## Packets per second beside other tools, on the same files
-	$(BIN)/python bench/run.py
+	@code=0; \
+	$(BIN)/python bench/run.py || code=$$?; \
+	$(MAKE) --no-print-directory engines && $(BIN)/python bench/peers.py || code=$$?; \
+	exit $$code
 
 bench-streams: $(VENV)/.ready-dev kafka engines  ## Observations per second through a real Kafka, beside other engines
 	$(BIN)/python bench/publishing.py
@@ -118,7 +121,7 @@ clean:  ## Remove the virtual environment, caches and build output
 # own. Bytewax has no wheels for Python 3.13 and later.
 ENGINES := out/engines/venv
 
-engines: $(ENGINES)/.ready  ## Fetch the stream engines that the worker is compared with, apart from its own environment
+engines: $(ENGINES)/.ready  ## Fetch what the benchmarks compare with, apart from lenswatch's own environment
 
 $(ENGINES)/.ready: bench/engines.lock | $(BIN)/pip
 	@echo "make: installing into $(ENGINES) (a minute, once)"
