@@ -162,9 +162,10 @@ def read_all(
                 for block in interrupts.between_blocks(source).blocks():
                     if block.notice is not None:
                         say(f"{source.name}: {block.notice}")
-                    if len(block.time_ns):
-                        publisher.packet_ns = max(publisher.packet_ns, int(block.time_ns[-1]))
-                    publisher.publish(pipeline.process(block))
+                    # Only now: what a block holds is not handed over while it is still being read.
+                    publisher.publish_up_to(
+                        int(block.time_ns[-1]) if len(block.time_ns) else 0, pipeline.process(block)
+                    )
                     sung = canaries.due(time.time())
                     if sung:
                         pipeline.ledger.observations[DATASET] += len(sung)
