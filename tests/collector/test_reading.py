@@ -19,7 +19,6 @@ from collector.reading import (
     with_digests,
 )
 from collector.reassembly import MAX_HELD_SEGMENTS
-from collector.settings import CollectorSettings
 from tests.collector.dissectors.messages import ANSWER, GET, HELLO, QUERY, RESPONSE, dns, over_tcp
 
 SYN_AT = 999

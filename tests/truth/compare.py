@@ -3,7 +3,7 @@
     python tests/truth/compare.py FOLDER [--jobs 2] [--file NAME] [--verbose]
 
 Every capture of the folder is read twice, by tshark (all of Wireshark's dissectors, one process a file) and by our
-own pipeline; the multisets of DNS question names, server names, HTTP requests and JA3 fingerprints are compared. What
+own pipeline; the multisets of what each read (KINDS) are compared, and both must come to the capture's end. What
 lenswatch does not read (Google's QUIC …) is taken out on tshark's side by `frame.protocols` and counted apart. A file
 that differs must be explained in `differences.toml`, next to this file; what is explained as a mistake of tshark's does
 not count in recall and precision. Exit codes: 0 all well, 1 not, 2 usage. docs/70-truth.md says more.
@@ -30,7 +30,7 @@ if str(ROOT) not in sys.path:
 
 from collector.capture.pcap_file import CaptureFile  # noqa: E402
 from collector.errors import CaptureError  # noqa: E402
-from collector.observation import DATASET_PREFIX, Observation  # noqa: E402
+from collector.observation import DATASET_PREFIX, Observation, TlsOffer  # noqa: E402
 from collector.pipeline import Pipeline  # noqa: E402
 from collector.settings import CollectorSettings  # noqa: E402
 from tests.truth import layers  # noqa: E402
@@ -50,6 +50,7 @@ KINDS = {
     "sni": "server names",
     "http": "HTTP requests",
     "ja3": "JA3 fingerprints",
+    "offer": "ALPN and ECH offers",
     **layers.TITLES,
 }
 
@@ -73,6 +74,7 @@ OUT_OF_SCOPE = {
     "http2": "HTTP/2",
 }
 OUTER = {"tls": "inside TLS", "http": "inside HTTP", "socks": "inside SOCKS"}
+END = "end"
 EXPLAINED, UNEXPLAINED, STALE = "explained", "not explained", "no longer so"
 NOT_HTTP_1 = "not HTTP/1"
 UNREADABLE = "names that cannot be read"
@@ -80,6 +82,10 @@ UNREADABLE = "names that cannot be read"
 AUTHORITY = re.compile(r"(?:.*@)?(?P<host>\[.*\]|[^:]*)(?::(?P<port>[^:]*))?")
 HTTP_1 = re.compile(rb"(?:^| )HTTP/1\.[0-9]$")
 """tshark gives everything after the second space of a request line as its version."""
+GREASE = re.compile(b"|".join(re.escape(bytes((number, number))) for number in range(0x0A, 0x100, 0x10)))
+"""RFC 8701 2."""
+ENCRYPTED_HELLO = ("65037", "65486")
+"""encrypted_client_hello (RFC 9849), and the encrypted_server_name of its drafts."""
 ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://")
 
 Pairs = list[tuple[str, Any]]
@@ -278,12 +284,27 @@ def hex_text(data: bytes) -> str:
 
 
 def hello_names(layer: Pairs) -> Iterator[tuple[str, str]]:
-    """The first server name and the JA3 of each ClientHello in a TLS, DTLS or QUIC layer."""
+    """The first server name, the JA3, and what is offered of each ClientHello in a TLS, DTLS or QUIC layer."""
+    offered: list[str] = []
+    hides = False
     for key, value in walk(layer):
-        if key == "tls.handshake.extensions_server_name_raw":
+        if key == "tls.handshake.type":
+            offered, hides = [], False
+        elif key == "tls.handshake.extensions_alpn_str_raw":
+            offered += [] if GREASE.fullmatch(raw_of(value)) else [hex_text(raw_of(value))]
+        elif key == "tls.handshake.extension.type":
+            hides = hides or str(value) in ENCRYPTED_HELLO
+        elif key == "tls.handshake.extensions_server_name_raw":
             yield "sni", zone_text(raw_of(value))
         elif key == "tls.handshake.ja3":
+            # The last field of a ClientHello.
             yield "ja3", str(value)
+            yield "offer", offer_text(offered, hides)
+
+
+def offer_text(alpn: Sequence[str], hides: bool) -> str:
+    """What a ClientHello offers: its ALPN list, and whether an encrypted ClientHello is in it."""
+    return f"{','.join(alpn)} {'ech' if hides else '-'}"
 
 
 def request_names(layer: Pairs) -> Iterator[tuple[str, str]]:
@@ -347,8 +368,12 @@ def note(observations: Iterable[Observation], reading: Reading) -> None:
                 reading.names["sni"][each.tls.client.server_name] += 1
             if each.tls.client.ja3:
                 reading.names["ja3"][each.tls.client.ja3] += 1
-        if (text := layers.text_in(dataset, each)) is not None:
-            reading.names[text[0]][text[1]] += 1
+                offer = (
+                    each.lenswatch.tls if each.lenswatch is not None and each.lenswatch.tls is not None else TlsOffer()
+                )
+                reading.names["offer"][offer_text(offer.alpn or [], bool(offer.ech))] += 1
+        for kind, text in layers.texts_in(dataset, each):
+            reading.names[kind][text] += 1
         if dataset == "http" and each.url is not None and each.http is not None and each.http.request is not None:
             host = each.url.domain or ""
             if each.url.port is not None:
@@ -397,10 +422,21 @@ def judge(comparison: Comparison, explained: Explained | None, scores: dict[str,
     return rows
 
 
+def judge_end(comparison: Comparison) -> list[tuple[str, str, str]]:
+    """Where tshark reads on to a capture's end, so must lenswatch."""
+    problem = comparison.lenswatch.problem
+    if problem is None or comparison.tshark.problem is not None:
+        return []
+    return [(END, UNEXPLAINED, f"lenswatch stops, and tshark does not: {problem}")]
+
+
 def tell(comparison: Comparison, rows: Sequence[tuple[str, str, str]], verbose: bool) -> None:
     """One line for each kind in which a capture differs; with `verbose` the names, and where a reading stopped."""
     differs = comparison.differs()
     for kind, verdict, words in rows:
+        if kind == END:
+            print(f"{comparison.name}: {verdict}: {words}")
+            continue
         missing, extra = differs.get(kind, (Counter[str](), Counter[str]()))
         total = comparison.tshark.names[kind].total()
         print(f"{comparison.name}: {KINDS[kind]}: {missing.total()} missing, {extra.total()} extra, of {total}: "
@@ -452,6 +488,7 @@ def run(folder: Path, name: str | None, jobs: int, verbose: bool, differences: P
     with concurrent.futures.ThreadPoolExecutor(jobs) as threads:
         for comparison in threads.map(compare, paths):
             rows = judge(comparison, explained.get(comparison.digest), scores)
+            rows += judge_end(comparison)
             verdicts.update(verdict for _, verdict, _ in rows)
             apart.update(comparison.tshark.apart)
             tell(comparison, rows, verbose)
