@@ -171,7 +171,10 @@ OLD_ANSWER = (
 )  # fmt: skip
 DHIP_LOGIN = dhip({"id": 1, "method": "global.login", "params": {"userName": "", "password": ""}, "session": 0})
 DHIP_REALM = dhip({"id": 1, "params": {"realm": "Login to 5E5E0001PAZ0001", "random": "5e5e"}, "result": False})
-OLD_LOGIN = b"\xa0\5\0\0" + struct.pack("<I", 6) + bytes(24) + b"a&&b&&"
+OLD_REALM = b"\xa0\1\0\0" + bytes(20) + bytes.fromhex("050201010000a1aa")
+OLD_GREETING = b"Realm:Login to 5E5E0001PAZ0001\r\nRandom:1234567890\r\n\r\n"
+OLD_REALM_ANSWER = b"\xb0\0\0\x58" + struct.pack("<I", len(OLD_GREETING)) + bytes(24) + OLD_GREETING
+OLD_LOGIN = b"\xa0\5\0\0" + struct.pack("<I", 6) + bytes(16) + bytes.fromhex("050200080000a1aa") + b"a&&b&&"
 OLD_LOGIN_ANSWER = b"\xb0\0\0\x58" + bytes(28)
 
 

@@ -10,9 +10,17 @@ from hypothesis import strategies as st
 from collector.dissectors import DISSECTORS
 from collector.dissectors.dissector import FROM_CLIENT, FROM_SERVER, Conversation, Dissection, Dissector, Fact
 from collector.errors import Malformed
+from collector.reading import (
+    DatagramReader,
+    StreamReader,
+    datagram_candidates,
+    load_dissectors,
+    stream_candidates,
+)
 from tests.collector.dissectors.messages import CONVERSATIONS, DATAGRAMS, STREAMS, Sample
 
 PORTS = (53, 80, 123, 443, 1053, 3478, 5050, 5353, 5355, 8800, 34_567, 37_777)
+STRANGE_PORT = 50_123
 MAX_DATAGRAMS_A_SIDE = 64
 """After so many that say nothing new, no conversation may still want to be read: video comes in millions."""
 
@@ -173,6 +181,28 @@ def test_the_beginning_of_a_stream_is_recognised_or_not_yet(sample: Sample) -> N
         answers = [recognises(data[:cut], sample.port, direction) for cut in range(len(data))]
         assert answers == sorted(answers, key=bool)
         assert False not in answers
+
+
+PORT_IS_THE_PROTOCOL = {
+    "collector.dissectors.mdns.DISSECTOR": "on another port it is DNS (RFC 6762 5.1, 6.7)",
+    "collector.dissectors.tftp.DISSECTOR": "a request is a number of two bytes and any text (RFC 1350 4)",
+}
+
+
+@pytest.mark.parametrize("sample", [*STREAMS, *DATAGRAMS, *CONVERSATIONS], ids=named)
+def test_on_a_strange_port_the_content_is_enough(sample: Sample) -> None:
+    if sample.dissector in PORT_IS_THE_PROTOCOL:
+        return
+    facts: list[Fact] = []
+    if resolve(sample.dissector).begin is not None:
+        stream, at = StreamReader(stream_candidates(load_dissectors()), STRANGE_PORT, 0), [1_000, 1_000]
+        for direction, data in sample.parts:
+            facts += stream.feed(direction, at[direction], data, at[direction] - 1)
+            at[direction] += len(data)
+    else:
+        datagram = DatagramReader(datagram_candidates(load_dissectors()), STRANGE_PORT, 0)
+        facts += [fact for direction, data in sample.parts for fact in datagram.read(direction, data)]
+    assert len(facts) == sample.facts
 
 
 @datagrams
