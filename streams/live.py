@@ -17,6 +17,7 @@ IMPORTED_LATER = (
     "collector.pipeline",
     "email.parser",
     "maxminddb",
+    "rich._emoji_codes",
     "rich.console",
     "rich.progress",
     "rich.table",

@@ -141,6 +141,66 @@ def test_alerts_are_shown_as_they_come_and_root_is_given_up(line: Wire) -> None:
         watch.waits_for(more)
 
 
+WITHOUT_IMPORTS = """
+import sys
+import collector.privileges
+
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        raise ModuleNotFoundError(f"{name} cannot be read any more", name=name)
+
+collector.privileges.give_up_root = lambda user: sys.meta_path.insert(0, Refuse())
+from streams.cli import main
+main()
+"""
+"""What `--user` does where Python lies in root's home: from then on no module can be read."""
+
+
+def without_imports(*arguments: str) -> list[str]:
+    return [sys.executable, "-c", WITHOUT_IMPORTS, *arguments, "--user", "nobody"]
+
+
+@pytest.mark.parametrize("command", [["watch", "--observations", "-"], ["collect", "--dump"]])
+def test_nothing_is_imported_once_root_is_given_up(tmp_path: Path, command: list[str]) -> None:
+    captures = [str(OFFICE), *(str(ROOT / "tests" / "captures" / name) for name in ("protocols.pcap", "web.pcap"))]
+    first, *rest = command
+    ran = subprocess.run(
+        without_imports(first, *captures, *rest),
+        env={**os.environ, **ALL, "XDG_STATE_HOME": str(tmp_path)}, cwd=ROOT, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    datasets = {json.loads(line)["event"]["dataset"] for line in ran.stdout.splitlines() if line.startswith("{")}
+    assert {"lenswatch.quic", "lenswatch.tuya", "lenswatch.certificate"} <= datasets
+
+
+@pytest.mark.root
+@needs_a_wire
+def test_workers_begin_though_root_is_given_up_and_python_lies_in_its_home(line: Wire, tmp_path: Path) -> None:
+    seen = tmp_path / "seen.jsonl"
+    watch = subprocess.Popen(
+        without_imports("watch", line.near, "--workers", "2", "--observations", str(seen)),
+        env={**os.environ, **ALL, "XDG_STATE_HOME": str(tmp_path)}, cwd=ROOT, stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        ends = time.monotonic() + SECONDS
+        while not (seen.exists() and seen.stat().st_size) and watch.poll() is None and time.monotonic() < ends:
+            if seen.exists():
+                line.near_is("down")
+                time.sleep(0.2)
+                line.near_is("up")
+                time.sleep(0.3)
+                line.replay(ROOT / "tests" / "captures" / "protocols.pcap", "--pps=2000")
+            time.sleep(0.3)
+        watch.send_signal(signal.SIGTERM)
+        _, told = watch.communicate(timeout=SECONDS)
+    finally:
+        watch.kill()
+    assert watch.returncode == 0, told
+    assert "the interface is up again" in told and "quic" in told
+
+
 @pytest.mark.root
 @needs_a_wire
 def test_cap_net_raw_alone_is_enough(line: Wire) -> None:
