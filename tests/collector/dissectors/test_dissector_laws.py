@@ -1,8 +1,10 @@
 """What holds for every dissector on the list, whatever it reads: facts, not yet, or Malformed, and nothing else."""
 
+import re
 from collections.abc import Iterable
 from importlib import import_module
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,7 +19,9 @@ from collector.reading import (
     load_dissectors,
     stream_candidates,
 )
+from collector.tunnels import TUNNEL_PORTS, TUNNELS
 from tests.collector.dissectors.messages import CONVERSATIONS, DATAGRAMS, STREAMS, Sample
+from tests.house.tree import ROOT
 
 PORTS = (53, 80, 123, 443, 1053, 3478, 5050, 5353, 5355, 8800, 34_567, 37_777)
 STRANGE_PORT = 50_123
@@ -80,6 +84,14 @@ def test_every_dissector_on_the_list_has_a_sample_for_what_it_reads() -> None:
             if reads is not None:
                 mend = f"add a Sample of {dotted} to tests/collector/dissectors/messages.py"
                 assert dotted in {sample.dissector for sample in samples}, mend
+
+
+def test_the_manual_names_every_dissector_and_every_tunnel() -> None:
+    page = (ROOT / "docs" / "17-what-is-read.md").read_text("utf-8")
+    told = set(re.findall(r"`(\w+)`", page))
+    assert {each.name for each in load_dissectors()} <= told
+    assert set(TUNNELS[1:]) <= told
+    assert all(str(port) in page for port in np.flatnonzero(TUNNEL_PORTS).tolist())
 
 
 @streams
