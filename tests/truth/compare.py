@@ -82,10 +82,6 @@ UNREADABLE = "names that cannot be read"
 AUTHORITY = re.compile(r"(?:.*@)?(?P<host>\[.*\]|[^:]*)(?::(?P<port>[^:]*))?")
 HTTP_1 = re.compile(rb"(?:^| )HTTP/1\.[0-9]$")
 """tshark gives everything after the second space of a request line as its version."""
-GREASE = re.compile(b"|".join(re.escape(bytes((number, number))) for number in range(0x0A, 0x100, 0x10)))
-"""RFC 8701 2."""
-ENCRYPTED_HELLO = ("65037", "65486")
-"""encrypted_client_hello (RFC 9849), and the encrypted_server_name of its drafts."""
 ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://")
 
 Pairs = list[tuple[str, Any]]
@@ -194,20 +190,6 @@ def find(pairs: Pairs, key: str) -> Any:
     return next(value for name, value in pairs if name == key)
 
 
-def walk(value: Any) -> Iterator[tuple[str, Any]]:
-    """Every key and value of a tree, in document order."""
-    if isinstance(value, list):
-        for item in value:
-            if isinstance(item, tuple):
-                yield item
-                yield from walk(item[1])
-
-
-def raw_of(value: Any) -> bytes:
-    """The bytes behind a field, which tshark gives as [hex, position, length, mask, type]."""
-    return bytes.fromhex(value[0])
-
-
 def names_in(found: Pairs, stack: list[str]) -> Iterator[tuple[str, str, str]]:
     """Kind, why it is out of scope ("" when it is not) and name of everything named in one frame."""
     raw = b""
@@ -219,12 +201,12 @@ def names_in(found: Pairs, stack: list[str]) -> Iterator[tuple[str, str, str]]:
             for name in question_names(layer):
                 yield "dns", why if name is not None else why or UNREADABLE, f"{protocol} {name}"
         elif protocol == "nbns":
-            yield from (("dns", OUT_OF_SCOPE["nbns"], "") for key, _ in walk(layer) if key == "nbns.name")
+            yield from (("dns", OUT_OF_SCOPE["nbns"], "") for key, _ in layers.walk(layer) if key == "nbns.name")
         elif protocol in ("tls", "dtls", "quic"):
             why = scope(stack, protocol)
             yield from ((kind, why, name) for kind, name in hello_names(layer))
         elif protocol == "gquic":
-            yield from (("sni", OUT_OF_SCOPE["gquic"], "") for key, _ in walk(layer) if key == "gquic.tag.sni")
+            yield from (("sni", OUT_OF_SCOPE["gquic"], "") for key, _ in layers.walk(layer) if key == "gquic.tag.sni")
         elif protocol == "http":
             why = scope(stack, protocol)
             yield from (("http", why or older, name) for older, name in request_names(layer))
@@ -233,7 +215,9 @@ def names_in(found: Pairs, stack: list[str]) -> Iterator[tuple[str, str, str]]:
             why = scope(stack, protocol)
             yield from ((kind, why, name) for kind, name in layers.texts_of(protocol, layer, raw))
         elif protocol == "http2":
-            yield from (("http", OUT_OF_SCOPE["http2"], "") for key, _ in walk(layer) if key == "http2.headers.method")
+            yield from (
+                ("http", OUT_OF_SCOPE["http2"], "") for key, _ in layers.walk(layer) if key == "http2.headers.method"
+            )
 
 
 def scope(stack: list[str], protocol: str) -> str:
@@ -253,9 +237,9 @@ def scope(stack: list[str], protocol: str) -> str:
 def question_names(layer: Pairs) -> Iterator[str | None]:
     """The question names of a DNS message; None for one that tshark cannot read either."""
     raw = b""
-    for key, value in walk(layer):
+    for key, value in layers.walk(layer):
         if key == "dns.qry.name_raw":
-            raw = raw_of(value)
+            raw = layers.bytes_of(value)
         elif key == "dns.qry.name":
             name = name_of_labels(raw) or str(value)
             yield None if name.startswith("<") and name.endswith(">") else name
@@ -287,34 +271,29 @@ def hello_names(layer: Pairs) -> Iterator[tuple[str, str]]:
     """The first server name, the JA3, and what is offered of each ClientHello in a TLS, DTLS or QUIC layer."""
     offered: list[str] = []
     hides = False
-    for key, value in walk(layer):
+    for key, value in layers.walk(layer):
         if key == "tls.handshake.type":
             offered, hides = [], False
         elif key == "tls.handshake.extensions_alpn_str_raw":
-            offered += [] if GREASE.fullmatch(raw_of(value)) else [hex_text(raw_of(value))]
+            offered += [] if layers.GREASE.fullmatch(layers.bytes_of(value)) else [hex_text(layers.bytes_of(value))]
         elif key == "tls.handshake.extension.type":
-            hides = hides or str(value) in ENCRYPTED_HELLO
+            hides = hides or str(value) in layers.ENCRYPTED_HELLO
         elif key == "tls.handshake.extensions_server_name_raw":
-            yield "sni", zone_text(raw_of(value))
+            yield "sni", zone_text(layers.bytes_of(value))
         elif key == "tls.handshake.ja3":
             # The last field of a ClientHello.
             yield "ja3", str(value)
-            yield "offer", offer_text(offered, hides)
-
-
-def offer_text(alpn: Sequence[str], hides: bool) -> str:
-    """What a ClientHello offers: its ALPN list, and whether an encrypted ClientHello is in it."""
-    return f"{','.join(alpn)} {'ech' if hides else '-'}"
+            yield "offer", layers.offer_text(offered, hides)
 
 
 def request_names(layer: Pairs) -> Iterator[tuple[str, str]]:
     """The request of one HTTP message, if it is one: why it is out of scope, or ""; method, host and target."""
     found: dict[str, bytes] = {}
     is_request = False
-    for key, value in walk(layer):
+    for key, value in layers.walk(layer):
         is_request = is_request or key == "http.request"
         if key.startswith("http.") and key.endswith("_raw"):
-            found.setdefault(key.removeprefix("http.").removesuffix("_raw"), raw_of(value))
+            found.setdefault(key.removeprefix("http.").removesuffix("_raw"), layers.bytes_of(value))
     if is_request:
         version = found.get("request.version", b"")
         host = found.get("host", b"").partition(b":")[2].strip()
@@ -371,7 +350,7 @@ def note(observations: Iterable[Observation], reading: Reading) -> None:
                 offer = (
                     each.lenswatch.tls if each.lenswatch is not None and each.lenswatch.tls is not None else TlsOffer()
                 )
-                reading.names["offer"][offer_text(offer.alpn or [], bool(offer.ech))] += 1
+                reading.names["offer"][layers.offer_text(offer.alpn or [], bool(offer.ech))] += 1
         for kind, text in layers.texts_in(dataset, each):
             reading.names[kind][text] += 1
         if dataset == "http" and each.url is not None and each.http is not None and each.http.request is not None:

@@ -11,7 +11,7 @@ realm    the realm of the first WWW-Authenticate field of an HTTP/1 response
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from collector.observation import Observation
@@ -39,6 +39,10 @@ STUN_METHODS = {
 }  # fmt: skip
 STUN_CLASSES = {0: "request", 0x10: "indication", 0x100: "success", 0x110: "error", 1: "indication", 0x11: "error"}
 
+GREASE = re.compile(b"|".join(re.escape(bytes((number, number))) for number in range(0x0A, 0x100, 0x10)))
+"""RFC 8701 2."""
+ENCRYPTED_HELLO = ("65037", "65486")
+"""encrypted_client_hello (RFC 9849), and the encrypted_server_name of its drafts."""
 REALM = re.compile(r'(?:^|[\s,])realm\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))', re.IGNORECASE)
 """RFC 9110 11.5."""
 Pairs = list[tuple[str, Any]]
@@ -75,6 +79,11 @@ def walk(value: Any) -> Iterator[tuple[str, Any]]:
             if isinstance(item, tuple):
                 yield item
                 yield from walk(item[1])
+
+
+def offer_text(alpn: Sequence[str], hides: bool) -> str:
+    """What a ClientHello offers: its ALPN list, and whether an encrypted ClientHello is in it."""
+    return f"{','.join(alpn)} {'ech' if hides else '-'}"
 
 
 def texts_of(protocol: str, layer: Pairs, raw: bytes) -> Iterator[tuple[str, str]]:
