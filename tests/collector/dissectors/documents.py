@@ -238,10 +238,11 @@ def registration(command: int, body: bytes, flags: int = 2) -> bytes:
 REGISTRATION_1 = registration(1, b"\1\2\0\0\x09E5E5E0001" + bytes(range(112)))
 REGISTRATION_4 = registration(4, b"\1\1\0\x20" + bytes(80))
 
-TVT_SEARCH = b"MHED\x08\0\1\0\1\0\0\0" + bytes(128)
+TVT_SEARCH = b"MHED\x09\0\1\0\1\0\0\0" + bytes(128)
 TVT_ANSWER = (
     b"MHED\x08\0\1\0\2\0\0\0" + b"GATE".ljust(20, b"\0") + bytes.fromhex("00005e005311") + b"\x94\x17"
-    + bytes((10, 20, 0, 11)) + bytes(20) + b"\4\0\0\0" + bytes(72)
+    + bytes((10, 20, 0, 11)) + bytes(96) + b"I0000000001".ljust(16, b"\0") + b"1.5-1428327".ljust(40, b"\0")
+    + b"TD-0000".ljust(16, b"\0") + b"DVC".ljust(28, b"\0")
 )  # fmt: skip
 TVT_RESULT = (
     b"<multicastSearchResult><productInfo><productModel>TD-0000</productModel><productSeries>IPC</productSeries>"
