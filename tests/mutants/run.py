@@ -51,7 +51,7 @@ MAX_CPU_SECONDS = 5.0
 # A small table: asking the system for a million rows takes longer than a mutant.
 SETTINGS = CollectorSettings(max_flows=1_000)
 """For one mutant; usual is a thousandth of it."""
-MAX_GROWTH_BYTES = 256 << 20
+MAX_GROWTH_BYTES = 64 << 20
 WARM_UP_MUTANTS = 200
 TELLING = (0, 1, 2, 3, 4, 7, 8, 12, 19, 20, 27, 28, 39, 40, 41, 63, 64, 127, 128, 192, 255)
 TELLING_WORDS = (0, 1, 5, 8, 19, 20, 40, 255, 256, 512, 1_500, 0x4000, 0x7FFF, 0x8000, 0xC00C, 0xFFFE, 0xFFFF)

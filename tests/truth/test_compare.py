@@ -15,7 +15,7 @@ from scapy.utils import wrpcap
 from tests.captures.wire import browser_hello, camera_hello
 from tests.collector.dissectors import documents as d
 from tests.collector.dissectors import messages as m
-from tests.collector.dissectors.quic_packets import crypto, initial
+from tests.collector.dissectors.quic_packets import KNOWN_TO_ALL, crypto, initial
 from tests.collector.wireshark.answering import needs_tshark
 from tests.truth import compare
 from tests.truth.differences import load_differences
@@ -139,6 +139,14 @@ SAME: dict[str, tuple[str, int, list[Packet]]] = {
     ),
     "labels of any bytes, and the root": ("dns", 2, [datagram(STRANGE_LABELS), datagram(question("."), source=4)]),
     "a hello in two QUIC packets": ("sni", 1, [datagram(packet, 443) for packet in QUIC]),
+    "a hello in every version of QUIC": (
+        "sni",
+        18,
+        [
+            datagram(initial(crypto(0, m.QUIC_HELLO), version), 443, 20_000 + number)
+            for number, version in enumerate(KNOWN_TO_ALL)
+        ],
+    ),
     "QUIC on an odd port": ("ja3", 1, [datagram(packet, 4_433) for packet in QUIC]),
     "RTSP with media between its messages": (
         "rtsp",
