@@ -143,7 +143,7 @@ SAME: dict[str, tuple[str, int, list[Packet]]] = {
         "sni",
         18,
         [
-            datagram(initial(crypto(0, m.QUIC_HELLO), version), 443, 20_000 + number)
+            datagram(initial(crypto(0, m.QUIC_HELLO), version, number.to_bytes(8)), 443, 20_000 + number)
             for number, version in enumerate(KNOWN_TO_ALL)
         ],
     ),
