@@ -64,7 +64,8 @@ PREFERENCES = ("tcp.desegment_tcp_streams:TRUE", "tcp.reassemble_out_of_order:TR
 
 UNDER = frozenset(
     {"eth", "ethertype", "vlan", "sll", "null", "raw", "ip", "ipv6", "tcp", "udp", "gre", "erspan", "vxlan", "geneve",
-     "tzsp", "mpls", "pppoes", "ppp", "radiotap", "wlan_radio", "wlan", "llc", "nflog"}
+     "tzsp", "mpls", "pwethheuristic", "pwethcw", "pppoes", "ppp", "chdlc", "radiotap", "ppi", "wlan_radio", "wlan",
+     "llc", "nflog"}
 )  # fmt: skip
 """What lenswatch takes off before a payload; `ipv6.` extension headers too. Anything else is out of its scope."""
 OUT_OF_SCOPE = {
