@@ -16,7 +16,7 @@ import pytest
 from collector.capture.pcap_file import CaptureFile
 from collector.settings import CaptureSettings
 from streams.live import Ticker
-from tests.collector.frames import Talk, pcap, pcap_header, pcap_record
+from tests.collector.frames import Talk, pcap, pcap_header, pcap_record, spaced, udp_frame
 from tests.house.tree import ROOT
 from tests.veth import Wire, needs_a_wire, wire
 
@@ -199,6 +199,31 @@ def test_workers_begin_though_root_is_given_up_and_python_lies_in_its_home(line:
         watch.kill()
     assert watch.returncode == 0, told
     assert "the interface is up again" in told and "quic" in told
+
+
+@pytest.mark.root
+@needs_a_wire
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_what_the_kernel_drops_is_told_while_it_watches_and_in_the_summary(
+    line: Wire, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: str
+) -> None:
+    monkeypatch.setenv("LENSWATCH_CAPTURE_RING_BYTES", str(1 << 20))
+    monkeypatch.setenv("LENSWATCH_CAPTURE_BLOCK_BYTES", str(1 << 17))
+    frames = [udp_frame(bytes(1_200), ("10.20.0.11", 20_000 + each % 9, "192.0.2.8", 6_000)) for each in range(8_000)]
+    with watching(tmp_path, line.near, "--workers", workers) as watch:
+        watch.listens()
+        time.sleep(0.5)
+        family = Path(f"/proc/{watch.process.pid}/task/{watch.process.pid}/children").read_text().split()
+        for each in family or [watch.process.pid]:
+            os.kill(int(each), signal.SIGSTOP)
+        line.replay(spaced(frames))
+        for each in family or [watch.process.pid]:
+            os.kill(int(each), signal.SIGCONT)
+        assert watch.process.stderr is not None
+        first = watch.process.stderr.readline()
+        code, _, rest = watch.end()
+    assert code == 0 and "the kernel dropped" in first and "ring_bytes" in first
+    assert "not captured" in rest and "kernel drop" in rest
 
 
 @pytest.mark.root
