@@ -160,18 +160,19 @@ def without_imports(*arguments: str) -> list[str]:
     return [sys.executable, "-c", WITHOUT_IMPORTS, *arguments, "--user", "nobody"]
 
 
+@pytest.mark.parametrize("traffic", ["all", "touched"])
 @pytest.mark.parametrize("command", [["watch", "--observations", "-"], ["collect", "--dump"]])
-def test_nothing_is_imported_once_root_is_given_up(tmp_path: Path, command: list[str]) -> None:
+def test_nothing_is_imported_once_root_is_given_up(tmp_path: Path, command: list[str], traffic: str) -> None:
     captures = [str(OFFICE), *(str(ROOT / "tests" / "captures" / name) for name in ("protocols.pcap", "web.pcap"))]
     first, *rest = command
     ran = subprocess.run(
         without_imports(first, *captures, *rest),
-        env={**os.environ, **ALL, "XDG_STATE_HOME": str(tmp_path)}, cwd=ROOT, capture_output=True, text=True,
-        check=False,
+        env={**os.environ, "LENSWATCH_COLLECTOR_TRAFFIC": traffic, "XDG_STATE_HOME": str(tmp_path)}, cwd=ROOT,
+        capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
     datasets = {json.loads(line)["event"]["dataset"] for line in ran.stdout.splitlines() if line.startswith("{")}
-    assert {"lenswatch.quic", "lenswatch.tuya", "lenswatch.certificate"} <= datasets
+    assert datasets >= ({"lenswatch.quic", "lenswatch.tuya", "lenswatch.certificate"} if traffic == "all" else set())
 
 
 @pytest.mark.root
