@@ -18,6 +18,7 @@ from collector.capture.source import Source
 from collector.errors import CaptureError, LenswatchError
 from collector.evidence.ring import EvidenceSettings, keeping
 from collector.kafka_settings import KafkaSettings
+from collector.ledger import Losses
 from collector.opening import (
     CaptureFilter,
     Deep,
@@ -155,11 +156,12 @@ def read_all(
     canaries: Canaries,
 ) -> list[str]:
     """Every source to its end, or to a signal; what could not be read, a line each."""
-    problems = []
+    problems, losses = [], Losses(pipeline.ledger, say)
     with contextlib.suppress(KeyboardInterrupt):
         for source in sources:
             try:
                 for block in interrupts.between_blocks(source).blocks():
+                    losses.look(time.monotonic())
                     if block.notice is not None:
                         say(f"{source.name}: {block.notice}")
                     # Only now: what a block holds is not handed over while it is still being read.
