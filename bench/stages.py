@@ -23,7 +23,7 @@ from bench.run import MIXES, beginning, capture, measure, ndpi, warm, watch
 from collector.capture.pcap_file import CaptureFile
 from collector.decode import decode
 from collector.flows import FlowTable
-from collector.identify.fingerprint import Fingerprint, read_fingerprints
+from collector.identify.fingerprint import read_fingerprints
 from collector.ledger import Ledger
 from collector.packets import Block
 from collector.pipeline import Pipeline
