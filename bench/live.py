@@ -1,6 +1,6 @@
 """Live capture over two virtual interfaces: drops and CPU at all that tcpreplay sends; latency at 50,000 a second.
 
-    python bench/live.py [--packets 300000] [--workers N]
+    python bench/live.py [--packets 1000000] [--workers N]
 
 Needs root, iproute2 and tcpreplay; exits 1 when a figure is missed.
 
@@ -25,6 +25,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from bench.run import MIXES
 from bench.traffic import write_capture
 from collector.capture.ring import Ring
 from collector.identify.fingerprint import read_fingerprints
@@ -116,7 +117,7 @@ def latency(line: Wire, path: Path) -> bool:
 def main() -> None:
     """Print the figures; exit 1 when one is missed."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--packets", type=int, default=300_000)
+    parser.add_argument("--packets", type=int, default=MIXES["camera"])
     parser.add_argument("--workers", type=int, default=1)
     arguments = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

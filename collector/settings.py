@@ -96,8 +96,8 @@ class CaptureSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     """How many processes read, by flow."""
     ring_bytes: int = 64 << 20
     """What the kernel may keep for us, for each worker; more of it, fewer drops."""
-    block_bytes: int = 1 << 20
-    """A block of the ring: a power of two."""
+    block_bytes: int = 1 << 17
+    """A block of the ring: a power of two. Many small ones are read faster than a few large ones."""
     promiscuous: bool = True
     """Whether packets to other MACs are taken too, as a mirror port needs."""
     user: str = ""

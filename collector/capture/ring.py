@@ -18,6 +18,7 @@ import numpy as np
 
 from collector.bpf import attach, compile_filter
 from collector.errors import InterfaceError, SettingsError
+from collector.lanes import MIN_LANES
 from collector.links import LINK_ETHERNET, LINK_RADIOTAP, LINK_RAW, LINK_WIFI
 from collector.packets import SLACK_BYTES, Block, Bytes, Ints, gather, pick
 from collector.settings import CaptureSettings
@@ -26,7 +27,8 @@ SOL_PACKET = 263
 ADD_MEMBERSHIP, RX_RING, STATISTICS, VERSION, RESERVE, FANOUT, FANOUT_DATA = 1, 5, 6, 10, 12, 18, 22
 TPACKET_V3, PROMISCUOUS, ALL_PROTOCOLS = 2, 1, 3
 STATUS_USER, STATUS_LOSING, STATUS_VLAN_VALID, STATUS_VLAN_TPID_VALID = 1, 4, 1 << 4, 1 << 6
-STATUS_AT, COUNT_AT, FIRST_AT = 8, 12, 16
+STATUS_AT = 8
+"""In a block: its status, and behind it how many packets it has and where the first one is, four bytes each."""
 FRAME_BYTES, VLAN_TAG_BYTES = 2_048, 4
 RETIRE_SECONDS, GATHER_SECONDS, TICK_SECONDS = 0.03, 0.05, 0.2
 """The kernel hands over a block that is not full after the first; blocks are gathered to a batch for the second."""
@@ -151,6 +153,7 @@ class Ring:
         which nothing came. See `Source.blocks`."""
         self._map = mmap.mmap(self._socket.fileno(), self._block_bytes * self._blocks)
         self._array: Bytes = np.frombuffer(self._map, np.uint8)
+        self._heads = np.ndarray((self._blocks, 3), np.uint32, self._map, STATUS_AT, (self._block_bytes, 4))
         poll = select.poll()
         poll.register(self._socket, select.POLLIN | select.POLLERR)
         number, told, ends = 0, time.monotonic(), float("inf")
@@ -160,8 +163,7 @@ class Ring:
                 if ready and (ready >= self._enough or number + ready >= self._blocks - 1 or self._stopped
                               or now - told >= GATHER_SECONDS):  # fmt: skip
                     yield self._block(number, ready)
-                    for each in range(number, number + ready):
-                        struct.pack_into("=I", self._map, each * self._block_bytes + STATUS_AT, 0)
+                    self._heads[number : number + ready, 0] = 0
                     number = (number + ready) % self._blocks
                     told = time.monotonic()
                 elif ready:
@@ -183,11 +185,9 @@ class Ring:
     def _ready(self, number: int) -> int:
         """How many blocks from this one on are ours, without a gap. The ring's last stands alone: it must be copied."""
         stop = min(self._blocks, number + self._enough)
-        for each in range(number, stop):
-            alone = each == self._blocks - 1 and each > number
-            if alone or not self._word(each * self._block_bytes + STATUS_AT) & STATUS_USER:
-                return each - number
-        return stop - number
+        kept = np.flatnonzero(self._heads[number:stop, 0] & STATUS_USER == 0)
+        ready = int(kept[0]) if len(kept) else stop - number
+        return ready - 1 if ready > 1 and number + ready == self._blocks else ready
 
     def _wait(self, poll: select.poll) -> str | None:
         """Wait for packets; what happened to the interface meanwhile, in words."""
@@ -221,10 +221,6 @@ class Ring:
         self._is_down = False
         return "the interface is up again"
 
-    def _word(self, at: int) -> int:
-        word: int = struct.unpack_from("=I", self._map, at)[0]
-        return word
-
     def _lost(self) -> tuple[tuple[str, int], ...]:
         """What the kernel dropped since it was asked last, and how often it found the ring full (it counts both)."""
         _, drops, freezes = struct.unpack("=III", self._socket.getsockopt(SOL_PACKET, STATISTICS, 12))
@@ -239,20 +235,35 @@ class Ring:
             lost += (("interface_down", 1),)
         return Block(self._array, none, none, none, none, self._link_type, None, 0, self.name, at_ns, lost, notice)
 
-    def _block(self, number: int, ready: int) -> Block:
-        """Some blocks of the ring, one behind the other, as columns."""
-        next_at, memory = struct.Struct("=I").unpack_from, self._map
-        offsets: list[int] = []
-        keep = offsets.append
-        for at in range(number * self._block_bytes, (number + ready) * self._block_bytes, self._block_bytes):
-            offset = at + self._word(at + FIRST_AT)
-            # Every packet passes through these three lines.
-            for _ in range(self._word(at + COUNT_AT)):
+    def _walk(self, number: int, ready: int) -> Ints:
+        """Where the packets of some blocks begin. A packet says where the next one is: many blocks are walked at once,
+        each from packet to packet."""
+        left = self._heads[number : number + ready, 1].astype(np.int64)
+        at = np.arange(number, number + ready) * self._block_bytes + self._heads[number : number + ready, 2]
+        at, left = at[left > 0], left[left > 0]
+        found: list[Ints] = []
+        while len(at) > MIN_LANES:
+            steps = int(left.min())
+            for _ in range(steps):
+                found.append(at)
+                at = at + pick(self._array, at, 4).view(np.uint32)
+            left -= steps
+            at, left = at[left > 0], left[left > 0]
+        alone: list[int] = []
+        keep, next_at, memory = alone.append, struct.Struct("=I").unpack_from, self._map
+        for offset, count in zip(at.tolist(), left.tolist(), strict=True):
+            for _ in range(count):
                 keep(offset)
                 offset += next_at(memory, offset)[0]
-        at = number * self._block_bytes
-        records = np.ndarray((len(offsets),), RECORD, pick(self._array, np.array(offsets, np.int64), RECORD.itemsize))
-        start = np.array(offsets, np.int64) + records["mac"]
+        places = np.concatenate((*found, np.array(alone, np.int64)))
+        places.sort()
+        return places
+
+    def _block(self, number: int, ready: int) -> Block:
+        """Some blocks of the ring, one behind the other, as columns."""
+        offsets, at = self._walk(number, ready), number * self._block_bytes
+        records = np.ndarray((len(offsets),), RECORD, pick(self._array, offsets, RECORD.itemsize))
+        start = offsets + records["mac"]
         captured, wire = records["captured"].astype(np.int64), records["wire"].astype(np.int64)
         times = records["seconds"].astype(np.int64) * NS + records["nanoseconds"]
         tagged = np.flatnonzero(records["status"] & STATUS_VLAN_VALID)

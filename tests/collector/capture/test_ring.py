@@ -125,6 +125,23 @@ def test_what_the_kernel_drops_while_nobody_reads_is_counted_to_the_last_packet(
     assert [data for _, data in heard.packets] == sent[: len(heard.packets)]
 
 
+@pytest.mark.parametrize("block_bytes", [1 << 17, 1 << 20])
+def test_what_waited_in_many_blocks_comes_in_order_whatever_is_walked_at_once(line: Wire, block_bytes: int) -> None:
+    sent, done, sizes = [*frames(9_000, 1_000), *frames(9_000, 20)], threading.Event(), []
+
+    def send() -> None:
+        line.replay(spaced(sent))
+        done.set()
+
+    def pause() -> None:
+        sizes.append(done.wait(30))
+
+    heard = listen(Ring(line.near, CaptureSettings(block_bytes=block_bytes)), send, pause)
+    assert [data for _, data in heard.packets] == sent and heard.lost == {}
+    # All but the first few waited together.
+    assert len(sizes) < 10
+
+
 def test_the_ring_is_used_again_and_again_and_its_last_block_has_slack_too(line: Wire) -> None:
     sent = frames(6_000, 1_200)
     heard = listen(Ring(line.near, SMALL), lambda: line.replay(spaced(sent), "--pps=20000"))
