@@ -291,6 +291,11 @@ class RuleSet:
         plan = self._plans.get(dataset) or self._plan(dataset)
         return bool(plan.lookalike) and self._resembles(name) is not None
 
+    def is_unclaimed(self, name: str) -> bool:
+        """Whether no fact and no resemblance can be at any name with the last two labels of this one, as it is compared
+        (`normalise_name`): then `concerns` and `touches` answer for such a name as for none."""
+        return name.endswith(LOCAL_SUFFIXES) or self._is_nobodys(name)
+
     def _is_nobodys(self, name: str) -> bool:
         """Whether no fact and no resemblance can be below the last two labels of a name; remembered: names repeat."""
         last = name.rfind(".")

@@ -64,6 +64,10 @@ _KNOWN = re.compile(f"(?:{'|'.join(METHODS)}) (?:/|[Hh][Tt][Tt][Pp]s?://|[^ /]+:
 _METHOD_START = re.compile(rb"[A-Z][A-Z0-9_\-]{0,31}(?: |\Z)")
 _METHOD = re.compile(r"[A-Z][A-Z0-9_\-]{0,31}")
 _VERSIONS = frozenset([f"HTTP/1.{minor}" for minor in range(10)])
+_PLAIN_REQUEST = re.compile(
+    rb"(?:GET|HEAD) (/[!->@-~]*)(?:\?([!-~]*))? HTTP/1\.[0-9]\r\n(?:[!-9;-~]+:[ -~]*\r\n)+\r\n"
+).fullmatch
+_PLAIN_HOST = re.compile(rb" *([a-z0-9_.-]*[a-z])(?::[0-9]{1,5})? *").fullmatch
 _SIZE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\n]*)?\r?\n")
 
 
@@ -132,6 +136,31 @@ class Side:
             del self.held[:position]
         elif position < len(data):
             self.held = bytearray(data[position:])
+
+
+def glance(payload: bytes) -> tuple[str, Url, str | None] | None:
+    """Of a first segment that is one plain request without a body: the host in lower case, path and query, the user
+    agent; None for anything that needs a closer look. Where it is not None, the request is read without fault."""
+    request = _PLAIN_REQUEST(payload)
+    if request is None or payload.count(b"\n") > MAX_HEADERS:
+        return None
+    lower = payload.lower()
+    if b"\ncontent-length:" in lower or b"\ntransfer-encoding:" in lower:
+        return None
+    at = lower.find(b"\nhost:") + 6
+    host = _PLAIN_HOST(lower[at : lower.find(b"\r", at)]) if at > 5 else None
+    if host is None:
+        return None
+    path, query = request.groups()
+    target = path.decode("ascii") if query is None else f"{path.decode('ascii')}?{query.decode('ascii')}"
+    url = Url(
+        original=target,
+        path=target if query is None else path.decode("ascii"),
+        query=None if query is None else query.decode("ascii"),
+    )
+    at = lower.find(b"\nuser-agent:") + 12
+    agent = payload[at : payload.find(b"\r", at)].strip(b" ").decode("ascii") if at > 11 else None
+    return host[1].decode("ascii"), url, agent
 
 
 def read_realm(challenge: str | None) -> str | None:
