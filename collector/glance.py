@@ -82,7 +82,7 @@ class Glance:
         self._answers: dict[tuple[str, str], bool] = {}
         self._question = Left(numbers[dns.DISSECTOR.name], dns.DISSECTOR)
         self._time = Left(numbers[ntp.DISSECTOR.name], ntp.DISSECTOR)
-        self._hello, self._request = numbers[tls.DISSECTOR.name], numbers[http.DISSECTOR.name]
+        self._hello, self._request = ((numbers[each.name], each) for each in (tls.DISSECTOR, http.DISSECTOR))
 
     def begin(self) -> None:
         """Other rules may be in force than when it was last asked."""
@@ -108,21 +108,19 @@ class Glance:
             client, server = server, client
         direction = INTERNAL if own[peer] or values[9][peer] else OUTBOUND
         if values[1] == TCP:
-            if direction is not OUTBOUND or len(payload) > MAX_LEFT_BYTES:
+            fits = syn < 0 or sequence == (syn + 1) % SEQUENCE_SPACE
+            if direction is not OUTBOUND or not fits or len(payload) > MAX_LEFT_BYTES:
                 return None
-            if syn >= 0 and sequence != (syn + 1) % SEQUENCE_SPACE:
-                return None
-            if payload[0] == tls.HANDSHAKE:
-                name = self._pass_hello(server, values[5][peer], payload)
-                if name is None:
-                    return None
-                self._names.learn(client, (server,), name, at_ns, "tls_sni")
-                return Left(self._hello, tls.DISSECTOR, (sequence, payload, syn), (name, "tls_sni"), True)
-            name = self._pass_request(values, client, server, payload)
+            half = payload[0] == tls.HANDSHAKE
+            if half:
+                name, where = self._pass_hello(server, values[5][peer], payload), "tls_sni"
+            else:
+                name, where = self._pass_request(values, client, server, payload), "http_host"
             if name is None:
                 return None
-            self._names.learn(client, (server,), name, at_ns, "http_host")
-            return Left(self._request, http.DISSECTOR, (sequence, payload, syn), (name, "http_host"))
+            self._names.learn(client, (server,), name, at_ns, where)
+            number, dissector = self._hello if half else self._request
+            return Left(number, dissector, (sequence, payload, syn), (name, where), half)
         port = values[5][peer]
         if port == dns.PORT:
             resolver = server + (values[7][6 * peer : 6 * peer + 6] if values[4] else b"")
@@ -156,6 +154,8 @@ class Glance:
         if hello is None or hello.server_name is None or b"dot" in hello.alpn:
             return None
         name = hello.server_name.decode("latin-1")
+        if len(name) > dns.MAX_NAME_BYTES:
+            return None
         known = self._nobodys.get(name)
         if known is None:
             known = self._remember(name, name.lower() if _PLAIN_NAME(name) else None)
@@ -167,7 +167,7 @@ class Glance:
     def _pass_request(self, values: FlowValues, client: bytes, server: bytes, payload: bytes) -> str | None:
         """The name in an HTTP request that concerns nobody. Who sends it is met, and its user agent noted."""
         asked = http.glance(payload)
-        if asked is None:
+        if asked is None or len(asked[0]) > dns.MAX_NAME_BYTES:
             return None
         name, url, agent = asked
         known = self._nobodys.get(name)

@@ -362,8 +362,9 @@ class RuleSet:
         self, direction: str | None, url: Url, agent: str | None, name: str | None
     ) -> FirmwareStep | None:
         path = url.path or url.original
-        target = f"{path}?{url.query}" if url.query else path
-        step = self._firmware.at_host(name, target)
+        step = None
+        if name is not None:
+            step = self._firmware.at_host(name, f"{path}?{url.query}" if url.query else path)
         # A file that is handed round at home (an image sent to a camera by its owner) is no call to a maker.
         if (step is None or step.step != "download") and direction != "internal":
             anywhere = self._firmware.anywhere(path, agent)

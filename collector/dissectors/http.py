@@ -64,10 +64,13 @@ _KNOWN = re.compile(f"(?:{'|'.join(METHODS)}) (?:/|[Hh][Tt][Tt][Pp]s?://|[^ /]+:
 _METHOD_START = re.compile(rb"[A-Z][A-Z0-9_\-]{0,31}(?: |\Z)")
 _METHOD = re.compile(r"[A-Z][A-Z0-9_\-]{0,31}")
 _VERSIONS = frozenset([f"HTTP/1.{minor}" for minor in range(10)])
+# One host at most and one user agent, no body, and no folded line: whatever else there is is not plain.
 _PLAIN_REQUEST = re.compile(
-    rb"(?:GET|HEAD) (/[!->@-~]*)(?:\?([!-~]*))? HTTP/1\.[0-9]\r\n(?:[!-9;-~]+:[ -~]*\r\n)+\r\n"
+    r"(?:GET|HEAD) (/[!->@-~]*)(?:\?([!-~]*))? HTTP/1\.[0-9]\r\n"
+    r"(?:(?i:host):(?(3)(?!)) *([A-Za-z0-9_.-]*[A-Za-z])(?::[0-9]{1,5})? *\r\n"
+    r"|(?i:user-agent):(?(4)(?!))([ -~]*)\r\n"
+    r"|(?!(?i:host|user-agent|content-length|transfer-encoding):)[!-9;-~]+:[ -~]*\r\n)+\r\n"
 ).fullmatch
-_PLAIN_HOST = re.compile(rb" *([a-z0-9_.-]*[a-z])(?::[0-9]{1,5})? *").fullmatch
 _SIZE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\n]*)?\r?\n")
 
 
@@ -141,26 +144,14 @@ class Side:
 def glance(payload: bytes) -> tuple[str, Url, str | None] | None:
     """Of a first segment that is one plain request without a body: the host in lower case, path and query, the user
     agent; None for anything that needs a closer look. Where it is not None, the request is read without fault."""
-    request = _PLAIN_REQUEST(payload)
+    request = _PLAIN_REQUEST(payload.decode("latin-1"))
     if request is None or payload.count(b"\n") > MAX_HEADERS:
         return None
-    lower = payload.lower()
-    if b"\ncontent-length:" in lower or b"\ntransfer-encoding:" in lower:
-        return None
-    at = lower.find(b"\nhost:") + 6
-    host = _PLAIN_HOST(lower[at : lower.find(b"\r", at)]) if at > 5 else None
+    path, query, host, agent = request.groups()
     if host is None:
         return None
-    path, query = request.groups()
-    target = path.decode("ascii") if query is None else f"{path.decode('ascii')}?{query.decode('ascii')}"
-    url = Url(
-        original=target,
-        path=target if query is None else path.decode("ascii"),
-        query=None if query is None else query.decode("ascii"),
-    )
-    at = lower.find(b"\nuser-agent:") + 12
-    agent = payload[at : payload.find(b"\r", at)].strip(b" ").decode("ascii") if at > 11 else None
-    return host[1].decode("ascii"), url, agent
+    url = Url(original=path if query is None else f"{path}?{query}", path=path, query=query)
+    return host.lower(), url, None if agent is None else agent.strip(" ")
 
 
 def read_realm(challenge: str | None) -> str | None:
