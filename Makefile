@@ -45,10 +45,11 @@ demo: $(VENV)/.ready tshark  ## Install what is needed, then watch a small recor
 test: lint types rules pytest  ## All that must hold: lint, types, rules, tests (and truth, where LENSWATCH_CAPTURES is set)
 	@if [ -n "$${LENSWATCH_CAPTURES:-}" ]; then $(MAKE) --no-print-directory truth; fi
 
-# Two at a time, and then by itself what would stand in another's way.
+# Two at a time, what starts brokers after the rest; and then by itself what would stand in another's way.
 pytest: $(VENV)/.ready-dev tshark consumers wire kafka opensearch prometheus syslog kubernetes
 	@code=0; \
-	$(BIN)/python -m pytest -m "not alone" -n 2 --dist loadfile $(PYTEST_OPTIONS) || code=$$?; \
+	$(BIN)/python -m pytest -m "not alone" --ignore tests/system -n 2 --dist loadfile $(PYTEST_OPTIONS) || code=$$?; \
+	$(BIN)/python -m pytest tests/system -m "not alone" -n 2 --dist loadfile $(PYTEST_OPTIONS) || code=$$?; \
 	$(BIN)/python -m pytest -m alone $(PYTEST_OPTIONS) || code=$$?; \
 	exit $$code
 

@@ -18,6 +18,7 @@ from collector.capture.source import Source
 from collector.errors import CaptureError, LenswatchError
 from collector.evidence.ring import EvidenceSettings, keeping
 from collector.kafka_settings import KafkaSettings
+from collector.ledger import Losses
 from collector.opening import (
     CaptureFilter,
     Deep,
@@ -155,16 +156,18 @@ def read_all(
     canaries: Canaries,
 ) -> list[str]:
     """Every source to its end, or to a signal; what could not be read, a line each."""
-    problems = []
+    problems, losses = [], Losses(pipeline.ledger, say)
     with contextlib.suppress(KeyboardInterrupt):
         for source in sources:
             try:
                 for block in interrupts.between_blocks(source).blocks():
+                    losses.look(time.monotonic())
                     if block.notice is not None:
                         say(f"{source.name}: {block.notice}")
-                    if len(block.time_ns):
-                        publisher.packet_ns = max(publisher.packet_ns, int(block.time_ns[-1]))
-                    publisher.publish(pipeline.process(block))
+                    # Only now: what a block holds is not handed over while it is still being read.
+                    publisher.publish_up_to(
+                        int(block.time_ns[-1]) if len(block.time_ns) else 0, pipeline.process(block)
+                    )
                     sung = canaries.due(time.time())
                     if sung:
                         pipeline.ledger.observations[DATASET] += len(sung)

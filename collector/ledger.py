@@ -2,6 +2,10 @@
 
 import dataclasses
 from collections import Counter
+from collections.abc import Callable
+
+LOSS_SECONDS = 60.0
+"""Between two lines about the same misfortune."""
 
 
 @dataclasses.dataclass(slots=True)
@@ -37,3 +41,23 @@ class Ledger:
         if self.packets_in == self.packets_decoded + undecoded:
             return []
         return [f"decode: {self.packets_in} packets in, {self.packets_decoded} decoded, {undecoded} let go by reason"]
+
+
+class Losses:
+    """Says what the kernel dropped while the reading goes on: at once, and then at most once in LOSS_SECONDS."""
+
+    def __init__(self, ledger: Ledger, say: Callable[[str], None]) -> None:
+        self._ledger, self._say = ledger, say
+        self._told, self._again_at = 0, 0.0
+
+    def look(self, at_seconds: float) -> None:
+        """After a block: whether more was lost by now (seconds of any clock that only goes forward)."""
+        dropped = self._ledger.let_go["capture", "kernel_drop"]
+        if dropped <= self._told or at_seconds < self._again_at:
+            return
+        more, self._told, self._again_at = dropped - self._told, dropped, at_seconds + LOSS_SECONDS
+        full = self._ledger.let_go["capture", "ring_full"]
+        self._say(
+            f"the kernel dropped {more:,} packets, {dropped:,} in all (ring full: {full:,} times): "
+            "more --workers, a larger [capture] ring_bytes, or a --filter"
+        )

@@ -10,6 +10,7 @@ import msgspec
 import typer
 
 from collector.capture.source import Source, is_endless, open_source
+from collector.dissectors import DISSECTORS
 from collector.errors import SettingsError
 from collector.settings import CaptureSettings, CollectorSettings, DeepSettings
 
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
     from collector.workers import Crew
 
 OWN, NOT_DEEP = "own", DeepSettings()
+WANTED_LATER = (
+    "cryptography.exceptions", "cryptography.hazmat.primitives.ciphers.aead", "cryptography.hazmat.primitives.hmac",
+    "cryptography.hazmat.primitives.kdf.hkdf", "cryptography.x509", "fcntl", "multiprocessing.popen_fork", "numpy.ma",
+    "selectors", *sorted({name.rpartition(".")[0] for name in DISSECTORS}),
+)  # fmt: skip
+"""Modules that are imported by the first packet that needs them, or by workers: where root is given up, before that."""
 
 CaptureFilter = Annotated[
     str | None,
@@ -82,7 +89,7 @@ def open_sources(
     imported_later = [*imported_later, *wireshark_modules(settings, deep)]
     opened = together(open_all(names, settings))
     if settings.user:
-        for name in imported_later:
+        for name in (*imported_later, *WANTED_LATER):
             importlib.import_module(name)
         step_down(settings)
     return opened

@@ -47,22 +47,24 @@ def with_digests(dissectors: Sequence[Dissector], digests: Digests) -> tuple[Dis
     )
 
 
-@functools.lru_cache(8)
 def stream_candidates(dissectors: tuple[Dissector, ...]) -> Candidates:
     """Those that read TCP, by first byte, so that a new flow asks few of many."""
     return _by_first_byte(tuple(each for each in dissectors if each.begin is not None))
 
 
-@functools.cache
 def datagram_candidates(dissectors: tuple[Dissector, ...]) -> Candidates:
     """Those that read UDP, by first byte."""
     return _by_first_byte(tuple(each for each in dissectors if each.read_datagram or each.converse))
 
 
+# Those that take digests are other ones for each pipeline: what is remembered must be bounded.
+@functools.lru_cache(8)
 def _by_first_byte(dissectors: tuple[Dissector, ...]) -> Candidates:
-    return tuple(
-        tuple(each for each in dissectors if each.starts is None or first in each.starts) for first in range(256)
-    )
+    rows: list[list[Dissector]] = [[] for _ in range(256)]
+    for each in dissectors:
+        for first in range(256) if each.starts is None else set(each.starts):
+            rows[first].append(each)
+    return tuple(map(tuple, rows))
 
 
 class StreamReader:

@@ -3,6 +3,9 @@
 IP in IP (RFC 2003, 4213, 2473), GRE (RFC 2784, 2890, 2637), ERSPAN I, II and III (draft-foschiano-erspan-03), MPLS
 in IP (RFC 4023), GRE in UDP (RFC 8086), VXLAN (RFC 7348; mirrors of AWS, Azure and others send it), VXLAN-GPE
 (draft-ietf-nvo3-vxlan-gpe), GENEVE (RFC 8926; load balancers before appliances send it), TZSP (wiki.mikrotik.com).
+Mirrors of AWS (Traffic Mirroring packet format) and Alibaba Cloud (Traffic mirroring) send VXLAN to 4789; Azure's
+Gateway Load Balancer sends it to the ports of its two tunnel interfaces: 10800 and 10801 in a published set-up
+(erjosito/azcli, gwlb.azcli, after Azure's own tutorial).
 A port alone makes no tunnel: what is behind it must look like one, else the datagram stays a datagram.
 """
 
@@ -30,7 +33,7 @@ MAX_TUNNELS = 4
 TUNNELS = ("", "ipip", "gre", "erspan", "mpls", "vxlan", "geneve", "tzsp")
 IPIP, GRE, ERSPAN, LABELLED, VXLAN, GENEVE, TZSP = range(1, len(TUNNELS))
 IN_IPV4, IN_IPV6, IN_GRE, IN_MPLS = 4, 41, 47, 137
-VXLAN_PORTS, GPE_PORT, GENEVE_PORTS, TZSP_PORT = (4789, 8472), 4790, (6081,), 37_008
+VXLAN_PORTS, GPE_PORT, GENEVE_PORTS, TZSP_PORT = (4789, 8472, 10_800, 10_801), 4790, (6081,), 37_008
 GRE_PORT = 4754
 
 TUNNEL_PORTS = np.zeros(65_536, bool)

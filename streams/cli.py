@@ -254,9 +254,8 @@ def run_watch(
         if meters is not None:
             meters.watches(local, interrupts.liveness.problem)
         stack.enter_context(renewing(renewal, local, meters, say, interrupts.liveness.notices))
-        run = local.watch(
-            [interrupts.between_blocks(source) for source in opened], outputs[1], with_notices(progress, say)
-        )
+        after = with_notices(progress, say, local.pipeline.ledger)
+        run = local.watch([interrupts.between_blocks(source) for source in opened], outputs[1], after)
     keep_last_run(state_folder(settings.store), run, time.time())
     show(run, quiet or shown)
     return run

@@ -26,4 +26,7 @@ def known_endpoints(config: Path | None) -> Touches:
     """What says whether a contact touches an endpoint that the shipped facts, or those of `[rules] folders`, know; they
     are trusted as a watch would. Raises LenswatchError."""
     ours = read_settings(EdgeRules, config, os.environ).rules
-    return load_trusted(ours.folders, trust=trust_in(ours)).touches
+    rules = load_trusted(ours.folders, trust=trust_in(ours))
+    # What is loaded when it is first asked would be asked for by a process that has given up its right to read it.
+    rules.prepare()
+    return rules.touches

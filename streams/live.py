@@ -3,9 +3,11 @@
 import os
 import stat
 import sys
+import time
 from collections.abc import Callable, Sequence
 
 from collector.capture.source import Source, is_endless
+from collector.ledger import Ledger, Losses
 from collector.packets import Block
 from rules.alert import Alert
 from streams.local import Output
@@ -17,6 +19,7 @@ IMPORTED_LATER = (
     "collector.pipeline",
     "email.parser",
     "maxminddb",
+    "rich._emoji_codes",
     "rich.console",
     "rich.progress",
     "rich.table",
@@ -33,10 +36,14 @@ def is_pipe() -> bool:
     return not stat.S_ISREG(os.fstat(0).st_mode)
 
 
-def with_notices(progress: Callable[[Block], None] | None, say: Callable[[object], None]) -> Callable[[Block], None]:
-    """What is done after each block: the words of its notice, and the bar."""
+def with_notices(
+    progress: Callable[[Block], None] | None, say: Callable[[object], None], ledger: Ledger
+) -> Callable[[Block], None]:
+    """What is done after each block: the words of its notice, and of what was lost, and the bar."""
+    losses = Losses(ledger, say)
 
     def told(block: Block) -> None:
+        losses.look(time.monotonic())
         if block.notice is not None:
             say(f"{block.interface}: {block.notice}" if block.interface else block.notice)
         if progress is not None:

@@ -12,8 +12,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-APART = frozenset(("system", "mutants"))
-"""Folders of tests that run by themselves."""
+ALONE = "mutants"
+"""The folder of tests that keep both processors busy."""
 
 ALLOWED_SKIPS = Path(__file__).parent / "house" / "allowed_skips.txt"
 
@@ -83,9 +83,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
-    """What starts brokers, reads interfaces or keeps both processors busy runs by itself (`make pytest`)."""
+    """What reads interfaces or keeps both processors busy runs by itself (`make pytest`)."""
     for item in items:
-        if APART.intersection(item.path.parts) or item.get_closest_marker("root") is not None:
+        if ALONE in item.path.parts or item.get_closest_marker("root") is not None:
             item.add_marker("alone")
 
 

@@ -71,6 +71,7 @@ class Ring:
         self.name = name
         self._settings = settings
         self._stopped = self._is_down = False
+        self._is_shared = share is not None
         self._block_bytes = settings.block_bytes
         self._blocks = max(2, settings.ring_bytes // settings.block_bytes)
         # As much as is read faster together than apart, and leaves the kernel the larger part to write to.
@@ -207,6 +208,11 @@ class Ring:
         """Whether an interface that went down is back; one that was made anew has another number."""
         try:
             if socket.if_nametoindex(self.name) != self._index or self._socket.getsockname()[0] != self.name:
+                if self._is_shared:
+                    # The kernel binds no socket of a fanout group anew (packet_do_bind).
+                    raise InterfaceError(
+                        self.name, "was made anew, to which several workers cannot go over: start again"
+                    )
                 self._bind()
             if not is_up(self._socket, self.name):
                 return None

@@ -4,9 +4,11 @@ No public specification: the forms are those of mcw0/DahuaConsole (net.py: DHIP 
 headers of TCP 37777 and UDP 5050), of OpenIPC/python-dvr (DeviceManager.py: the fields of an answer on UDP 5050), and
 of independent clients of DHDiscover. A DHIP header has 32 bytes: 0x20 0 0 0, "DHIP", session and request number, then
 twice the length of the JSON that follows, little-endian, with four bytes after each. The binary header has 32 bytes
-too: a command, and at 4 the length of what follows.
+too: a command, and at 4 the length of what follows. Who logs in ends it with 05 02, two bytes, 00 00 a1 aa
+(DahuaConsole and independent clients); the greeting that answers is text, "Realm:Login to <serial number>", "Random:…".
 """
 
+import re
 from collections.abc import Iterator
 
 from collector.dissectors.dissector import FROM_SERVER, Dissector, Fact
@@ -18,6 +20,7 @@ TCP_PORT, SEARCH_PORT, OLD_SEARCH_PORT = 37_777, 37_810, 5_050
 MAX_DOCUMENT_BYTES = 1 << 16
 MAX_MESSAGES = 16
 """Of a side of a connection: what it is, and who logs in, is said by then."""
+MAX_GREETING_BYTES = 1_024
 _HEADER_BYTES = 32
 _MAGIC = b"\x20\0\0\0DHIP"
 _OLD_SEARCH, _OLD_ANSWER = b"\xa3\x01", b"\xb3\0"
@@ -25,6 +28,11 @@ _OLD_COMMANDS = {
     b"\xa0\0": "login", b"\xa0\x01": "realm request", b"\xa0\x05": "login", b"\xb0\0": "login answer",
     b"\xb0\x01": "realm answer", b"\xf6\0": "request",
 }  # fmt: skip
+_LOGINS, _GREETING = (b"\xa0\0", b"\xa0\x01", b"\xa0\x05"), 0xB0
+_LOGIN_END = re.compile(rb"\x05\x02..\0\0\xa1\xaa", re.DOTALL)
+_OLD_SEARCH_FORM = re.compile(rb"\xa3\x01\0.\0{12}\x02\0{15}", re.DOTALL)
+_MAC = re.compile(rb"[0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2}){5}")
+_REALM = re.compile(rb"(?:^|\n)Realm:([^\r\n]{1,128})")
 
 
 def read_document(data: bytes, direction: int) -> Fact:
@@ -69,14 +77,17 @@ def read_old_answer(data: bytes, direction: int) -> Fact:
 
 
 def recognises_datagram(first: bytes, port: int, direction: int) -> bool:
-    """DHIP's eight bytes; on the old search's port its commands, with the length that each has."""
+    """DHIP's eight bytes; the old search, which has but one form, and its answer with a MAC in its place. On the old
+    search's own port the commands and lengths are enough."""
     if first.startswith(_MAGIC):
         return True
-    if port != OLD_SEARCH_PORT:
-        return False
-    return (first.startswith(_OLD_SEARCH) and len(first) == _HEADER_BYTES) or (
-        first.startswith(_OLD_ANSWER) and len(first) >= 137
-    )
+    if first.startswith(_OLD_SEARCH):
+        return len(first) == _HEADER_BYTES and (
+            port == OLD_SEARCH_PORT or _OLD_SEARCH_FORM.fullmatch(first) is not None
+        )
+    if first.startswith(_OLD_ANSWER) and len(first) >= 137:
+        return port == OLD_SEARCH_PORT or _MAC.fullmatch(first, 120, 137) is not None
+    return False
 
 
 def read_datagram(payload: bytes, direction: int) -> list[Fact]:
@@ -93,14 +104,22 @@ def read_datagram(payload: bytes, direction: int) -> list[Fact]:
 
 
 def recognises_stream(first: bytes, port: int, direction: int) -> bool | None:
-    """DHIP's eight bytes anywhere; on the device's port also the binary form's commands."""
+    """DHIP's eight bytes, or the header of a login in the binary form; on the device's own port any of its commands."""
     if _MAGIC.startswith(first[:8]):
         return True if len(first) >= 8 else None
-    if port != TCP_PORT:
-        return False
+    commands = _OLD_COMMANDS if port == TCP_PORT else _LOGINS
     if len(first) < 2:
-        return None if any(each.startswith(first) for each in _OLD_COMMANDS) else False
-    return first[:2] in _OLD_COMMANDS
+        return None if any(each.startswith(first) for each in commands) else False
+    if port == TCP_PORT or first[:2] not in commands:
+        return first[:2] in commands
+    return None if len(first) < _HEADER_BYTES else _LOGIN_END.fullmatch(first, 24, _HEADER_BYTES) is not None
+
+
+def read_greeting(body: bytes) -> Announced | None:
+    """The realm that a device greets with; None for a body that has none."""
+    found = _REALM.search(body)
+    realm = read_text(found[1]) if found is not None else None
+    return Announced(realm=realm) if realm else None
 
 
 class DhipDissection:
@@ -132,10 +151,17 @@ class DhipDissection:
                 yield read_document(data[position + _HEADER_BYTES : end], direction)
                 position = end
             elif head[:2] in _OLD_COMMANDS:
+                size, said = int.from_bytes(head[4:8], "little"), None
+                if head[0] == _GREETING and size <= MAX_GREETING_BYTES:
+                    if position + _HEADER_BYTES + size > len(data):
+                        break
+                    said = read_greeting(data[position + _HEADER_BYTES :][:size])
+                    position += size
+                else:
+                    self.skip[direction] = min(size, MAX_DOCUMENT_BYTES)
                 position += _HEADER_BYTES
-                self.skip[direction] = min(int.from_bytes(head[4:8], "little"), MAX_DOCUMENT_BYTES)
                 word = _OLD_COMMANDS[head[:2]]
-                yield Fact("dhip", backward=direction == FROM_SERVER, action=clean(word))
+                yield Fact("dhip", backward=direction == FROM_SERVER, action=clean(word), announced=said)
             else:
                 self.wants[direction] = False
             self._left[direction] -= 1

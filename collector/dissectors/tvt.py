@@ -1,10 +1,13 @@
-"""TVT's search for devices: 140 bytes of their own on UDP port 23456 to 234.55.55.55, and an XML answer to its SSDP
-search.
+"""TVT's search for devices: datagrams of their own on UDP port 23456 to 234.55.55.55, answered to 234.55.55.56, and an
+XML answer to its SSDP search.
 
-No public specification: the form is that of one published client's source (discovery.c of a TVT device client), and
-so of one source only: "MHED", version 08 00 01 00, 1 for a search and 2 for an answer, little-endian; in an answer
-name at 12, MAC at 32, port at 38, address at 40, kind of device at 64. `<multicastSearchResult>` holds productInfo
-and tcpIp.
+No public specification: "MHED", a version of two bytes, 1, and at 8 the command, little-endian; in an answer name at
+12, MAC at 32, port at 38, address at 40; in the longer ones, since version 7, serial number at 140, firmware at 156,
+model at 196, customer at 212. So in ipcprobe's PROTOCOL.md and test vectors, from captures of cameras, and in clients
+that do not know of each other; commands and versions in a header file (multicast header, 0x10007) published with
+another. What the number at 64 says of the kind of device they do not agree on: it is not read. Passwords, which
+settings carry, are not kept. `<multicastSearchResult>` holds productInfo and tcpIp (discovery.c of a client; one
+source).
 """
 
 from collector.dissectors.dissector import FROM_SERVER, Dissector, Fact
@@ -13,19 +16,28 @@ from collector.observation import Announced
 from collector.texts import read_element, read_mac, read_text
 
 PORT = 23_456
-MESSAGE_BYTES = 140
 MAX_BYTES = 16_384
-KINDS = {2: "NVR", 3: "DVR", 4: "IPC", 5: "Storage", 6: "MDVR", 8: "Decoder", 0x10101: "Network keyboard"}
-_MAGIC = b"MHED\x08\0\x01\0"
+COMMANDS = {
+    1: "search", 2: "search answer", 3: "set address", 4: "set hardware address", 8: "set server", 13: "search one",
+    14: "search one answer", 16: "set address answer",
+}  # fmt: skip
+_MAGIC = b"MHED"
 _RESULT = b"<multicastSearchResult"
-_SEARCH, _ANSWER = 1, 2
+_ANSWER = 2
+_HEADER_BYTES, _SHORT_BYTES, _LONG_BYTES = 12, 44, 228
+_MAX_VERSION, _MAX_COMMAND = 64, 255
 
 
 def recognises(first: bytes, port: int, direction: int) -> bool:
-    """The eight bytes that a search frame begins with, or the root of the XML answer."""
-    return (first.startswith(_MAGIC) and len(first) >= MESSAGE_BYTES) or (
-        first[:1] in (b"<", b"H") and _RESULT in first[:MAX_BYTES]
-    )
+    """The header of a frame, or the root of the XML answer."""
+    if first.startswith(_MAGIC):
+        return (
+            len(first) >= _HEADER_BYTES
+            and first[6:8] == b"\1\0"
+            and int.from_bytes(first[4:6], "little") <= _MAX_VERSION
+            and 0 < int.from_bytes(first[8:12], "little") <= _MAX_COMMAND
+        )
+    return first[:1] in (b"<", b"H") and _RESULT in first[:MAX_BYTES]
 
 
 def read_datagram(payload: bytes, direction: int) -> list[Fact]:
@@ -33,20 +45,22 @@ def read_datagram(payload: bytes, direction: int) -> list[Fact]:
     backward = direction == FROM_SERVER
     if not payload.startswith(_MAGIC):
         return [read_result(payload[:MAX_BYTES].decode("utf-8", "replace"), backward)]
-    if len(payload) < MESSAGE_BYTES:
-        raise Truncated(f"a search frame has {MESSAGE_BYTES} bytes, here are {len(payload)}")
-    kind = int.from_bytes(payload[8:12], "little")
-    if kind == _SEARCH:
-        return [Fact("tvt", backward=backward, action="search")]
-    if kind != _ANSWER:
-        raise Malformed(f"a search frame of kind {kind}")
-    said = Announced(
-        type=KINDS.get(int.from_bytes(payload[64:68], "little")),
-        name=read_text(payload[12:32]),
-        mac=payload[32:38].hex(":"),
-        ip=".".join(map(str, payload[40:44])),
-    )
-    return [Fact("tvt", backward=backward, action="search answer", announced=said)]
+    if len(payload) < _HEADER_BYTES:
+        raise Truncated(f"the header of a frame has {_HEADER_BYTES} bytes, here are {len(payload)}")
+    command = int.from_bytes(payload[8:12], "little")
+    said = read_answer(payload) if command == _ANSWER else None
+    return [Fact("tvt", backward=backward, action=COMMANDS.get(command) or f"command {command}", announced=said)]
+
+
+def read_answer(payload: bytes) -> Announced:
+    """What a device says of itself. Truncated."""
+    if len(payload) < _SHORT_BYTES:
+        raise Truncated(f"an answer has {_SHORT_BYTES} bytes and more, here are {len(payload)}")
+    said = Announced(name=read_text(payload[12:32]), mac=payload[32:38].hex(":"), ip=".".join(map(str, payload[40:44])))
+    if len(payload) >= _LONG_BYTES:
+        said.serial_number, said.firmware = read_text(payload[140:156]), read_text(payload[156:172])
+        said.model, said.manufacturer = read_text(payload[196:212]), read_text(payload[212:228])
+    return said
 
 
 def read_result(text: str, backward: bool) -> Fact:

@@ -33,8 +33,7 @@ NS = 1_000_000_000
 
 class KafkaPublisher:
     """Batches, spools and sends; never waits for a broker. `folder` is the spool's; `tell` takes words for a person;
-    `ledger` is the pipeline's, for the heartbeats. Set `packet_ns` to the time of the latest packet before publishing
-    what came of it.
+    `ledger` is the pipeline's, for the heartbeats; `packet_ns` is the time of the latest packet of which all was taken.
 
     `gap_seconds` is the packet time that a run before this one may have lost, known with the first packet. `close`
     sends what it can within `drain_seconds`; what is left is in the spool.
@@ -62,9 +61,15 @@ class KafkaPublisher:
 
     def publish(self, observations: Sequence[Observation]) -> None:
         """Take observations: they are on disk LINGER_SECONDS from now, if the disk takes them."""
-        if self.gap_seconds is None and self.packet_ns:
-            self._look_back()
+        self.publish_up_to(0, observations)
+
+    def publish_up_to(self, packet_ns: int, observations: Sequence[Observation]) -> None:
+        """As `publish`, of the last that packets up to this time will give: once they are on disk, it is whole up to
+        it."""
         with self._lock:
+            self.packet_ns = max(self.packet_ns, packet_ns)
+            if self.gap_seconds is None and self.packet_ns:
+                self._look_back()
             self.taken += len(observations)
             self._put(self._batcher.add(observations, time.monotonic()))
 

@@ -203,6 +203,10 @@ MIRRORS: dict[str, tuple[int, Wrap]] = {
         1,
         lambda packet: outer(udp(8472) / VXLAN(vni=77, flags="Instance") / inner_frame(packet)),
     ),
+    "VXLAN of Azure's gateway load balancer": (
+        1,
+        lambda packet: outer(udp(10_801) / VXLAN(vni=77, flags="Instance") / inner_frame(packet)),
+    ),
     "VXLAN over IPv6": (
         1,
         lambda packet: outer_6(udp(4789) / VXLAN(vni=77, flags="Instance") / inner_frame(packet)),

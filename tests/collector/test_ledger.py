@@ -1,6 +1,6 @@
 """The ledger's sum closes, or says where it does not."""
 
-from collector.ledger import Ledger
+from collector.ledger import LOSS_SECONDS, Ledger, Losses
 
 
 def test_what_was_let_go_is_counted_by_stage_and_reason() -> None:
@@ -40,3 +40,22 @@ def test_what_was_seen_is_what_was_observed_and_what_concerned_nobody() -> None:
     ledger.unasked["lenswatch.dns"] += 3
     ledger.unasked["lenswatch.tls"] += 1
     assert ledger.seen() == {"lenswatch.dns": 5, "lenswatch.tls": 1}
+
+
+def test_what_the_kernel_dropped_is_told_at_once_and_then_once_a_minute() -> None:
+    ledger, said = Ledger(), list[str]()
+    losses = Losses(ledger, said.append)
+    losses.look(5.0)
+    assert said == []
+    ledger.drop("capture", "kernel_drop", 1_200)
+    ledger.drop("capture", "ring_full", 3)
+    losses.look(6.0)
+    ledger.drop("capture", "kernel_drop", 34)
+    losses.look(7.0)
+    losses.look(6.0 + LOSS_SECONDS)
+    losses.look(7.0 + 3 * LOSS_SECONDS)
+    mend = "more --workers, a larger [capture] ring_bytes, or a --filter"
+    assert said == [
+        f"the kernel dropped 1,200 packets, 1,200 in all (ring full: 3 times): {mend}",
+        f"the kernel dropped 34 packets, 1,234 in all (ring full: 3 times): {mend}",
+    ]

@@ -1,7 +1,11 @@
 """A stream is read by whoever recognises it, through loss and disorder, and let go when nothing more is of use."""
 
+import gc
+import weakref
+
 import pytest
 
+from collector.digests import Digests
 from collector.dissectors import DISSECTORS
 from collector.dissectors.dissector import FROM_CLIENT, FROM_SERVER, Dissector
 from collector.reading import (
@@ -12,6 +16,7 @@ from collector.reading import (
     datagram_candidates,
     load_dissectors,
     stream_candidates,
+    with_digests,
 )
 from collector.reassembly import MAX_HELD_SEGMENTS
 from tests.collector.dissectors.messages import ANSWER, GET, HELLO, QUERY, RESPONSE, dns, over_tcp
@@ -36,6 +41,19 @@ def test_every_dissector_of_the_list_is_loaded_in_its_order() -> None:
     loaded = load_dissectors()
     assert len(loaded) == len(DISSECTORS) and all(isinstance(each, Dissector) for each in loaded)
     assert loaded[0].name == "tls"
+
+
+def test_pipelines_that_come_and_go_leave_no_tables_behind() -> None:
+    gone = []
+    for _ in range(100):
+        digests = Digests((), 1, 1, 1)
+        gone.append(weakref.ref(digests))
+        dissectors = with_digests(load_dissectors(), digests)
+        assert datagram_candidates(dissectors) is DATAGRAMS
+        stream_candidates(dissectors)
+    del digests, dissectors
+    gc.collect()
+    assert sum(each() is not None for each in gone) < 10
 
 
 def test_a_client_hello_in_two_segments_out_of_order_and_sent_again_is_one_hello() -> None:

@@ -107,7 +107,7 @@ def test_tunnelled_and_plain_packets_keep_the_order_in_which_they_came() -> None
     assert (batch.outer < 0).tolist() == [True, False, True, False, False, True]
 
 
-@pytest.mark.parametrize("port", [4789, 4790, 8472, 6081, 37_008, 4754])
+@pytest.mark.parametrize("port", [4789, 4790, 8472, 10_800, 10_801, 6081, 37_008, 4754])
 @pytest.mark.parametrize(
     "payload", [b"", b"\x08", bytes(7), bytes(8), b"\x08\x00\x00\x00\x00\x00\x4d", b"\xff" * 60, b"GET / HTTP/1.1\r\n"]
 )

@@ -19,7 +19,7 @@ from collector.workers import Crew
 from tests.captures.tunnels import MIRRORS
 from tests.collector.frames import Packet, Talk, spaced, udp_frame
 from tests.house.tree import ROOT
-from tests.veth import Wire, needs_a_wire, wire
+from tests.veth import Wire, needs_a_wire, run, wire
 
 pytestmark = [pytest.mark.root, needs_a_wire]
 OFFICE = ROOT / "streams" / "demo" / "office.pcap"
@@ -131,6 +131,27 @@ def test_both_directions_of_a_flow_and_all_of_a_mirror_go_to_one_worker(line: Wi
     assert crew.ledger.flows == 30
 
 
+def test_workers_on_an_interface_that_is_made_anew_say_so_and_end(line: Wire) -> None:
+    crew = Crew([line.near], TWO)
+    crew.prepare(CollectorSettings(), (), None)
+
+    def act() -> None:
+        time.sleep(0.5)
+        run("ip", "link", "del", line.near)
+        time.sleep(0.3)
+        line.make_pair()
+
+    worker = threading.Thread(target=act)
+    worker.start()
+    ends = time.monotonic() + 30
+    with pytest.raises(CaptureError, match=f"{line.near}: was made anew, .*: start again"):
+        for block in crew.blocks():
+            crew.process(block)
+            if time.monotonic() > ends:
+                crew.stop()
+    worker.join()
+
+
 def test_a_worker_that_dies_is_told_of_and_ends_the_watching(line: Wire) -> None:
     crew = Crew([line.near], TWO)
     crew.prepare(CollectorSettings(), (), None)
@@ -141,3 +162,31 @@ def test_a_worker_that_dies_is_told_of_and_ends_the_watching(line: Wire) -> None
         for block in blocks:
             crew.process(block)
     assert not any(process.is_alive() for process in crew._processes)
+
+
+def test_workers_survive_an_interface_that_goes_down_and_comes_back_and_it_is_told_once(line: Wire) -> None:
+    crew = Crew([line.near], TWO)
+    crew.prepare(CollectorSettings(), (), None)
+    notices: list[str] = []
+
+    def act() -> None:
+        time.sleep(0.3)
+        line.replay(both_ways(20))
+        time.sleep(0.3)
+        line.near_is("down")
+        time.sleep(0.5)
+        line.near_is("up")
+        time.sleep(0.5)
+        line.replay(both_ways(20))
+        time.sleep(0.4)
+        crew.stop()
+
+    worker = threading.Thread(target=act)
+    worker.start()
+    for block in crew.blocks():
+        notices += [block.notice] if block.notice else []
+        crew.process(block)
+    worker.join()
+    crew.finish()
+    assert notices == ["the interface went down; waiting for it", "the interface is up again"]
+    assert crew.ledger.packets_in == 80 and crew.ledger.open_sums() == []

@@ -9,7 +9,7 @@ import pytest
 from collector.dissectors import DISSECTORS
 from tests.fuzz import run
 
-SECONDS = int(os.environ.get("LENSWATCH_FUZZ_SECONDS", "2"))
+SECONDS = int(os.environ.get("LENSWATCH_FUZZ_SECONDS") or ("5" if os.environ.get("CI") else "2"))
 
 pytestmark = [
     pytest.mark.system,

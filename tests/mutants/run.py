@@ -1,6 +1,6 @@
 """The mutation run: captures, broken at random, through the collector; nothing but CaptureError may ever come out.
 
-    python tests/mutants/run.py [--mutants 50000] [--seed 1] [FOLDER…]
+    python tests/mutants/run.py [--mutants 200000] [--seed 1] [FOLDER…]
 
 Seeds are the office, tiny captures of every link type, capture format and protocol, and the captures of each FOLDER and
 of $LENSWATCH_CAPTURES, each cut to its first packets. A mutant is a seed with bits flipped, bytes put in or taken out,
@@ -34,6 +34,7 @@ from collector.capture.pcap_file import CaptureFile  # noqa: E402
 from collector.errors import CaptureError  # noqa: E402
 from collector.identify.fingerprint import Fingerprint, read_fingerprints  # noqa: E402
 from collector.ledger import Ledger  # noqa: E402
+from collector.links import RAW_LINKS  # noqa: E402
 from collector.pipeline import Pipeline  # noqa: E402
 from collector.settings import CollectorSettings  # noqa: E402
 from tests.captures.tunnels import WRAPPED  # noqa: E402
@@ -44,12 +45,14 @@ OFFICE = ROOT / "streams" / "demo" / "office.pcap"
 OUT = ROOT / "out"
 PACKETS_OF_A_SEED, PACKETS_OF_A_WRAP = 50, 12
 MAX_SEED_BYTES = 1 << 16
+UNKNOWN_LINK = 147
+"""LINKTYPE_USER0, which nobody has a meaning for."""
 MAX_CHANGES = 6
 MAX_CPU_SECONDS = 5.0
 # A small table: asking the system for a million rows takes longer than a mutant.
 SETTINGS = CollectorSettings(max_flows=1_000)
 """For one mutant; usual is a thousandth of it."""
-MAX_GROWTH_BYTES = 256 << 20
+MAX_GROWTH_BYTES = 64 << 20
 WARM_UP_MUTANTS = 200
 GLANCED = 4
 """Of so many mutants, one is read as where nobody takes every observation."""
@@ -173,9 +176,7 @@ def built_seeds() -> Iterator[Seed]:
         (108, loopback),
         (113, cooked),
         (276, cooked_2),
-        (101, bodies),
-        (229, bodies),
-        (147, bodies),
+        *((link_type, bodies) for link_type in (*RAW_LINKS, UNKNOWN_LINK)),
     )
     captures += [frames.pcap(each, link_type=link_type) for link_type, each in links]
     some = bodies[:: max(1, len(bodies) // PACKETS_OF_A_WRAP)]
@@ -385,7 +386,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folders", nargs="*", type=Path, metavar="FOLDER", help="more captures to begin from")
-    parser.add_argument("--mutants", type=int, default=50_000)
+    parser.add_argument("--mutants", type=int, default=200_000)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(arguments)
     named = os.environ.get("LENSWATCH_CAPTURES")

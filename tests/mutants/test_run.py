@@ -1,4 +1,4 @@
-"""Fifty thousand broken captures, and nothing escapes; and an escape would be noticed."""
+"""Two hundred thousand broken captures, and nothing escapes; and an escape would be noticed."""
 
 import os
 import random
@@ -10,13 +10,21 @@ from pathlib import Path
 import pytest
 
 from collector.capture.pcap_file import CaptureFile
+from collector.decode import decode
 from collector.dissectors import dns
 from collector.dissectors.dissector import Fact
 from collector.errors import CaptureError
+from collector.ledger import Ledger
+from collector.links import LINK_TYPES
+from collector.observation import DATASET_PREFIX
+from collector.pipeline import Pipeline
+from collector.reading import load_dissectors
+from collector.settings import ALL, CollectorSettings
+from collector.tunnels import TUNNELS
 from tests.collector.frames import BEGIN_NS, pcap, zipped
 from tests.mutants import run
 
-MUTANTS = 25_000 if os.environ.get("CI") else 1_500
+MUTANTS = 100_000 if os.environ.get("CI") else 1_500
 SEEDS = (1, 2)
 """A run each, side by side."""
 
@@ -81,6 +89,31 @@ def test_the_seeds_are_whole_captures_of_every_format_and_protocol(tmp_path: Pat
         run.watch(path, ())
     assert {0, 1, 101, 108, 113, 147, 229, 276} <= links and len(seeds) > 20
     assert {seed.data[:4].hex() for seed in seeds} >= {"d4c3b2a1", "a1b2c3d4", "4d3cb2a1", "0a0d0d0a", "a1b2cd34"}
+
+
+def test_every_link_type_tunnel_and_dissector_is_in_the_seeds(tmp_path: Path) -> None:
+    path = tmp_path / "a.pcap"
+    links: set[int] = set()
+    tunnels: set[str] = set()
+    read: set[tuple[str, str | None]] = set()
+    for seed in run.read_seeds([]):
+        path.write_bytes(seed.data)
+        pipeline = Pipeline(CollectorSettings(traffic=ALL), ())
+        found = []
+        for block in CaptureFile(str(path)).blocks():
+            links.add(block.link_type)
+            batch = decode(block, Ledger())
+            tunnels |= {TUNNELS[kind] for kind in batch.tunnel.tolist()} if batch.tunnel is not None else set()
+            found += pipeline.process(block)
+        for each in found + pipeline.finish():
+            read.add((each.event.dataset.removeprefix(DATASET_PREFIX), each.network.transport))
+    wanted = {
+        (each.name, transport)
+        for each in load_dissectors()
+        for transport in (["tcp"] if each.begin else []) + (["udp"] if each.read_datagram or each.converse else [])
+    }
+    assert sorted(LINK_TYPES - links) == [] and sorted(set(TUNNELS[1:]) - tunnels) == []
+    assert sorted(wanted - read) == []
 
 
 def test_most_mutants_still_have_packets_to_read(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 from collector.capture.pcap_file import CaptureFile
 from collector.settings import CaptureSettings
 from streams.live import Ticker
-from tests.collector.frames import Talk, pcap, pcap_header, pcap_record
+from tests.collector.frames import Talk, pcap, pcap_header, pcap_record, spaced, udp_frame
 from tests.house.tree import ROOT
 from tests.veth import Wire, needs_a_wire, wire
 
@@ -139,6 +139,92 @@ def test_alerts_are_shown_as_they_come_and_root_is_given_up(line: Wire) -> None:
             return b"Hangzhou Hikvision" in told
 
         watch.waits_for(more)
+
+
+WITHOUT_IMPORTS = """
+import sys
+import collector.privileges
+
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        raise ModuleNotFoundError(f"{name} cannot be read any more", name=name)
+
+collector.privileges.give_up_root = lambda user: sys.meta_path.insert(0, Refuse())
+from streams.cli import main
+main()
+"""
+"""What `--user` does where Python lies in root's home: from then on no module can be read."""
+
+
+def without_imports(*arguments: str) -> list[str]:
+    return [sys.executable, "-c", WITHOUT_IMPORTS, *arguments, "--user", "nobody"]
+
+
+@pytest.mark.parametrize("traffic", ["all", "touched"])
+@pytest.mark.parametrize("command", [["watch", "--observations", "-"], ["collect", "--dump"]])
+def test_nothing_is_imported_once_root_is_given_up(tmp_path: Path, command: list[str], traffic: str) -> None:
+    captures = [str(OFFICE), *(str(ROOT / "tests" / "captures" / name) for name in ("protocols.pcap", "web.pcap"))]
+    first, *rest = command
+    ran = subprocess.run(
+        without_imports(first, *captures, *rest),
+        env={**os.environ, "LENSWATCH_COLLECTOR_TRAFFIC": traffic, "XDG_STATE_HOME": str(tmp_path)}, cwd=ROOT,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    datasets = {json.loads(line)["event"]["dataset"] for line in ran.stdout.splitlines() if line.startswith("{")}
+    assert datasets >= ({"lenswatch.quic", "lenswatch.tuya", "lenswatch.certificate"} if traffic == "all" else set())
+
+
+@pytest.mark.root
+@needs_a_wire
+def test_workers_begin_though_root_is_given_up_and_python_lies_in_its_home(line: Wire, tmp_path: Path) -> None:
+    seen = tmp_path / "seen.jsonl"
+    watch = subprocess.Popen(
+        without_imports("watch", line.near, "--workers", "2", "--observations", str(seen)),
+        env={**os.environ, **ALL, "XDG_STATE_HOME": str(tmp_path)}, cwd=ROOT, stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        ends = time.monotonic() + SECONDS
+        while not (seen.exists() and seen.stat().st_size) and watch.poll() is None and time.monotonic() < ends:
+            if seen.exists():
+                line.near_is("down")
+                time.sleep(0.2)
+                line.near_is("up")
+                time.sleep(0.3)
+                line.replay(ROOT / "tests" / "captures" / "protocols.pcap", "--pps=2000")
+            time.sleep(0.3)
+        watch.send_signal(signal.SIGTERM)
+        _, told = watch.communicate(timeout=SECONDS)
+    finally:
+        watch.kill()
+    assert watch.returncode == 0, told
+    assert "the interface is up again" in told and "quic" in told
+
+
+@pytest.mark.root
+@needs_a_wire
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_what_the_kernel_drops_is_told_while_it_watches_and_in_the_summary(
+    line: Wire, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: str
+) -> None:
+    monkeypatch.setenv("LENSWATCH_CAPTURE_RING_BYTES", str(1 << 20))
+    monkeypatch.setenv("LENSWATCH_CAPTURE_BLOCK_BYTES", str(1 << 17))
+    frames = [udp_frame(bytes(1_200), ("10.20.0.11", 20_000 + each % 9, "192.0.2.8", 6_000)) for each in range(8_000)]
+    with watching(tmp_path, line.near, "--workers", workers) as watch:
+        watch.listens()
+        time.sleep(0.5)
+        family = Path(f"/proc/{watch.process.pid}/task/{watch.process.pid}/children").read_text().split()
+        for each in family or [watch.process.pid]:
+            os.kill(int(each), signal.SIGSTOP)
+        line.replay(spaced(frames))
+        for each in family or [watch.process.pid]:
+            os.kill(int(each), signal.SIGCONT)
+        assert watch.process.stderr is not None
+        first = watch.process.stderr.readline()
+        code, _, rest = watch.end()
+    assert code == 0 and "the kernel dropped" in first and "ring_bytes" in first
+    assert "not captured" in rest and "kernel drop" in rest
 
 
 @pytest.mark.root

@@ -22,7 +22,7 @@ from tests.streams.command import OFFICE, PROGRAM, environment, spawn
 from tests.system.broker import Broker, free_ports
 from tests.system.centre import Centre, centre_at, until
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.alone]
 
 ROUNDS = int(os.environ.get("LENSWATCH_CHAOS_ROUNDS", "5"))
 SEED = int(os.environ.get("LENSWATCH_CHAOS_SEED", "17"))

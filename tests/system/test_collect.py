@@ -24,7 +24,7 @@ from tests.streams.command import OFFICE
 from tests.system.broker import Broker, free_ports
 from tests.system.edge import GAP, Edge, Feed, edge_of, office_observations, read_heartbeats, read_topic
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.alone]
 RATE = 5000
 MiB = 1 << 20
 
@@ -134,7 +134,8 @@ def lost_in_gaps(edge: Edge, feed: Feed, arrived: set[int]) -> int:
     ]
     missing = sorted(set(range(len(feed.fed))) - arrived)
     for number in missing:
-        assert any(first - 1e-5 <= feed.fed[number] <= last + 1e-5 for first, last in gaps), (number, gaps)
+        at = feed.fed[number]
+        assert any(first - 1e-5 <= at <= last + 1e-5 for first, last in gaps), (number, at, gaps, missing[-9:])
     return len(missing)
 
 

@@ -25,7 +25,7 @@ from tests.system.centre import centre_at, until
 from tests.system.stack import Stack, stack_at
 from tests.veth import Wire, needs_a_wire, wire
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.alone]
 DEVICES = 40
 NAMES = ("www.easy4ipcloud.com", "litedev.hik-connect.com", "a1.tuyacn.com", "pub-cfg.secu100.net")
 

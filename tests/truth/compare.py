@@ -3,7 +3,7 @@
     python tests/truth/compare.py FOLDER [--jobs 2] [--file NAME] [--verbose]
 
 Every capture of the folder is read twice, by tshark (all of Wireshark's dissectors, one process a file) and by our
-own pipeline; the multisets of DNS question names, server names, HTTP requests and JA3 fingerprints are compared. What
+own pipeline; the multisets of what each read (KINDS) are compared, and both must come to the capture's end. What
 lenswatch does not read (Google's QUIC …) is taken out on tshark's side by `frame.protocols` and counted apart. A file
 that differs must be explained in `differences.toml`, next to this file; what is explained as a mistake of tshark's does
 not count in recall and precision. Exit codes: 0 all well, 1 not, 2 usage. docs/70-truth.md says more.
@@ -30,7 +30,7 @@ if str(ROOT) not in sys.path:
 
 from collector.capture.pcap_file import CaptureFile  # noqa: E402
 from collector.errors import CaptureError  # noqa: E402
-from collector.observation import DATASET_PREFIX, Observation  # noqa: E402
+from collector.observation import DATASET_PREFIX, Observation, TlsOffer  # noqa: E402
 from collector.pipeline import Pipeline  # noqa: E402
 from collector.settings import CollectorSettings  # noqa: E402
 from tests.truth import layers  # noqa: E402
@@ -50,6 +50,7 @@ KINDS = {
     "sni": "server names",
     "http": "HTTP requests",
     "ja3": "JA3 fingerprints",
+    "offer": "ALPN and ECH offers",
     **layers.TITLES,
 }
 
@@ -63,7 +64,8 @@ PREFERENCES = ("tcp.desegment_tcp_streams:TRUE", "tcp.reassemble_out_of_order:TR
 
 UNDER = frozenset(
     {"eth", "ethertype", "vlan", "sll", "null", "raw", "ip", "ipv6", "tcp", "udp", "gre", "erspan", "vxlan", "geneve",
-     "tzsp", "mpls", "pppoes", "ppp", "radiotap", "wlan_radio", "wlan", "llc", "nflog"}
+     "tzsp", "mpls", "pwethheuristic", "pwethcw", "pppoes", "ppp", "chdlc", "radiotap", "ppi", "wlan_radio", "wlan",
+     "llc", "nflog"}
 )  # fmt: skip
 """What lenswatch takes off before a payload; `ipv6.` extension headers too. Anything else is out of its scope."""
 OUT_OF_SCOPE = {
@@ -73,6 +75,7 @@ OUT_OF_SCOPE = {
     "http2": "HTTP/2",
 }
 OUTER = {"tls": "inside TLS", "http": "inside HTTP", "socks": "inside SOCKS"}
+END = "end"
 EXPLAINED, UNEXPLAINED, STALE = "explained", "not explained", "no longer so"
 NOT_HTTP_1 = "not HTTP/1"
 UNREADABLE = "names that cannot be read"
@@ -188,20 +191,6 @@ def find(pairs: Pairs, key: str) -> Any:
     return next(value for name, value in pairs if name == key)
 
 
-def walk(value: Any) -> Iterator[tuple[str, Any]]:
-    """Every key and value of a tree, in document order."""
-    if isinstance(value, list):
-        for item in value:
-            if isinstance(item, tuple):
-                yield item
-                yield from walk(item[1])
-
-
-def raw_of(value: Any) -> bytes:
-    """The bytes behind a field, which tshark gives as [hex, position, length, mask, type]."""
-    return bytes.fromhex(value[0])
-
-
 def names_in(found: Pairs, stack: list[str]) -> Iterator[tuple[str, str, str]]:
     """Kind, why it is out of scope ("" when it is not) and name of everything named in one frame."""
     raw = b""
@@ -213,12 +202,12 @@ def names_in(found: Pairs, stack: list[str]) -> Iterator[tuple[str, str, str]]:
             for name in question_names(layer):
                 yield "dns", why if name is not None else why or UNREADABLE, f"{protocol} {name}"
         elif protocol == "nbns":
-            yield from (("dns", OUT_OF_SCOPE["nbns"], "") for key, _ in walk(layer) if key == "nbns.name")
+            yield from (("dns", OUT_OF_SCOPE["nbns"], "") for key, _ in layers.walk(layer) if key == "nbns.name")
         elif protocol in ("tls", "dtls", "quic"):
             why = scope(stack, protocol)
             yield from ((kind, why, name) for kind, name in hello_names(layer))
         elif protocol == "gquic":
-            yield from (("sni", OUT_OF_SCOPE["gquic"], "") for key, _ in walk(layer) if key == "gquic.tag.sni")
+            yield from (("sni", OUT_OF_SCOPE["gquic"], "") for key, _ in layers.walk(layer) if key == "gquic.tag.sni")
         elif protocol == "http":
             why = scope(stack, protocol)
             yield from (("http", why or older, name) for older, name in request_names(layer))
@@ -227,7 +216,9 @@ def names_in(found: Pairs, stack: list[str]) -> Iterator[tuple[str, str, str]]:
             why = scope(stack, protocol)
             yield from ((kind, why, name) for kind, name in layers.texts_of(protocol, layer, raw))
         elif protocol == "http2":
-            yield from (("http", OUT_OF_SCOPE["http2"], "") for key, _ in walk(layer) if key == "http2.headers.method")
+            yield from (
+                ("http", OUT_OF_SCOPE["http2"], "") for key, _ in layers.walk(layer) if key == "http2.headers.method"
+            )
 
 
 def scope(stack: list[str], protocol: str) -> str:
@@ -247,9 +238,9 @@ def scope(stack: list[str], protocol: str) -> str:
 def question_names(layer: Pairs) -> Iterator[str | None]:
     """The question names of a DNS message; None for one that tshark cannot read either."""
     raw = b""
-    for key, value in walk(layer):
+    for key, value in layers.walk(layer):
         if key == "dns.qry.name_raw":
-            raw = raw_of(value)
+            raw = layers.bytes_of(value)
         elif key == "dns.qry.name":
             name = name_of_labels(raw) or str(value)
             yield None if name.startswith("<") and name.endswith(">") else name
@@ -278,22 +269,32 @@ def hex_text(data: bytes) -> str:
 
 
 def hello_names(layer: Pairs) -> Iterator[tuple[str, str]]:
-    """The first server name and the JA3 of each ClientHello in a TLS, DTLS or QUIC layer."""
-    for key, value in walk(layer):
-        if key == "tls.handshake.extensions_server_name_raw":
-            yield "sni", zone_text(raw_of(value))
+    """The first server name, the JA3, and what is offered of each ClientHello in a TLS, DTLS or QUIC layer."""
+    offered: list[str] = []
+    hides = False
+    for key, value in layers.walk(layer):
+        if key == "tls.handshake.type":
+            offered, hides = [], False
+        elif key == "tls.handshake.extensions_alpn_str_raw":
+            offered += [] if layers.GREASE.fullmatch(layers.bytes_of(value)) else [hex_text(layers.bytes_of(value))]
+        elif key == "tls.handshake.extension.type":
+            hides = hides or str(value) in layers.ENCRYPTED_HELLO
+        elif key == "tls.handshake.extensions_server_name_raw":
+            yield "sni", zone_text(layers.bytes_of(value))
         elif key == "tls.handshake.ja3":
+            # The last field of a ClientHello.
             yield "ja3", str(value)
+            yield "offer", layers.offer_text(offered, hides)
 
 
 def request_names(layer: Pairs) -> Iterator[tuple[str, str]]:
     """The request of one HTTP message, if it is one: why it is out of scope, or ""; method, host and target."""
     found: dict[str, bytes] = {}
     is_request = False
-    for key, value in walk(layer):
+    for key, value in layers.walk(layer):
         is_request = is_request or key == "http.request"
         if key.startswith("http.") and key.endswith("_raw"):
-            found.setdefault(key.removeprefix("http.").removesuffix("_raw"), raw_of(value))
+            found.setdefault(key.removeprefix("http.").removesuffix("_raw"), layers.bytes_of(value))
     if is_request:
         version = found.get("request.version", b"")
         host = found.get("host", b"").partition(b":")[2].strip()
@@ -347,8 +348,12 @@ def note(observations: Iterable[Observation], reading: Reading) -> None:
                 reading.names["sni"][each.tls.client.server_name] += 1
             if each.tls.client.ja3:
                 reading.names["ja3"][each.tls.client.ja3] += 1
-        if (text := layers.text_in(dataset, each)) is not None:
-            reading.names[text[0]][text[1]] += 1
+                offer = (
+                    each.lenswatch.tls if each.lenswatch is not None and each.lenswatch.tls is not None else TlsOffer()
+                )
+                reading.names["offer"][layers.offer_text(offer.alpn or [], bool(offer.ech))] += 1
+        for kind, text in layers.texts_in(dataset, each):
+            reading.names[kind][text] += 1
         if dataset == "http" and each.url is not None and each.http is not None and each.http.request is not None:
             host = each.url.domain or ""
             if each.url.port is not None:
@@ -397,10 +402,21 @@ def judge(comparison: Comparison, explained: Explained | None, scores: dict[str,
     return rows
 
 
+def judge_end(comparison: Comparison) -> list[tuple[str, str, str]]:
+    """Where tshark reads on to a capture's end, so must lenswatch."""
+    problem = comparison.lenswatch.problem
+    if problem is None or comparison.tshark.problem is not None:
+        return []
+    return [(END, UNEXPLAINED, f"lenswatch stops, and tshark does not: {problem}")]
+
+
 def tell(comparison: Comparison, rows: Sequence[tuple[str, str, str]], verbose: bool) -> None:
     """One line for each kind in which a capture differs; with `verbose` the names, and where a reading stopped."""
     differs = comparison.differs()
     for kind, verdict, words in rows:
+        if kind == END:
+            print(f"{comparison.name}: {verdict}: {words}")
+            continue
         missing, extra = differs.get(kind, (Counter[str](), Counter[str]()))
         total = comparison.tshark.names[kind].total()
         print(f"{comparison.name}: {KINDS[kind]}: {missing.total()} missing, {extra.total()} extra, of {total}: "
@@ -452,6 +468,7 @@ def run(folder: Path, name: str | None, jobs: int, verbose: bool, differences: P
     with concurrent.futures.ThreadPoolExecutor(jobs) as threads:
         for comparison in threads.map(compare, paths):
             rows = judge(comparison, explained.get(comparison.digest), scores)
+            rows += judge_end(comparison)
             verdicts.update(verdict for _, verdict, _ in rows)
             apart.update(comparison.tshark.apart)
             tell(comparison, rows, verbose)

@@ -26,12 +26,14 @@ class Explained(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     sni: Difference | None = None
     http: Difference | None = None
     ja3: Difference | None = None
+    offer: Difference | None = None
     rtsp: Difference | None = None
     dhcp: Difference | None = None
     ssdp: Difference | None = None
     ntp: Difference | None = None
     stun: Difference | None = None
     server: Difference | None = None
+    realm: Difference | None = None
 
 
 class DifferencesFile(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

@@ -1,15 +1,17 @@
 """One text for each message of the discovery and streaming protocols, as tshark's layers and as our observations say
 it.
 
-rtsp     method and address of a request, code of a response
+rtsp     method, address and User-Agent of a request; code, Server and realm of a response
 dhcp     message type, name, vendor class and parameter list
 ssdp     method or code, target (NT or ST) and USN
 ntp      mode
 stun     kind of message, SOFTWARE and REALM; each once a capture, for of a flow only the first messages are read
 server   the Server field of an HTTP/1 response
+realm    the realm of the first WWW-Authenticate field of an HTTP/1 response
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from collector.observation import Observation
@@ -21,9 +23,10 @@ TITLES = {
     "ntp": "NTP messages",
     "stun": "STUN messages",
     "server": "HTTP Server fields",
+    "realm": "HTTP realms",
 }
 DISTINCT = ("stun",)
-FILTER = "rtsp or dhcp.option.dhcp or ssdp or ntp or stun or http.server"
+FILTER = "rtsp or dhcp.option.dhcp or ssdp or ntp or stun or http.server or http.www_authenticate"
 PROTOCOLS = "rtsp dhcp ssdp ntp stun"
 DHCP_TYPES = (
     "", "DISCOVER", "OFFER", "REQUEST", "DECLINE", "ACK", "NAK", "RELEASE", "INFORM", "FORCERENEW", "LEASEQUERY",
@@ -36,6 +39,12 @@ STUN_METHODS = {
 }  # fmt: skip
 STUN_CLASSES = {0: "request", 0x10: "indication", 0x100: "success", 0x110: "error", 1: "indication", 0x11: "error"}
 
+GREASE = re.compile(b"|".join(re.escape(bytes((number, number))) for number in range(0x0A, 0x100, 0x10)))
+"""RFC 8701 2."""
+ENCRYPTED_HELLO = ("65037", "65486")
+"""encrypted_client_hello (RFC 9849), and the encrypted_server_name of its drafts."""
+REALM = re.compile(r'(?:^|[\s,])realm\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))', re.IGNORECASE)
+"""RFC 9110 11.5."""
 Pairs = list[tuple[str, Any]]
 MAX_CHARACTERS = 256
 """An observation's texts are cut there."""
@@ -72,6 +81,11 @@ def walk(value: Any) -> Iterator[tuple[str, Any]]:
                 yield from walk(item[1])
 
 
+def offer_text(alpn: Sequence[str], hides: bool) -> str:
+    """What a ClientHello offers: its ALPN list, and whether an encrypted ClientHello is in it."""
+    return f"{','.join(alpn)} {'ech' if hides else '-'}"
+
+
 def texts_of(protocol: str, layer: Pairs, raw: bytes) -> Iterator[tuple[str, str]]:
     """Kind and text of each message in a layer of tshark's; `raw` are the layer's bytes."""
     fields: dict[str, Any] = {}
@@ -83,9 +97,10 @@ def texts_of(protocol: str, layer: Pairs, raw: bytes) -> Iterator[tuple[str, str
     if protocol == "rtsp":
         if "rtsp.method_raw" in fields:
             address = bytes_of(fields["rtsp.url_raw"]) if "rtsp.url_raw" in fields else b""
-            yield "rtsp", f"{fields['rtsp.method']} {latin(address)}"
+            yield "rtsp", f"{fields['rtsp.method']} {latin(address)} {heads_of(raw).get(b'user-agent', '')}"
         elif "rtsp.status" in fields:
-            yield "rtsp", str(fields["rtsp.status"])
+            heads = heads_of(raw)
+            yield "rtsp", f"{fields['rtsp.status']} {heads.get(b'server', '')} {realm_of(heads)}"
     elif protocol == "dhcp" and "dhcp.option.dhcp" in fields:
         name = fields.get("dhcp.fqdn.name") or named(fields, "dhcp.option.hostname_raw")
         vendor = named(fields, "dhcp.option.vendor_class_id_raw")
@@ -109,19 +124,50 @@ def named(fields: dict[str, Any], key: str) -> str:
     return plain(bytes_of(fields[key])) if key in fields else ""
 
 
+def heads_of(raw: bytes) -> dict[bytes, str]:
+    """The fields of a message by their names in lower case, from its bytes; of several the first."""
+    found: dict[bytes, str] = {}
+    for line in raw.partition(b"\r\n\r\n")[0].split(b"\n")[1:]:
+        name, _, value = line.partition(b":")
+        found.setdefault(name.strip().lower(), latin(value))
+    return found
+
+
+def realm_of(heads: dict[bytes, str]) -> str:
+    """The realm of the first challenge; empty where there is none."""
+    found = REALM.search(heads.get(b"www-authenticate", ""))
+    return (found[1] if found[1] is not None else found[2]) if found is not None else ""
+
+
 def ssdp_text(raw: bytes) -> str:
     """Method or code, target and name of an SSDP message, from its bytes: to tshark its fields are unknown ones."""
-    head, *rest = raw.partition(b"\r\n\r\n")[0].split(b"\n")
-    fields = {name.strip().lower(): latin(value) for name, _, value in (line.partition(b":") for line in rest)}
+    head, fields = raw.partition(b"\n")[0], heads_of(raw)
     first = head.split(b" ")[1 if head.startswith(b"HTTP/") else 0].decode("latin-1")
     return f"{first} {fields.get(b'nt') or fields.get(b'st') or ''} {fields.get(b'usn', '')}"
 
 
 def server_of(layer: Pairs) -> Iterator[tuple[str, str]]:
-    """The Server field of an HTTP response."""
-    fields = dict(walk(layer))
-    if "http.response" in fields and "http.server_raw" in fields:
+    """The Server field and the realm of an HTTP response."""
+    fields: dict[str, Any] = {}
+    for key, value in walk(layer):
+        fields.setdefault(key, value)
+    if "http.response" not in fields:
+        return
+    if "http.server_raw" in fields:
         yield "server", latin(bytes_of(fields["http.server_raw"]).partition(b":")[2])
+    if "http.www_authenticate_raw" in fields:
+        value = latin(bytes_of(fields["http.www_authenticate_raw"]).partition(b":")[2])
+        if realm := realm_of({b"www-authenticate": value}):
+            yield "realm", realm
+
+
+def texts_in(dataset: str, each: Observation) -> Iterator[tuple[str, str]]:
+    """Kind and text of what an observation says; nothing for one of other kinds."""
+    said = each.lenswatch.announced if each.lenswatch is not None else None
+    if (text := text_in(dataset, each)) is not None:
+        yield text
+    if dataset == "http" and said is not None and said.realm:
+        yield "realm", said.realm
 
 
 def text_in(dataset: str, each: Observation) -> tuple[str, str] | None:
@@ -130,8 +176,11 @@ def text_in(dataset: str, each: Observation) -> tuple[str, str] | None:
     action = each.event.action or ""
     if dataset == "rtsp" and each.http is not None:
         if each.http.request is not None and each.url is not None:
-            return "rtsp", f"{each.http.request.method} {each.url.original}"
-        return "rtsp", str(each.http.response.status_code if each.http.response is not None else "")
+            agent = each.user_agent.original[:MAX_CHARACTERS] if each.user_agent is not None else ""
+            return "rtsp", f"{each.http.request.method} {each.url.original} {agent}"
+        code = each.http.response.status_code if each.http.response is not None else ""
+        software, realm = (said.software or "", said.realm or "") if said is not None else ("", "")
+        return "rtsp", f"{code} {software} {realm}"
     if dataset == "dhcp" and said is not None:
         return "dhcp", f"{action} {said.name or ''} {said.software or ''} {said.parameters or ''}"
     if dataset == "ssdp" and said is not None and action != "description":

@@ -162,6 +162,17 @@ def test_an_interface_that_is_made_anew_is_listened_to_again(line: Wire) -> None
     assert len(heard.notices) == 2
 
 
+@pytest.mark.parametrize("promiscuous", [True, False])
+def test_packets_to_others_are_asked_for_only_where_the_settings_say_so(line: Wire, promiscuous: bool) -> None:
+    from tests.veth import run
+
+    ring = Ring(line.near, CaptureSettings(promiscuous=promiscuous))
+    asked = run("ip", "-details", "link", "show", line.near)
+    ring.close()
+    assert f"promiscuity {int(promiscuous)} " in asked
+    assert "promiscuity 0 " in run("ip", "-details", "link", "show", line.near)
+
+
 @pytest.mark.parametrize(
     ("settings", "error", "words"),
     [

@@ -171,7 +171,10 @@ OLD_ANSWER = (
 )  # fmt: skip
 DHIP_LOGIN = dhip({"id": 1, "method": "global.login", "params": {"userName": "", "password": ""}, "session": 0})
 DHIP_REALM = dhip({"id": 1, "params": {"realm": "Login to 5E5E0001PAZ0001", "random": "5e5e"}, "result": False})
-OLD_LOGIN = b"\xa0\5\0\0" + struct.pack("<I", 6) + bytes(24) + b"a&&b&&"
+OLD_REALM = b"\xa0\1\0\0" + bytes(20) + bytes.fromhex("050201010000a1aa")
+OLD_GREETING = b"Realm:Login to 5E5E0001PAZ0001\r\nRandom:1234567890\r\n\r\n"
+OLD_REALM_ANSWER = b"\xb0\0\0\x58" + struct.pack("<I", len(OLD_GREETING)) + bytes(24) + OLD_GREETING
+OLD_LOGIN = b"\xa0\5\0\0" + struct.pack("<I", 6) + bytes(16) + bytes.fromhex("050200080000a1aa") + b"a&&b&&"
 OLD_LOGIN_ANSWER = b"\xb0\0\0\x58" + bytes(28)
 
 
@@ -235,10 +238,11 @@ def registration(command: int, body: bytes, flags: int = 2) -> bytes:
 REGISTRATION_1 = registration(1, b"\1\2\0\0\x09E5E5E0001" + bytes(range(112)))
 REGISTRATION_4 = registration(4, b"\1\1\0\x20" + bytes(80))
 
-TVT_SEARCH = b"MHED\x08\0\1\0\1\0\0\0" + bytes(128)
+TVT_SEARCH = b"MHED\x09\0\1\0\1\0\0\0" + bytes(128)
 TVT_ANSWER = (
     b"MHED\x08\0\1\0\2\0\0\0" + b"GATE".ljust(20, b"\0") + bytes.fromhex("00005e005311") + b"\x94\x17"
-    + bytes((10, 20, 0, 11)) + bytes(20) + b"\4\0\0\0" + bytes(72)
+    + bytes((10, 20, 0, 11)) + bytes(96) + b"I0000000001".ljust(16, b"\0") + b"1.5-1428327".ljust(40, b"\0")
+    + b"TD-0000".ljust(16, b"\0") + b"DVC".ljust(28, b"\0")
 )  # fmt: skip
 TVT_RESULT = (
     b"<multicastSearchResult><productInfo><productModel>TD-0000</productModel><productSeries>IPC</productSeries>"

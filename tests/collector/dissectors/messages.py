@@ -284,8 +284,8 @@ STREAMS = (
     Sample(
         "collector.dissectors.dhip.OVER_TCP",
         37_777,
-        ((FROM_CLIENT, d.OLD_LOGIN + d.OLD_LOGIN), (FROM_SERVER, d.OLD_LOGIN_ANSWER)),
-        3,
+        ((FROM_CLIENT, d.OLD_REALM + d.OLD_LOGIN), (FROM_SERVER, d.OLD_REALM_ANSWER + d.OLD_LOGIN_ANSWER)),
+        4,
     ),
     Sample(
         "collector.dissectors.dvrip.OVER_TCP",

@@ -8,12 +8,22 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 
 VERSION_1, VERSION_2, DRAFT_29 = 1, 0x6B3343CF, 0xFF00001D
-SALTS = {
-    VERSION_1: "38762cf7f55934b34d179ae6a4c80cadccbb7f0a",
-    VERSION_2: "0dede3def700a6db819381be6e269dcbf9bd2ed9",
-    DRAFT_29: "afbfec289993d24c9e9786f19c6111e04390a899",
-    0x1A2A3A4A: "38762cf7f55934b34d179ae6a4c80cadccbb7f0a",
+FIRST_SALT, SECOND_SALT = "38762cf7f55934b34d179ae6a4c80cadccbb7f0a", "0dede3def700a6db819381be6e269dcbf9bd2ed9"
+SALT_22, SALT_23 = "7fbcdb0e7c66bbe9193a96cd21519ebd7a02644a", "c3eef712c72ebb5a11a7d2432bb46365bef9f502"
+SALT_29 = "afbfec289993d24c9e9786f19c6111e04390a899"
+DRAFTS = {22: SALT_22, **dict.fromkeys(range(23, 29), SALT_23), **dict.fromkeys(range(29, 33), SALT_29),
+          **dict.fromkeys((33, 34), FIRST_SALT)}  # fmt: skip
+"""draft-ietf-quic-tls, section 5.2 of each."""
+KNOWN_TO_ALL = {
+    VERSION_1: FIRST_SALT,
+    VERSION_2: SECOND_SALT,
+    **{0xFF000000 + draft: salt for draft, salt in DRAFTS.items()},
+    0xFACEB001: SALT_22,
+    0xFACEB002: SALT_23,
+    0xFACEB00E: SALT_23,
 }
+"""Versions that tshark reads too; the last three are Facebook's."""
+SALTS = {**KNOWN_TO_ALL, 0x1A2A3A4A: FIRST_SALT}
 FIRST_ID = bytes.fromhex("8394c8f03e515708")
 """The connection id of RFC 9001's and RFC 9369's worked examples."""
 

@@ -21,6 +21,8 @@ from tests.collector.dissectors.documents import (
     OLD_ANSWER,
     OLD_LOGIN,
     OLD_LOGIN_ANSWER,
+    OLD_REALM,
+    OLD_REALM_ANSWER,
     OLD_SEARCH,
     dhip,
 )
@@ -36,11 +38,15 @@ def test_a_device_says_maker_model_serial_number_firmware_and_addresses() -> Non
     )  # fmt: skip
 
 
-def test_the_old_search_is_read_on_its_port() -> None:
+def test_the_old_search_is_read_on_any_port() -> None:
     (asked,), (answered,) = read_datagram(OLD_SEARCH, FROM_CLIENT), read_datagram(OLD_ANSWER, FROM_SERVER)
     assert asked.action == "search"
     assert answered.announced == Announced(name="GATE", model="IPC-HX0000", mac=CAMERA_MAC, ip="10.20.0.11")
-    assert recognises_datagram(OLD_SEARCH, 5_050, FROM_CLIENT) and not recognises_datagram(OLD_SEARCH, 9, FROM_CLIENT)
+    for port, loose in ((5_050, True), (9, False)):
+        assert recognises_datagram(OLD_SEARCH, port, FROM_CLIENT) and recognises_datagram(OLD_ANSWER, port, FROM_SERVER)
+        assert recognises_datagram(OLD_SEARCH[:31] + b"x", port, FROM_CLIENT) is loose
+        assert recognises_datagram(OLD_ANSWER.replace(b":", b"-"), port, FROM_SERVER) is loose
+        assert not recognises_datagram(OLD_SEARCH + b"x", port, FROM_CLIENT)
 
 
 def test_a_login_says_the_realm_but_no_name_and_no_password() -> None:
@@ -55,8 +61,28 @@ def test_the_binary_form_is_told_by_its_commands_and_its_bodies_are_passed_by() 
     dissection = DhipDissection()
     assert [fact.action for fact in dissection.feed(FROM_CLIENT, OLD_LOGIN * 2)] == ["login", "login"]
     assert [fact.action for fact in dissection.feed(FROM_SERVER, OLD_LOGIN_ANSWER)] == ["login answer"]
-    assert recognises_stream(OLD_LOGIN, 37_777, FROM_CLIENT) is True
-    assert recognises_stream(OLD_LOGIN, 8_000, FROM_CLIENT) is False
+
+
+@pytest.mark.parametrize("login", [OLD_REALM, OLD_LOGIN])
+def test_a_login_in_the_binary_form_is_told_by_its_header_on_any_port(login: bytes) -> None:
+    answers = [recognises_stream(login[:size], 8_000, FROM_CLIENT) for size in range(len(login) + 1)]
+    assert answers == [None] * 32 + [True] * (len(login) - 31)
+    other = login[:30] + b"\0\0" + login[32:]
+    assert recognises_stream(other, 8_000, FROM_CLIENT) is False and recognises_stream(other, 37_777, FROM_CLIENT)
+    assert recognises_stream(OLD_LOGIN_ANSWER, 8_000, FROM_SERVER) is False
+
+
+def test_the_greeting_says_the_realm_in_which_a_device_s_serial_number_stands() -> None:
+    dissection = DhipDissection()
+    said = [fact.announced for fact in dissection.feed(FROM_SERVER, OLD_REALM_ANSWER + OLD_LOGIN_ANSWER)]
+    assert said == [Announced(realm="Login to 5E5E0001PAZ0001"), None]
+
+
+def test_a_greeting_that_is_none_is_passed_by() -> None:
+    for size, body in ((4, b"\xff\0ab"), (2_000, bytes(2_000))):
+        answer = OLD_LOGIN_ANSWER[:4] + size.to_bytes(4, "little") + OLD_LOGIN_ANSWER[8:] + body
+        facts = list(DhipDissection().feed(FROM_SERVER, answer * 2))
+        assert [(fact.action, fact.announced) for fact in facts] == [("login answer", None)] * 2
 
 
 def test_a_connection_is_left_alone_after_its_first_messages_or_at_its_first_video() -> None:

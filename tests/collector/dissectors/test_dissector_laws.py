@@ -1,8 +1,10 @@
 """What holds for every dissector on the list, whatever it reads: facts, not yet, or Malformed, and nothing else."""
 
+import re
 from collections.abc import Iterable
 from importlib import import_module
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,9 +12,19 @@ from hypothesis import strategies as st
 from collector.dissectors import DISSECTORS
 from collector.dissectors.dissector import FROM_CLIENT, FROM_SERVER, Conversation, Dissection, Dissector, Fact
 from collector.errors import Malformed
+from collector.reading import (
+    DatagramReader,
+    StreamReader,
+    datagram_candidates,
+    load_dissectors,
+    stream_candidates,
+)
+from collector.tunnels import TUNNEL_PORTS, TUNNELS
 from tests.collector.dissectors.messages import CONVERSATIONS, DATAGRAMS, STREAMS, Sample
+from tests.house.tree import ROOT
 
 PORTS = (53, 80, 123, 443, 1053, 3478, 5050, 5353, 5355, 8800, 34_567, 37_777)
+STRANGE_PORT = 50_123
 MAX_DATAGRAMS_A_SIDE = 64
 """After so many that say nothing new, no conversation may still want to be read: video comes in millions."""
 
@@ -72,6 +84,14 @@ def test_every_dissector_on_the_list_has_a_sample_for_what_it_reads() -> None:
             if reads is not None:
                 mend = f"add a Sample of {dotted} to tests/collector/dissectors/messages.py"
                 assert dotted in {sample.dissector for sample in samples}, mend
+
+
+def test_the_manual_names_every_dissector_and_every_tunnel() -> None:
+    page = (ROOT / "docs" / "17-what-is-read.md").read_text("utf-8")
+    told = set(re.findall(r"`(\w+)`", page))
+    assert {each.name for each in load_dissectors()} <= told
+    assert set(TUNNELS[1:]) <= told
+    assert all(str(port) in page for port in np.flatnonzero(TUNNEL_PORTS).tolist())
 
 
 @streams
@@ -173,6 +193,28 @@ def test_the_beginning_of_a_stream_is_recognised_or_not_yet(sample: Sample) -> N
         answers = [recognises(data[:cut], sample.port, direction) for cut in range(len(data))]
         assert answers == sorted(answers, key=bool)
         assert False not in answers
+
+
+PORT_IS_THE_PROTOCOL = {
+    "collector.dissectors.mdns.DISSECTOR": "on another port it is DNS (RFC 6762 5.1, 6.7)",
+    "collector.dissectors.tftp.DISSECTOR": "a request is a number of two bytes and any text (RFC 1350 4)",
+}
+
+
+@pytest.mark.parametrize("sample", [*STREAMS, *DATAGRAMS, *CONVERSATIONS], ids=named)
+def test_on_a_strange_port_the_content_is_enough(sample: Sample) -> None:
+    if sample.dissector in PORT_IS_THE_PROTOCOL:
+        return
+    facts: list[Fact] = []
+    if resolve(sample.dissector).begin is not None:
+        stream, at = StreamReader(stream_candidates(load_dissectors()), STRANGE_PORT, 0), [1_000, 1_000]
+        for direction, data in sample.parts:
+            facts += stream.feed(direction, at[direction], data, at[direction] - 1)
+            at[direction] += len(data)
+    else:
+        datagram = DatagramReader(datagram_candidates(load_dissectors()), STRANGE_PORT, 0)
+        facts += [fact for direction, data in sample.parts for fact in datagram.read(direction, data)]
+    assert len(facts) == sample.facts
 
 
 @datagrams

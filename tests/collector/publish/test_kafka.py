@@ -1,19 +1,27 @@
 """The publisher without a broker: on disk within the linger, never waiting, never growing."""
 
+import contextlib
 import os
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from collector.canary import Canaries
+from collector.cli import read_all
 from collector.errors import LenswatchError
 from collector.kafka_settings import KafkaSettings
 from collector.ledger import Ledger
-from collector.publish.kafka import NS, KafkaPublisher
+from collector.observation import Observation
+from collector.packets import Block
+from collector.publish.kafka import NS, TEND_SECONDS, KafkaPublisher
 from collector.record import LINGER_SECONDS, MAX_VALUE_BYTES
+from collector.running import Interrupts
 from collector.settings import CollectorSettings
 from collector.spool import SpoolSettings
+from tests.collector.frames import block_of
 from tests.collector.seen import seen
 
 NOBODY = KafkaSettings(servers="127.0.0.1:1")
@@ -94,29 +102,60 @@ def test_the_next_start_tells_the_gap_since_the_last_packet_that_was_handed_over
 ) -> None:
     publisher = open_publisher()
     assert publisher.gap_seconds is None
-    publisher.packet_ns = 1000 * NS
-    publisher.publish([seen(1)])
+    publisher.publish_up_to(1000 * NS, [seen(1)])
     assert publisher.gap_seconds == 0.0
-    publisher.packet_ns = 1060 * NS
-    publisher.publish([])
+    publisher.publish_up_to(1060 * NS, [])
     publisher.close()
     assert not [each for each in told if "packet time" in each]
     again = open_publisher()
-    again.packet_ns = 1090 * NS
-    again.publish([])
+    again.publish_up_to(1090 * NS, [])
     assert again.gap_seconds == 30.0
     assert any("ended in order" in each and "30.0 s of packet time may be missing" in each for each in told)
     assert again.heartbeat().lenswatch.gap_seconds == 30.0
 
 
+class SlowToRead:
+    """A pipeline that takes its time over the second block, and looks what the spool says meanwhile."""
+
+    def __init__(self, publisher: KafkaPublisher) -> None:
+        self.publisher, self.ledger, self.whole = publisher, Ledger(), list[int]()
+
+    def process(self, block: Block) -> list[Observation]:
+        if block.time_ns[-1] > 1000 * NS:
+            time.sleep(TEND_SECONDS + 5 * LINGER_SECONDS)
+            with contextlib.closing(sqlite3.connect(self.publisher.spool.path)) as database:
+                self.whole += database.execute("SELECT value FROM state WHERE name = 'last_packet_ns'").fetchone()
+        return [seen(1)]
+
+    def finish(self) -> list[Observation]:
+        return []
+
+
+class TwoBlocks:
+    """A source of two packets, a minute apart."""
+
+    name, size_bytes = "two", 0
+
+    def blocks(self) -> Iterator[Block]:
+        yield from (block_of([(at * NS, b"")]) for at in (1000, 1060))
+
+
+def test_nothing_is_whole_up_to_a_block_that_is_still_being_read(open_publisher: Open) -> None:
+    publisher = open_publisher()
+    pipeline = SlowToRead(publisher)
+    never = Canaries("gate", "main", 0, 0)
+    assert read_all(pipeline, [TwoBlocks()], Interrupts(), publisher, never) == []  # type: ignore[arg-type]
+    assert pipeline.whole == [1000 * NS]
+    publisher.close()
+    assert open_publisher().spool.last_packet_ns == 1060 * NS
+
+
 def test_an_older_capture_has_no_gap(open_publisher: Open, told: list[str]) -> None:
     publisher = open_publisher()
-    publisher.packet_ns = 1000 * NS
-    publisher.publish([seen(1)])
+    publisher.publish_up_to(1000 * NS, [seen(1)])
     publisher.close()
     again = open_publisher()
-    again.packet_ns = 900 * NS
-    again.publish([])
+    again.publish_up_to(900 * NS, [])
     assert again.gap_seconds == 0.0 and not any("packet time" in each for each in told)
 
 
