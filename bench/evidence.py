@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from bench.run import MIXES, capture, first_packet, measure, warm, watch
+from bench.run import MIXES, beginning, capture, measure, warm, watch
 from collector.capture.source import open_source
 from collector.evidence.ring import EvidenceRing, EvidenceSettings, keeping
 from collector.pipeline import Pipeline
@@ -29,7 +29,7 @@ BOUNDS = (8 << 20, 256 << 20)
 def cost(state: Path) -> bool:
     """Print what keeping costs on the camera mix."""
     path = capture("camera", MIXES["camera"])
-    single = first_packet(path)
+    single = beginning(path, 1)
     least: dict[str, float] = {}
     for _ in range(ROUNDS):
         for keep in ("false", "true"):

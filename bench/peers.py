@@ -17,7 +17,6 @@ import json
 import os
 import shutil
 import statistics
-import struct
 import subprocess
 import sys
 import tempfile
@@ -26,7 +25,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bench.run import MIXES, capture, first_packet, measure, ndpi, warm, watch
+from bench.run import MIXES, beginning, capture, measure, ndpi, warm, watch
 
 ROOT = Path(__file__).resolve().parent.parent
 ENGINES = ROOT / "out" / "engines" / "venv" / "bin" / "python"
@@ -113,20 +112,6 @@ RACES = (
 )
 
 
-def beginning(path: Path, count: int) -> Path:
-    """A capture of the first packets of another; all of it where `count` is 0."""
-    if not count:
-        return path
-    target = path.with_name(f"{path.stem}-{count}.pcap")
-    if not target.exists():
-        with path.open("rb") as source, target.open("wb") as made:
-            made.write(source.read(24))
-            for _ in range(count):
-                record = source.read(16)
-                made.write(record + source.read(struct.unpack("<I", record[8:12])[0]))
-    return target
-
-
 def told(command: list[str], folder: Path) -> Iterator[str]:
     """The lines that a command prints."""
     environment = {**os.environ, "XDG_STATE_HOME": str(folder)}
@@ -164,7 +149,7 @@ def check_names(folder: Path) -> None:
 
 def net(command: Command, path: Path, rounds: int, state: Path) -> float:
     """CPU-seconds over a capture, less those over its first packet: the median of some rounds."""
-    single, spent = first_packet(path), []
+    single, spent = beginning(path, 1), []
     for _ in range(rounds):
         warm(path)
         spent.append(measure(command(path), state).seconds - measure(command(single), state).seconds)
@@ -174,7 +159,8 @@ def net(command: Command, path: Path, rounds: int, state: Path) -> float:
 def run(race: Race, state: Path) -> bool:
     """One line of the table."""
     whole = capture(race.mix, MIXES[race.mix])
-    part, count = beginning(whole, race.packets), race.packets or MIXES[race.mix]
+    part = beginning(whole, race.packets) if race.packets else whole
+    count = race.packets or MIXES[race.mix]
     ours = MIXES[race.mix] / net(race.ours, whole, ROUNDS, state)
     theirs = count / net(race.theirs, part, race.rounds, state)
     print(

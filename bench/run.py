@@ -71,13 +71,17 @@ def ndpi(path: Path) -> list[str]:
     return ["ndpiReader", "-q", "-i", str(path)]
 
 
-def first_packet(path: Path) -> Path:
-    """A capture of the first packet of another."""
-    with path.open("rb") as stream:
-        header, record = stream.read(24), stream.read(16)
-        body = stream.read(struct.unpack("<I", record[8:12])[0])
-    target = path.with_name(f"{path.stem}-first.pcap")
-    target.write_bytes(header + record + body)
+def beginning(path: Path, count: int) -> Path:
+    """A capture of the first packets of another."""
+    target = path.with_name(f"{path.stem}-{count}.pcap")
+    if not target.exists():
+        fresh = target.with_suffix(".new")
+        with path.open("rb") as source, fresh.open("wb") as made:
+            made.write(source.read(24))
+            for _ in range(count):
+                record = source.read(16)
+                made.write(record + source.read(struct.unpack("<I", record[8:12])[0]))
+        fresh.replace(target)
     return target
 
 
@@ -103,7 +107,7 @@ def capture(mix: str, packets: int) -> Path:
 def compare(mix: str, packets: int, state: Path) -> bool:
     """One line of the table: packets a CPU-second of both, net of start-up, and the ratio."""
     path = capture(mix, packets)
-    single = first_packet(path)
+    single = beginning(path, 1)
     costs: dict[str, list[float]] = {"lenswatch": [], "ndpiReader": []}
     peaks: dict[str, int] = {}
     for _ in range(ROUNDS):
@@ -125,7 +129,7 @@ def compare(mix: str, packets: int, state: Path) -> bool:
 
 def start_up(state: Path) -> bool:
     """CPU-seconds of `lenswatch watch` on one packet, all facts and rules loaded."""
-    single = first_packet(capture("camera", MIXES["camera"]))
+    single = beginning(capture("camera", MIXES["camera"]), 1)
     seconds = statistics.median(measure(watch(single), state).seconds for _ in range(ROUNDS))
     print(f"start-up {seconds:.2f} CPU-seconds (at most {MAX_STARTUP_SECONDS})", flush=True)
     return seconds <= MAX_STARTUP_SECONDS

@@ -48,13 +48,8 @@ MAX_NUMBERS: Final = 10_000
 Object = dict[str, Any]
 
 
-def write_sightings(alerts: Iterable[Alert]) -> list[Object]:
-    """The objects of these alerts, each once, none before one that it names."""
-    return each_once(map(sighting_objects, alerts))
-
-
 def each_once(groups: Iterable[Iterable[Object]]) -> list[Object]:
-    """The objects of several alerts, each version of one once."""
+    """The objects of several alerts, each version of one once, none before one that it names."""
     found: dict[tuple[str, str | None], Object] = {}
     for objects in groups:
         for each in objects:

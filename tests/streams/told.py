@@ -1,11 +1,14 @@
 """Alerts as tests tell them."""
 
+from collections.abc import Iterable
+
 import msgspec
 
 from collector.observation import Device
 from rules.alert import Alert
 from rules.check import read_example
 from rules.match import RuleSet
+from streams.formats.stix import Object, each_once, sighting_objects
 
 CAMERA = {
     "@timestamp": "2026-11-02T08:00:00Z",
@@ -37,3 +40,8 @@ def many_alerts(alert: Alert, count: int, devices: int = 1, revision: int = 1, f
         )
         for number in range(first, first + count)
     ]
+
+
+def write_sightings(alerts: Iterable[Alert]) -> list[Object]:
+    """What the sinks of STIX make of some alerts."""
+    return each_once(map(sighting_objects, alerts))

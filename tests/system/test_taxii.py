@@ -8,12 +8,11 @@ from pathlib import Path
 import pytest
 
 from rules.alert import Alert
-from streams.formats.stix import write_sightings
 from streams.sinks.taxii import Taxii
 from tests.streams.command import OFFICE, read_alerts, run
 from tests.streams.dispatch.carrying import carrying, until, write_secret
 from tests.streams.formats.test_stix import check
-from tests.streams.told import many_alerts
+from tests.streams.told import many_alerts, write_sightings
 from tests.system.taxii_server import PASSWORD, USER, TaxiiServer
 
 pytestmark = pytest.mark.system

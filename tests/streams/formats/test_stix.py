@@ -15,10 +15,11 @@ from stix2validator import ValidationOptions, validate_instance
 
 from rules.alert import Alert
 from rules.match import RuleSet
-from streams.formats.stix import Object, sighting_objects, write_bundle, write_sightings
+from streams.formats.stix import Object, sighting_objects, write_bundle
 from streams.processors.fold import revise
 from tests.streams.command import run
 from tests.streams.formats.whole import ANY_TEXT
+from tests.streams.told import write_sightings
 
 # What the validator asks of an object besides its schema, and none of it is a MUST of ours: words of its own lists
 # for protocols, which IANA's has no lookups for.

@@ -11,13 +11,13 @@ from collector.canary import make_canary
 from collector.errors import SettingsError
 from rules.alert import Alert
 from rules.match import RuleSet
-from streams.formats.stix import write_sightings
 from streams.processors.canary import TEST_SENSOR
 from streams.sinks.sink import Undelivered
 from streams.sinks.stix import StixBundles, write_whole
 from tests.streams.command import OFFICE, last_revisions, read_alerts, run
 from tests.streams.dispatch.carrying import carrying, until
 from tests.streams.formats.test_stix import check
+from tests.streams.told import write_sightings
 
 Make = Callable[..., list[Alert]]
 

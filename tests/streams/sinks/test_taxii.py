@@ -14,12 +14,12 @@ from collector.canary import make_canary
 from collector.errors import SettingsError
 from rules.alert import Alert
 from rules.match import RuleSet
-from streams.formats.stix import write_sightings
 from streams.processors.canary import TEST_SENSOR
 from streams.sinks.sink import Refused, Throttled, Undelivered
 from streams.sinks.taxii import MAX_IDS, MEDIA_TYPE, Taxii
 from tests.streams.dispatch.carrying import carrying, deliver, until, write_secret
 from tests.streams.receiver import Receiver
+from tests.streams.told import write_sightings
 
 Make = Callable[..., list[Alert]]
 ROOT = "/cti/collections/one/"
