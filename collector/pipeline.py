@@ -95,8 +95,8 @@ class Pipeline:
         self.witness = self.report.witness = witness
 
     def report_to(self, report: Any) -> None:
-        """Let another take what was read, as a Reporter does."""
-        self._report = report
+        """Let another take what was read, as a Reporter does; all of it."""
+        self._report, self._glance = report, None
 
     def process(self, block: Block) -> list[Observation]:
         """The observations that a block completes, in the order of their packets."""
@@ -286,7 +286,8 @@ class Pipeline:
         if self._glance is not None and (alone or values[1] != TCP):
             left = self._glance.look(values, side, sequence, payload, syn, at_ns)
             if left is not None:
-                readers[row] = left
+                # As if there had been a view of this flow: of another's, what was met before is not known any more.
+                readers[row], self._viewed = left, None
                 self.flows.columns["protocol"][row] = left.number
                 if left.half:
                     self.flows.keep_reading(row, 1 << 1 - side)

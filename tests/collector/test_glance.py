@@ -347,3 +347,12 @@ def test_names_that_are_remembered_are_bounded(monkeypatch: pytest.MonkeyPatch) 
     pipeline.process(block_of(packets))
     assert pipeline._glance is not None and len(pipeline._glance._nobodys) <= 4
     assert pipeline.ledger.unasked == {"lenswatch.http": 39}
+
+
+def test_who_was_forgotten_because_of_what_was_passed_is_met_anew() -> None:
+    said = http_request("cloud.known.example", "/", AGENTS[3])
+    passed = one(ASKED, 80, "10.20.0.8", True, hardware="02:aa:bb:00:00:51")
+    more = tcp(http_request("cloud.known.example", "/2", None), 40_000, 80, 7 + len(said))
+    again = ethernet(ipv4(more, 6, "10.20.0.7", "198.51.100.80"), source="02:aa:bb:00:00:50")
+    packets = [one(said, 80, "10.20.0.7", True), passed, (BEGIN_NS, again)]
+    assert same([block_of(packets)], max_devices=1) == 1
