@@ -126,11 +126,12 @@ def said_by_two(first_port: int, more: bool = False) -> list[Packet]:
     packets: list[Packet] = []
     for at in range(48):
         name, client = f"h{at}.site-{at % 5}.example", f"10.20.0.{50 + at % 2}"
-        request, ports = http_request(name, f"/files/{at % 5}", f"device/{at}"), range(first_port + 5 * at, 65_536)
-        asked = [
-            (53, dns([question(name)])), (123, TIME), (80, request), (443, hello(name)), (443, hello("www.example.com")),
-        ]  # fmt: skip
-        for port, (service, data) in zip(ports, asked, strict=False):
+        request = http_request(name, f"/files/{at % 5}", f"device/{at}")
+        asked = (
+            (53, dns([question(name)])), (123, TIME), (80, request), (443, hello(name)),
+            (443, hello("www.example.com")),
+        )  # fmt: skip
+        for port, (service, data) in enumerate(asked, first_port + 5 * at):
             if service in (53, 123):
                 body = ipv4(udp(data, port, service), 17, client, "198.51.100.53")
             else:
