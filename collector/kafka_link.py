@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.codec import has_zstd
 from kafka.errors import KafkaError, KafkaTimeoutError, RequestTimedOutError
+from kafka.net.compat import KafkaNetClient
 from kafka.net.sasl.oauth import AbstractTokenProvider
 from kafka.net.transport import KafkaSSLTransport, KafkaTCPTransport
 from kafka.record import util as record_util
@@ -26,6 +27,7 @@ ANSWER_SECONDS, TOPIC_SECONDS = 5.0, 5.0
 KNOCK_SECONDS = 3.0
 CLOSE_SECONDS = 5.0
 RECONNECT_MS = 2000
+BUSY_MS = 100.0
 # kafka-python would give up on a record by itself, and send the next of its partition before it.
 FOR_EVER_MS = 2**31 - 1
 Receive = Callable[[object], tuple[bytes, Exception | None]]
@@ -73,6 +75,20 @@ def read_before_the_end(receive: Receive) -> Receive:
 
 for _transport in (KafkaTCPTransport, KafkaSSLTransport):
     _transport._sock_recv = read_before_the_end(_transport._sock_recv)
+
+
+def wait_while_busy(client: KafkaNetClient, node_id: object) -> float:
+    """Milliseconds until it is worth asking a node again; whatever comes from it before that wakes who waits.
+
+    kafka-python says 0 of a node that is connected and has as many requests as it may have, and gives seconds to a
+    producer that takes them for milliseconds: that one then asks without a pause, with the whole of a core.
+    """
+    if node_id in client._manager._conns:
+        return BUSY_MS
+    return 1000.0 * float(client._manager.connection_delay(node_id))
+
+
+KafkaNetClient.connection_delay = wait_while_busy
 
 
 class Tokens(AbstractTokenProvider):  # type: ignore[misc]

@@ -8,41 +8,42 @@ prefix lengths are and however deep they nest.
 import ipaddress
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterator, MutableSequence
-from operator import itemgetter
-from typing import Any, Final, Generic, NamedTuple, TypeVar
+from collections.abc import Iterable, Iterator, MutableSequence
+from typing import Any, Final, Generic, TypeVar
 
 Owner = TypeVar("Owner")
 _V4_BITS: Final = 32
 _V6_BITS: Final = 128
 _HINT_BITS: Final = 16
+_NUMBER_BITS: Final = 32
+_NUMBERS: Final = (1 << _NUMBER_BITS) - 1
+_LENGTHS: Final = {str(length): length for length in range(_V6_BITS + 1)}
 # A look-up is faster than int() by half, and refuses "01", " 1" and "+1" too.
 _OCTETS_1, _OCTETS_2, _OCTETS_3, _OCTETS_4 = (
     {str(octet): octet << shift for octet in range(256)} for shift in (24, 16, 8, 0)
 )
 
 
-class Network(NamedTuple):
-    """A network: its first address as a number, its prefix length in bits, and its IP version."""
-
-    first: int
-    length: int
-    version: int
-
-
-def read_network(text: str) -> Network:
-    """A network or a single address as text. Raises ValueError, as for host bits that are set."""
+def read_network(text: str) -> tuple[int, int, int]:
+    """A network or a single address as text: its first address as a number, its length in bits, its IP version. Raises
+    ValueError, as for host bits that are set."""
     address, slash, length_text = text.partition("/")
-    number, version = read_address(address)
-    bits = _V6_BITS if ":" in address else _V4_BITS
-    if version != (6 if bits == _V6_BITS else 4) or (slash and not length_text.isdecimal()):
-        raise ValueError(f"{text!r} is no network")
-    length = int(length_text) if slash else bits
-    if length > bits:
+    if ":" in address:
+        bits, (number, version) = _V6_BITS, read_address(address)
+    else:
+        bits = _V4_BITS
+        try:
+            # As in read_address, without its call: nearly all networks are IPv4.
+            a, b, c, d = address.split(".")
+            number, version = _OCTETS_1[a] | _OCTETS_2[b] | _OCTETS_3[c] | _OCTETS_4[d], 4
+        except (KeyError, ValueError):
+            version = 0
+    length = _LENGTHS.get(length_text, _V6_BITS + 1) if slash else bits
+    if version != (4 if bits == _V4_BITS else 6) or length > bits:
         raise ValueError(f"{text!r} is no network")
     if number & (1 << bits - length) - 1:
         raise ValueError(f"{text!r} has host bits set")
-    return Network(number, length, version)
+    return number, length, version
 
 
 def read_address(text: str) -> tuple[int, int]:
@@ -85,10 +86,13 @@ class NetworkIndex(Generic[Owner]):
     def __len__(self) -> int:
         return self._v4.size + self._v6.size
 
-    def add(self, text: str, owner: Owner) -> None:
-        """Takes a network as text. The first owner of the very same network keeps it. Raises ValueError."""
-        first, length, version = read_network(text)
-        (self._v4 if version == 4 else self._v6).add(first, length, text, owner)
+    def add(self, texts: Iterable[str], owner: Owner) -> None:
+        """Takes networks as text. The first owner of the very same network keeps it. Raises ValueError at the first
+        that is none; those before it are in."""
+        runs, read = {4: self._v4, 6: self._v6}, read_network
+        for text in texts:
+            first, length, version = read(text)
+            runs[version].add(first, length, text, owner)
 
     def seal(self) -> None:
         """Makes what was added answerable; nothing can be added any more."""
@@ -137,11 +141,25 @@ class _Runs(Generic[Owner]):
     bytes; IPv6 addresses fit none, and are a list.
     """
 
-    __slots__ = ("_added", "_bits", "hint_shift", "hints", "owner_ids", "owners", "size", "starts", "texts")
+    __slots__ = (
+        "_added",
+        "_bits",
+        "_owner_ids",
+        "_texts",
+        "hint_shift",
+        "hints",
+        "owner_ids",
+        "owners",
+        "size",
+        "starts",
+        "texts",
+    )
 
     def __init__(self, bits: int) -> None:
         self._bits, self.hint_shift = bits, bits - _HINT_BITS
-        self._added: list[tuple[int, str, int]] = []
+        self._added: list[int] = []
+        self._texts: list[str | None] = []
+        self._owner_ids = array("I")
         self.size = 0
         self.owners: list[Owner] = []
         # The first run begins at 0 and is nobody's, so that every address lies in a run.
@@ -154,29 +172,63 @@ class _Runs(Generic[Owner]):
         # A list's networks come one after the other with one owner: the last owner is nearly always this one.
         if not self.owners or self.owners[-1] is not owner:
             self.owners.append(owner)
-        self._added.append((first << 8 | length, text, len(self.owners) - 1))
+        # One number that sorts as the network does, and the first of the same before the others.
+        self._added.append((first << 8 | length) << _NUMBER_BITS | self.size)
+        self._texts.append(text)
+        self._owner_ids.append(len(self.owners) - 1)
         self.size += 1
 
     def seal(self) -> None:
-        added, self._added = self._added, []
-        added.sort(key=itemgetter(0))
-        around: list[tuple[int, int, str | None, int]] = [(1 << self._bits, -1, None, 0)]
-        for key, text, owner_id in added:
-            first, length = key >> 8, key & 255
-            while around[-1][0] <= first:
-                self._close(around)
-            if around[-1][1] != key:
-                self._begin_run(first, text, owner_id)
-                around.append((first + (1 << self._bits - length), key, text, owner_id))
-        while len(around) > 1:
-            self._close(around)
+        numbers = self._cut()
+        # The number of nobody, -1, is the last.
+        self._texts.append(None)
+        self._owner_ids.append(0)
+        self.texts = [self._texts[number] for number in numbers]
+        many = len(self.owners) > 1
+        self.owner_ids = array("I", [self._owner_ids[number] for number in numbers] if many else [])
+        self._texts, self._owner_ids = [], array("I")
         self.hints = array("I")
         for run, start in enumerate(self.starts):
             if (missing := (start >> self.hint_shift) + 1 - len(self.hints)) > 0:
                 self.hints.extend(array("I", [run]) * missing)
-        if len(self.owners) == 1:
-            self.owner_ids = array("I")
         self.hints.extend(array("I", [len(self.starts)]) * ((1 << _HINT_BITS) + 1 - len(self.hints)))
+
+    def _cut(self) -> "array[int]":
+        """Fills `starts`; the number, among those added, of the network that each run belongs to (-1: nobody's)."""
+        added, self._added = self._added, []
+        added.sort()
+        sizes = [1 << self._bits - length for length in range(self._bits + 1)]
+        # Where another network begins to be the longest one, and which; the last at one address holds.
+        starts, numbers = self.starts, array("i", [-1])
+        # The networks around an address, innermost last, and where each ends.
+        around, ends = [-1], [1 << self._bits]
+        last, end = -1, ends[0]
+        for key in [*added, 1 << self._bits + 8 + _NUMBER_BITS]:
+            network = key >> _NUMBER_BITS
+            if network == last:
+                continue
+            last, first = network, network >> 8
+            while end <= first and len(ends) > 1:
+                around.pop()
+                start = ends.pop()
+                end, number = ends[-1], around[-1]
+                if start == starts[-1]:
+                    numbers[-1] = number
+                elif start >> self._bits == 0:
+                    starts.append(start)
+                    numbers.append(number)
+            if first >> self._bits:
+                break
+            number = key & _NUMBERS
+            if first == starts[-1]:
+                numbers[-1] = number
+            else:
+                starts.append(first)
+                numbers.append(number)
+            end = first + sizes[network & 255]
+            around.append(number)
+            ends.append(end)
+        return numbers
 
     def pieces(self, most: int) -> Iterator[tuple[Any, ...]]:
         yield "head", self.hints, self.owners, self.size
@@ -194,16 +246,3 @@ class _Runs(Generic[Owner]):
         self.starts.extend(starts)
         self.texts.extend(text or None for text in texts.split("\n"))
         self.owner_ids.extend(owner_ids)
-
-    def _close(self, around: list[tuple[int, int, str | None, int]]) -> None:
-        end, *_ = around.pop()
-        _, _, text, owner_id = around[-1]
-        self._begin_run(end, text, owner_id)
-
-    def _begin_run(self, start: int, text: str | None, owner_id: int) -> None:
-        if self.starts[-1] == start:
-            self.texts[-1], self.owner_ids[-1] = text, owner_id
-        elif start >> self._bits == 0:
-            self.starts.append(start)
-            self.texts.append(text)
-            self.owner_ids.append(owner_id)

@@ -244,7 +244,9 @@ def mutate(seeds: Sequence[Seed], chance: random.Random) -> bytes:
         data += other.data[chance.choice(other.marks) :]
     if chance.random() < 0.08:
         del data[chance.randrange(len(data) + 1) :]
-    return gzip.compress(bytes(data), 1)[: chance.randrange(1 << 17)] if chance.random() < 0.01 else bytes(data)
+    if chance.random() < 0.01:
+        return gzip.compress(bytes(data), 1, mtime=0)[: chance.randrange(1 << 17)]
+    return bytes(data)
 
 
 def flip(data: bytearray, at: int, chance: random.Random) -> None:

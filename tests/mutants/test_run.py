@@ -4,6 +4,7 @@ import os
 import random
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -73,10 +74,14 @@ def test_memory_that_grows_is_noticed(
     assert "memory grew by 800 MiB" in capsys.readouterr().out
 
 
-def test_a_mutant_follows_from_its_number_alone() -> None:
+def test_a_mutant_follows_from_its_number_alone_and_not_from_the_hour(monkeypatch: pytest.MonkeyPatch) -> None:
     seeds = run.read_seeds([])
-    first, again = ([run.mutate(seeds, random.Random(f"7/{number}")) for number in range(50)] for _ in range(2))
-    assert first == again and len(set(first)) > 45
+    mutants = []
+    for day in range(2):
+        monkeypatch.setattr(time, "time", lambda day=day: day * 86_400.0)
+        mutants.append([run.mutate(seeds, random.Random(f"7/{number}")) for number in range(300)])
+    assert mutants[0] == mutants[1] and len(set(mutants[0])) > 280
+    assert any(mutant.startswith(b"\x1f\x8b") for mutant in mutants[0])
 
 
 def test_the_seeds_are_whole_captures_of_every_format_and_protocol(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ NESTED = st.builds(
 def index_of(*networks: str) -> NetworkIndex[str]:
     index: NetworkIndex[str] = NetworkIndex()
     for network in networks:
-        index.add(network, f"owner of {network}")
+        index.add([network], f"owner of {network}")
     index.seal()
     return index
 
@@ -86,8 +86,8 @@ def test_the_ends_of_the_address_space_match() -> None:
 
 def test_the_first_owner_of_the_same_network_keeps_it() -> None:
     index: NetworkIndex[str] = NetworkIndex()
-    index.add("192.0.2.0/24", "first")
-    index.add("192.0.2.0/24", "second")
+    index.add(["192.0.2.0/24"], "first")
+    index.add(["192.0.2.0/24"], "second")
     index.seal()
     assert index.match("192.0.2.1") == ("192.0.2.0/24", "first")
     assert len(index) == 2

@@ -1,10 +1,15 @@
 """The broker that the system tests stand on is a real one: it keeps what it acknowledged over SIGKILL."""
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.net.compat import KafkaNetClient
 
+from collector.kafka_link import connect, discard, wait_while_busy
+from collector.kafka_settings import KafkaSettings
 from tests.system.broker import Broker, BrokerFailed
 
 
@@ -65,3 +70,44 @@ def test_a_broker_that_ends_says_why(kafka_libs: Path, tmp_path: Path) -> None:
     broker = Broker(tmp_path / "kafka", kafka_libs, properties={"log.segment.bytes": "no number"})
     with pytest.raises(BrokerFailed, match="no number"):
         broker.start()
+
+
+def delay_of_kafka_python(client: KafkaNetClient, node_id: object) -> float:
+    """What kafka-python itself answers."""
+    return float(client._manager.connection_delay(node_id))
+
+
+@pytest.mark.system
+@pytest.mark.parametrize(("delay", "rests"), [(wait_while_busy, True), (delay_of_kafka_python, False)])
+def test_a_producer_rests_while_a_broker_hangs_as_kafka_python_by_itself_does_not(
+    delay: Callable[[KafkaNetClient, object], float],
+    rests: bool,
+    kafka_libs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(KafkaNetClient, "connection_delay", delay)
+    partitions = 12
+    broker = Broker(tmp_path / "kafka", kafka_libs).start()
+    try:
+        topic = broker.create_topic(partitions=partitions)
+        producer = connect(
+            KafkaSettings(servers=broker.address, observations_topic=topic, partitions=partitions), "test"
+        )
+        for partition in range(partitions):
+            producer.send(topic, b"before", partition=partition).get(30)
+        broker.pause()
+        sent = []
+        for partition in range(partitions):
+            sent.append(producer.send(topic, b"after", partition=partition))
+            time.sleep(0.05)
+        before = time.process_time()
+        time.sleep(2)
+        assert (time.process_time() - before < 0.4) is rests
+        broker.resume()
+        for each in sent:
+            each.get(30)
+        discard(producer)
+    finally:
+        broker.resume()
+        broker.stop()
