@@ -1,6 +1,7 @@
 """What concerns nobody is passed at a glance, and nobody can tell: what is seen, counted and remembered is the same."""
 
 import random
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,25 @@ class Keeping:
         pass
 
 
+class Offered:
+    """Keeps what is offered to whoever reads what no dissector recognises."""
+
+    def __init__(self) -> None:
+        self.packets: list[Any] = []
+
+    def offer(self, *packet: Any) -> None:
+        self.packets.append(packet)
+
+    def told(self) -> list[Any]:
+        return []
+
+    def missed(self) -> Counter[str]:
+        return Counter()
+
+    def finish(self) -> list[Any]:
+        return []
+
+
 def outcome(blocks: Iterable[Block], lean: bool, touches: Any = None, **more: Any) -> tuple[Any, ...]:
     """Everything that can be told of a run from outside, and how many first payloads were passed."""
     passed = 0
@@ -113,17 +133,21 @@ def outcome(blocks: Iterable[Block], lean: bool, touches: Any = None, **more: An
         pipeline._glance = Counting(
             pipeline.report, pipeline.inventory, pipeline.names, pipeline._numbers, concerns, lambda: unclaimed
         )
-    keeper = Keeping()
-    pipeline.keep_with(Witness(keeper))
+    keeper, offered = Keeping(), Offered()
+    witness = Witness(keeper)
+    pipeline.keep_with(witness)
+    pipeline.strangers = offered
     found = [pipeline.process(block) for block in blocks]
     table = pipeline.flows
     rows = {name: column[: table.count].tolist() for name, column in table.columns.items()}
-    read = sorted(table.readers)
+    # Whose turn it is to be given up tells the order.
+    read = list(table.readers)
     found.append(pipeline.finish())
     devices = [(each.device, each.identity, each.ends, each.resolver) for each in pipeline.inventory.devices.values()]
     return passed, (
         msgspec.json.encode(found), pipeline.ledger, pipeline.report.foreign, list(pipeline.names._names.items()),
-        devices, sorted(pipeline.report.resolvers), keeper.rows, rows, read,
+        devices, sorted(pipeline.report.resolvers), keeper.rows, rows, read, offered.packets, witness.held_bytes,
+        witness.unheard, pipeline.digests.let_go,
     )  # fmt: skip
 
 
@@ -356,3 +380,10 @@ def test_who_was_forgotten_because_of_what_was_passed_is_met_anew() -> None:
     again = ethernet(ipv4(more, 6, "10.20.0.7", "198.51.100.80"), source="02:aa:bb:00:00:50")
     packets = [one(said, 80, "10.20.0.7", True), passed, (BEGIN_NS, again)]
     assert same([block_of(packets)], max_devices=1) == 1
+
+
+def test_where_another_takes_what_was_read_none_is_passed() -> None:
+    pipeline = Pipeline(CollectorSettings(), (), concerns, None, lambda: unclaimed)
+    pipeline.report_to(pipeline.report)
+    pipeline.process(block_of([one(ASKED, 80, stream=True)]))
+    assert not any(isinstance(each, Left) for each in pipeline.flows.readers.values())
