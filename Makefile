@@ -75,6 +75,7 @@ truth: $(VENV)/.ready-dev tshark  ## Compare with the known truth about the capt
 bench: $(VENV)/.ready-dev tshark ndpi  ## Packets per second beside other tools, on the same files
 	@code=0; \
 	$(BIN)/python bench/run.py || code=$$?; \
+	$(BIN)/python bench/stages.py || code=$$?; \
 	$(MAKE) --no-print-directory engines && $(BIN)/python bench/peers.py || code=$$?; \
 	exit $$code
 

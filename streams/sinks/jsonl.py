@@ -2,6 +2,7 @@
 bound is put aside as FILE.1, that one as FILE.2, and so on; log shippers know this from logrotate."""
 
 import os
+import stat
 import sys
 from collections.abc import Mapping, Sequence
 from io import FileIO
@@ -93,17 +94,21 @@ class AlertLines(Sink):
 
     def _follow(self, size: int) -> None:
         """Put the file aside when it is full, and go on in the file of this name when others have moved it."""
-        stream, path = self._stream, Path(self.path)
-        if stream.closed or not path.exists() or not os.path.samestat(path.stat(), os.fstat(stream.fileno())):
+        stream = self._stream
+        try:
+            there = os.stat(self.path)  # noqa: PTH116 (for every few alerts: a Path takes as long as the question)
+        except FileNotFoundError:
+            there = None
+        if stream.closed or there is None or not os.path.samestat(there, os.fstat(stream.fileno())):
             stream.close()
             self._open()
-        elif self._max_bytes and self._is_file and 0 < stream.tell() > self._max_bytes - size:
+        elif self._max_bytes and stat.S_ISREG(there.st_mode) and 0 < there.st_size > self._max_bytes - size:
             stream.close()
             for number in range(self._keep - 1, 0, -1):
                 older = Path(f"{self.path}.{number}")
                 if older.exists():
                     older.replace(f"{self.path}.{number + 1}")
-            path.replace(f"{self.path}.1")
+            Path(self.path).replace(f"{self.path}.1")
             self._open()
 
     async def probe(self) -> None:
