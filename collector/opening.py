@@ -15,6 +15,7 @@ from collector.errors import SettingsError
 from collector.settings import CaptureSettings, CollectorSettings, DeepSettings
 
 if TYPE_CHECKING:
+    from collector.glance import Unclaimed
     from collector.identify.fingerprint import Fingerprint
     from collector.pipeline import Pipeline
     from collector.reporting import Concerns, Strangers
@@ -153,6 +154,7 @@ def pipeline_for(
     crew: "Crew | None" = None,
     deep: DeepSettings = NOT_DEEP,
     touches: "Concerns | None" = None,
+    unclaimed: "Callable[[], Unclaimed] | None" = None,
 ) -> "Pipeline | Crew":
     """What turns blocks into observations: the workers where there are several, else one pipeline of this engine."""
     strangers = strangers_for(deep, capture)
@@ -166,7 +168,7 @@ def pipeline_for(
         return WiresharkPipeline(settings, fingerprints, concerns, touches=touches)
     from collector.pipeline import Pipeline
 
-    pipeline = Pipeline(settings, fingerprints, concerns, touches)
+    pipeline = Pipeline(settings, fingerprints, concerns, touches, unclaimed)
     pipeline.strangers = strangers() if strangers is not None else None
     return pipeline
 

@@ -4,6 +4,7 @@ No socket, no file, no clock: a source hands blocks in, observations come out, a
 """
 
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,9 @@ from collector.decode import decode
 from collector.digests import Digests
 from collector.dissectors.dissector import FROM_CLIENT, FROM_SERVER, Fact
 from collector.evidence.segments import Kept
-from collector.evidence.witness import MAX_KEPT_BYTES, Witness
+from collector.evidence.witness import MAX_KEPT_BYTES, NO_NAMES, Witness
 from collector.flows import EVICTED_SHARE, NS, READ_BOTH, READ_NOTHING, SWEEP_SECONDS, FlowTable
+from collector.glance import Glance, Left, Unclaimed
 from collector.identify.fingerprint import Fingerprint
 from collector.identify.inventory import Inventory
 from collector.ledger import Ledger
@@ -50,6 +52,7 @@ class Pipeline:
 
     `concerns`: where nobody takes every observation, says which are worth making (`reporting.Concerns`). `touches`:
     says what touches a known endpoint; then nothing is told of but that and cameras' traffic. None: all is.
+    `unclaimed`: of which names nobody takes anything; with `concerns`, what says them is passed at a glance.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class Pipeline:
         fingerprints: tuple[Fingerprint, ...],
         concerns: Concerns | None = None,
         touches: Concerns | None = None,
+        unclaimed: Callable[[], Unclaimed] | None = None,
     ) -> None:
         self.settings = settings
         self.ledger = Ledger()
@@ -79,6 +83,9 @@ class Pipeline:
             touches,
         )  # fmt: skip
         self._report: Any = self.report
+        self._glance: Glance | None = None
+        if concerns is not None and unclaimed is not None:
+            self._glance = Glance(self.report, self.inventory, self.names, self._numbers, concerns, unclaimed)
         self.strangers: Strangers | None = None
         self.witness: Witness | None = None
         self._part: Block | None = None
@@ -88,8 +95,8 @@ class Pipeline:
         self.witness = self.report.witness = witness
 
     def report_to(self, report: Any) -> None:
-        """Let another take what was read, as a Reporter does."""
-        self._report = report
+        """Let another take what was read, as a Reporter does; all of it."""
+        self._report, self._glance = report, None
 
     def process(self, block: Block) -> list[Observation]:
         """The observations that a block completes, in the order of their packets."""
@@ -178,6 +185,8 @@ class Pipeline:
 
     def _read(self, batch: PacketBatch, rows: Ints, found: list[Observation]) -> None:
         """The packets of flows that are still read, one by one, in capture order."""
+        if self._glance is not None:
+            self._glance.begin()
         reading = self.flows.columns["reading"]
         sides = (~batch.upward).view(np.uint8)
         packets = np.flatnonzero((reading[rows] >> sides) & (batch.payload_end > batch.payload))
@@ -199,22 +208,28 @@ class Pipeline:
         syns = np.where(columns["flags"][rows, sides] & SYN, columns["syn"][rows, sides].astype(np.int64), -1)
         # A SYN takes a number of its own, so that data it carries (RFC 7413) begin one later.
         sequences = (batch.sequence[packets] + ((batch.flags[packets] & SYN) != 0)) % SEQUENCE_SPACE
+        lone = columns["packets"][rows, 1 - sides] == 0
         data = batch.data.data
         seen: list[Seen] = []
-        for place, (row, side, flow, start, stop, sequence, syn, at_ns) in enumerate(zip(
+        for place, (row, side, flow, start, stop, sequence, syn, at_ns, alone) in enumerate(zip(
             rows.tolist(), sides.tolist(), flows.tolist(), batch.payload[packets].tolist(),
             batch.payload_end[packets].tolist(), sequences.tolist(), syns.tolist(), batch.time_ns[packets].tolist(),
-            strict=True,
+            lone.tolist(), strict=True,
         )):  # fmt: skip
-            reader, values = readers.get(row), values_of[flow]
+            reader, values, before = readers.get(row), values_of[flow], len(found)
             if reader is None:
                 if not reading[row]:
                     continue
-                reader = self._new_reader(row, values)
+                reader = self._begin(row, values, side, alone, bytes(data[start:stop]), sequence, syn, at_ns, found)
+                if reader is None:
+                    if witness is not None and len(found) > before:
+                        seen.append((place, values, True, before, len(found), NO_NAMES))
+                    continue
+            elif reader.__class__ is Left:
+                reader = readers[row] = self._go_on(reader, values)
             direction = side ^ reader.began
             if not reader.wants[direction]:
                 continue
-            before = len(found)
             if isinstance(reader, DatagramReader):
                 spoke = self._read_datagram(row, reader, values, direction, bytes(data[start:stop]), at_ns, found)
             elif reader.skips(direction, sequence, stop - start):
@@ -255,22 +270,44 @@ class Pipeline:
         return [(at_ns, link_type, wire, bytes(data[start:stop])) for at_ns, wire, start, stop in
                 zip(*columns, strict=True)]  # fmt: skip
 
-    def _new_reader(self, row: int, values: FlowValues) -> Reader:
-        """A reader for a row; when there are too many, the oldest is given up and its flow no longer read."""
+    def _begin(
+        self, row: int, values: FlowValues, side: int, alone: bool, payload: bytes, sequence: int, syn: int,
+        at_ns: int, found: list[Observation],
+    ) -> Reader | None:  # fmt: skip
+        """A reader for a flow of which this is the first payload; None where a glance at that was enough. When there
+        are too many, the oldest are given up and their flows no longer read."""
         readers = self.flows.readers
         if len(readers) >= self.settings.max_readers:
             oldest = list(itertools.islice(readers, max(1, self.settings.max_readers // EVICTED_SHARE)))
             for given_up in oldest:
                 self.flows.keep_reading(given_up, READ_NOTHING)
             self.ledger.drop("reading", "too_many_readers", len(oldest))
+        # Where a server has spoken on a connection it will answer, and then what it was asked has to be read after all.
+        if self._glance is not None and (alone or values[1] != TCP):
+            left = self._glance.look(values, side, sequence, payload, syn, at_ns)
+            if left is not None:
+                # As if there had been a view of this flow: of another's, what was met before is not known any more.
+                readers[row], self._viewed = left, None
+                self.flows.columns["protocol"][row] = left.number
+                if left.half:
+                    self.flows.keep_reading(row, 1 << 1 - side)
+                if self.inventory.news:
+                    self.report.tell_news(values[-1], at_ns, found)
+                return None
+        reader = readers[row] = self._new_reader(values)
+        return reader
+
+    def _new_reader(self, values: FlowValues) -> Reader:
         began = values[0]
         port = values[5][1 - began]
-        reader: Reader
         if values[1] == TCP:
-            reader = StreamReader(self._streams, port, began)
-        else:
-            reader = DatagramReader(self._datagrams, port, began)
-        readers[row] = reader
+            return StreamReader(self._streams, port, began)
+        return DatagramReader(self._datagrams, port, began)
+
+    def _go_on(self, left: Left, values: FlowValues) -> Reader:
+        """A reader for a flow whose first payload was passed."""
+        reader = self._new_reader(values)
+        left.bring(reader)
         return reader
 
     def _settle(self, row: int, reader: Reader) -> None:

@@ -103,7 +103,7 @@ class Reporter:
 
     `unasked` counts by dataset what was read and made no observation, because it concerned nobody, or is of traffic
     that is not to be watched; `foreign`, of these, what no side of is in our networks. `news` holds what is newly known
-    of devices, until somebody takes it out.
+    of devices, until somebody takes it out; `resolvers` who was asked by DNS (address, MAC).
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class Reporter:
         self._concerns, self._touches, self._pushes = concerns, touches, read_pushes()
         self.foreign = 0
         self.witness: Witness | None = None
-        self._resolvers: set[bytes] = set()
+        self.resolvers: set[bytes] = set()
         self._discovery = np.zeros(65_536, bool)
         self._discovery[[port for _, port in inventory.discovery_ports]] = True
         self.unasked: Counter[str] = Counter()
@@ -156,7 +156,7 @@ class Reporter:
         if self._inventory.banners.may_tell(fact):
             self._weigh_words(view, fact)
         if self._inventory.news:
-            self._tell_news(view.values[-1], at_ns, self.news)
+            self.tell_news(view.values[-1], at_ns, self.news)
         hidden = recognise_encrypted_dns(fact, view.values[5][1 - view.values[0]], view.ends[1])
         anew = self._begins_anew(view, fact) if dataset in BEGINNINGS_READ else None
         firmware = anew is not None or dataset == "file" or (view.direction == INTERNAL and self._pushes.is_push(fact))
@@ -276,17 +276,18 @@ class Reporter:
     def _weigh_question(self, view: FlowView, name: str) -> None:
         """Who asks for a maker's device names is likely such a device, unless it asks for others: a resolver."""
         end = view.ends[1] + view.server_mac
-        if end not in self._resolvers:
-            if len(self._resolvers) >= MAX_RESOLVERS:
-                self._resolvers.clear()
-            self._resolvers.add(end)
+        if end not in self.resolvers:
+            if len(self.resolvers) >= MAX_RESOLVERS:
+                self.resolvers.clear()
+            self.resolvers.add(end)
             resolver = view.server_device()
             if resolver is not None:
                 resolver.serve_names()
         if view.direction != "inbound" and self._inventory.knows_call(name) and not view.device.resolver:
             self._inventory.note_call(view.device, name, asked=True)
 
-    def _tell_news(self, ingress: int, at_ns: int, found: list[Observation]) -> None:
+    def tell_news(self, ingress: int, at_ns: int, found: list[Observation]) -> None:
+        """What is newly known of devices, as observations, where they concern us."""
         known = list(self._inventory.news.values())
         self._inventory.news.clear()
         found += [self._device(each, IDENTIFIED, ingress, at_ns) for each in known if concerns_us(each)]
@@ -316,7 +317,7 @@ class Reporter:
             self._weigh(view, name)
             self._weigh_server(view)
             if self._inventory.news:
-                self._tell_news(values[-1], int(columns["last_ns"][row]), found)
+                self.tell_news(values[-1], int(columns["last_ns"][row]), found)
             if is_followed(view.device) and self._is_asked_for(view, FLOW_DATASET, name[0] if name else None):
                 found.append(self._flow(view, columns, row, name, "opened"))
             if self.witness is not None and len(found) > before:
@@ -332,7 +333,7 @@ class Reporter:
             if columns["packets"][row, 1 - began]:
                 self._weigh_server(view)
             if self._inventory.news:
-                self._tell_news(values[-1], int(columns["last_ns"][row]), found)
+                self.tell_news(values[-1], int(columns["last_ns"][row]), found)
             if is_followed(view.device):
                 name = self._names.name_of(*view.ends, int(columns["last_ns"][row]))
                 answered = bool(columns["packets"][row, 0] and columns["packets"][row, 1])

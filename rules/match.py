@@ -291,6 +291,11 @@ class RuleSet:
         plan = self._plans.get(dataset) or self._plan(dataset)
         return bool(plan.lookalike) and self._resembles(name) is not None
 
+    def is_unclaimed(self, name: str) -> bool:
+        """Whether no fact and no resemblance can be at any name with the last two labels of this one, as it is compared
+        (`normalise_name`): then `concerns` and `touches` answer for such a name as for none."""
+        return name.endswith(LOCAL_SUFFIXES) or self._is_nobodys(name)
+
     def _is_nobodys(self, name: str) -> bool:
         """Whether no fact and no resemblance can be below the last two labels of a name; remembered: names repeat."""
         last = name.rfind(".")
@@ -357,8 +362,9 @@ class RuleSet:
         self, direction: str | None, url: Url, agent: str | None, name: str | None
     ) -> FirmwareStep | None:
         path = url.path or url.original
-        target = f"{path}?{url.query}" if url.query else path
-        step = self._firmware.at_host(name, target)
+        step = None
+        if name is not None:
+            step = self._firmware.at_host(name, f"{path}?{url.query}" if url.query else path)
         # A file that is handed round at home (an image sent to a camera by its owner) is no call to a maker.
         if (step is None or step.step != "download") and direction != "internal":
             anywhere = self._firmware.anywhere(path, agent)

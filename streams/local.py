@@ -133,8 +133,9 @@ class LocalWatch:
         collector = msgspec.structs.replace(settings.collector, watched=watched)
         touches = watched_by(collector, lambda: self._touches)
         self.pipeline = pipeline_for(
-            settings.capture, collector, read_fingerprints(), concerns, crew, settings.deep, touches
-        )
+            settings.capture, collector, read_fingerprints(), concerns, crew, settings.deep, touches,
+            lambda: self.rules.is_unclaimed,
+        )  # fmt: skip
         self.register = register
         if register is not None:
             self.pipeline.inventory.expect(register.addresses, register.hardware)

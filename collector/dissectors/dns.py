@@ -54,6 +54,8 @@ SERVICE_PARAMETERS = {
 }
 OPCODES = frozenset((0, 1, 2, 4, 5, 6))
 
+_ASKS = frozenset(bytes((high, low, 0, 1, 0, 0)) for high in (0, 1) for low in (0, 0x10, 0x20, 0x30))
+"""Flags and counts of a plain query: one question and no answers; RD, AD and CD as they come."""
 _HEADER = Struct(">HHHHHH")
 _RECORD = Struct(">HHIH")
 _GROUPS = Struct(">8H")
@@ -356,6 +358,31 @@ def recognises_datagram(first: bytes, port: int, direction: int) -> bool:
     if not is_plausible(first) or len(first) < HEADER_BYTES or port in (MDNS_PORT, LLMNR_PORT):
         return False
     return port == PORT or _whole(first, 0, len(first))
+
+
+def glance(payload: bytes) -> bytes | None:
+    """Of a plain question over UDP to port 53, the last two labels of its name, in lower case and with their lengths
+    before them; None for anything that needs a closer look. Where it is not None, the message is read without fault."""
+    if payload[2:8] not in _ASKS:
+        return None
+    position, last, before = HEADER_BYTES, 0, 0
+    try:
+        while length := payload[position]:
+            if length > 63:
+                return None
+            before, last = last, position
+            position += length + 1
+    except IndexError:
+        return None
+    if not before or position + 5 > len(payload) or position - HEADER_BYTES >= MAX_NAME_BYTES:
+        return None
+    return payload[before:position].lower()
+
+
+def read_labels(wire: bytes) -> str:
+    """What `glance` answers as text; bytes that are not ASCII as Latin-1."""
+    end = wire[0] + 1
+    return f"{wire[1:end].decode('latin-1')}.{wire[end + 1 :].decode('latin-1')}"
 
 
 def recognises_stream(first: bytes, port: int, direction: int) -> bool | None:

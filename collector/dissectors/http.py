@@ -64,6 +64,13 @@ _KNOWN = re.compile(f"(?:{'|'.join(METHODS)}) (?:/|[Hh][Tt][Tt][Pp]s?://|[^ /]+:
 _METHOD_START = re.compile(rb"[A-Z][A-Z0-9_\-]{0,31}(?: |\Z)")
 _METHOD = re.compile(r"[A-Z][A-Z0-9_\-]{0,31}")
 _VERSIONS = frozenset([f"HTTP/1.{minor}" for minor in range(10)])
+# One host at most and one user agent, no body, and no folded line: whatever else there is is not plain.
+_PLAIN_REQUEST = re.compile(
+    r"(?:GET|HEAD) (/[!->@-~]*)(?:\?([!-~]*))? HTTP/1\.[0-9]\r\n"
+    r"(?:(?i:host):(?(3)(?!)) *([A-Za-z0-9_.-]*[A-Za-z])(?::[0-9]{1,5})? *\r\n"
+    r"|(?i:user-agent):(?(4)(?!))([ -~]*)\r\n"
+    r"|(?!(?i:host|user-agent|content-length|transfer-encoding):)[!-9;-~]+:[ -~]*\r\n)+\r\n"
+).fullmatch
 _SIZE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\n]*)?\r?\n")
 
 
@@ -132,6 +139,19 @@ class Side:
             del self.held[:position]
         elif position < len(data):
             self.held = bytearray(data[position:])
+
+
+def glance(payload: bytes) -> tuple[str, Url, str | None] | None:
+    """Of a first segment that is one plain request without a body: the host in lower case, path and query, the user
+    agent; None for anything that needs a closer look. Where it is not None, the request is read without fault."""
+    request = _PLAIN_REQUEST(payload.decode("latin-1"))
+    if request is None or payload.count(b"\n") > MAX_HEADERS:
+        return None
+    path, query, host, agent = request.groups()
+    if host is None:
+        return None
+    url = Url(original=path if query is None else f"{path}?{query}", path=path, query=query)
+    return host.lower(), url, None if agent is None else agent.strip(" ")
 
 
 def read_realm(challenge: str | None) -> str | None:

@@ -13,6 +13,7 @@ PORT = 123
 MODES = ("reserved", "active", "passive", "client", "server", "broadcast", "control", "private")
 _HEADER_BYTES = 48
 _CONTROL, _PRIVATE = 6, 7
+_ASKS, _ZEROS = b"\x1b\x23\xdb\xe3", bytes(39)
 _CLIENT, _SERVER, _BROADCAST = 3, 4, 5
 
 
@@ -26,6 +27,11 @@ def recognises(first: bytes, port: int, direction: int) -> bool:
     if port == PORT:
         return len(first) >= (8 if mode in (_CONTROL, _PRIVATE) else _HEADER_BYTES)
     return mode == _CLIENT and version >= 3 and len(first) == _HEADER_BYTES and not any(first[16:40])
+
+
+def glance(payload: bytes) -> bool:
+    """Whether it is a simple client's plain request, of version 3 or 4: zeros but for its first byte and its time."""
+    return len(payload) == _HEADER_BYTES and payload[0] in _ASKS and payload[1:40] == _ZEROS
 
 
 def read_datagram(payload: bytes, direction: int) -> list[Fact]:

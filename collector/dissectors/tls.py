@@ -32,7 +32,9 @@ GREASE = frozenset(step * 0x1010 + 0x0A0A for step in range(16))
 RETRY_RANDOM = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c")
 """SHA-256 of "HelloRetryRequest" (RFC 8446 4.1.3): the random of a ServerHello that is none."""
 
-_CHANGE_CIPHER_SPEC, _HANDSHAKE = 20, 22
+HANDSHAKE = 22
+"""The record type that a TLS connection begins with (RFC 8446 5.1)."""
+_CHANGE_CIPHER_SPEC = 20
 _CLIENT_HELLO, _SERVER_HELLO, _CERTIFICATE = 1, 2, 11
 _OTHER = -1
 _HEAD_BYTES = 5
@@ -290,6 +292,19 @@ def read_server_version(body: bytes) -> int:
     return version
 
 
+def glance(payload: bytes) -> ClientHello | None:
+    """The ClientHello that fills a first segment, whole in one record; None for anything that needs a closer look."""
+    size = len(payload)
+    if size < 48 or payload[:2] != b"\x16\x03" or payload[2] > 4 or payload[5] != _CLIENT_HELLO:
+        return None
+    if int.from_bytes(payload[3:5], "big") != size - 5 or int.from_bytes(payload[6:9], "big") != size - 9:
+        return None
+    try:
+        return read_client_hello(payload[9:])
+    except Malformed:
+        return None
+
+
 class HandshakeReader:
     """The first handshake messages of one direction, out of records cut anywhere: a ClientHello, or a ServerHello and a
     Certificate. Holds at most MAX_HELLO_BYTES."""
@@ -320,7 +335,7 @@ class HandshakeReader:
             part = data[position : position + self._left]
             position += len(part)
             self._left -= len(part)
-            if self._kind == _HANDSHAKE:
+            if self._kind == HANDSHAKE:
                 self._message += part
                 while (message := self._whole()) is not None:
                     yield message
@@ -328,7 +343,7 @@ class HandshakeReader:
     def _begin_record(self) -> bool:
         head, self._head = self._head, b""
         self._kind, self._left = head[0], head[3] << 8 | head[4]
-        if head[1] != 3 or self._kind not in (_HANDSHAKE, _CHANGE_CIPHER_SPEC):
+        if head[1] != 3 or self._kind not in (HANDSHAKE, _CHANGE_CIPHER_SPEC):
             return False
         if not 0 < self._left <= MAX_RECORD_BYTES:
             raise Malformed(f"a TLS record of {self._left} bytes is not between 1 and {MAX_RECORD_BYTES}")

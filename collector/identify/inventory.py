@@ -44,7 +44,7 @@ BURNT_IN = 3
 
 class Inventory:
     """Every device of one site. `evicted` counts what the bound let go; `news` holds the devices of which something
-    new is known, until somebody takes them out."""
+    new is known, until somebody takes them out; `call_zones` are the last two labels of all names that tell devices."""
 
     def __init__(self, site: str, fingerprints: Sequence[Fingerprint], max_devices: int = MAX_DEVICES) -> None:
         self.site, self.max_devices = site, max_devices
@@ -65,9 +65,10 @@ class Inventory:
         self._watched_networks: list[ipaddress.IPv4Network | ipaddress.IPv6Network] = []
         for fingerprint in fingerprints:
             self._learn(fingerprint)
-        self._call_ends = tuple(
-            {name.rpartition(".")[0].rpartition(".")[2] + "." + name.rpartition(".")[2] for name in self._calls}
+        self.call_zones = frozenset(
+            name.rpartition(".")[0].rpartition(".")[2] + "." + name.rpartition(".")[2] for name in self._calls
         )
+        self._call_ends = tuple(self.call_zones)
         self.discovery_ports = frozenset(self._ports)
         self.banners = Banners(fingerprints)
 

@@ -267,6 +267,23 @@ def test_what_could_make_an_alert_concerns_somebody(ruleset: RuleSet) -> None:
     assert not ruleset.concerns("lenswatch.mdns", "acme.example", "internal", lambda: "224.0.0.251")
 
 
+@pytest.mark.parametrize("dataset", ["dns", "tls", "http"])
+@pytest.mark.parametrize("below", ["", "a.", "x.y."])
+@pytest.mark.parametrize(
+    "zone", ["acme.example", "acmecan.com", "example.net", "b.local", "168.in-addr.arpa", "co.uk", "x"]
+)
+def test_what_is_unclaimed_concerns_whom_it_would_without_a_name(
+    ruleset: RuleSet, dataset: str, below: str, zone: str
+) -> None:
+    name, whole = below + zone, f"lenswatch.{dataset}"
+    if not ruleset.is_unclaimed(name):
+        assert zone in ("acme.example", "acmecan.com", "co.uk")
+        return
+    for peer in ("192.0.2.1", "198.51.100.7"):
+        answers = {ruleset.concerns(whole, each, "outbound", lambda peer=peer: peer) for each in (name, None)}  # type: ignore[misc]
+        assert len(answers) == 1
+
+
 def test_a_name_is_looked_up_with_all_that_is_known(ruleset: RuleSet) -> None:
     found = ruleset.lookup(" EU.acme.example. ")
     assert (found.kind, found.normalised) == ("name", "eu.acme.example")

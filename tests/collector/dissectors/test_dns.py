@@ -8,18 +8,22 @@ from hypothesis import strategies as st
 
 from collector.dissectors.dissector import FROM_CLIENT, FROM_SERVER, Fact
 from collector.dissectors.dns import (
+    DISSECTOR,
     LLMNR,
     MAX_ANSWERS,
     MAX_POINTERS,
     MAX_QUESTIONS,
     DnsDissection,
+    glance,
     read_ipv6,
+    read_labels,
     read_message,
     recognises_datagram,
     recognises_stream,
 )
 from collector.errors import Malformed, Truncated
 from collector.observation import Dns, DnsAnswer, DnsQuestion
+from collector.reading import DatagramReader, datagram_candidates, load_dissectors
 from tests.collector.dissectors.messages import ANSWER, QUERY, answer, block, dns, name, numbers, over_tcp, question
 
 HERE = b"\xc0\x0c"
@@ -351,3 +355,36 @@ def test_the_largest_message_over_tcp_comes_byte_by_byte() -> None:
     wire = over_tcp(padding)
     facts = [fact for at in range(len(wire)) for fact in dissection.feed(FROM_SERVER, wire[at : at + 1])]
     assert [fact.name for fact in facts] == ["a.example"]
+
+
+LABELS = st.lists(st.binary(min_size=1, max_size=63), min_size=0, max_size=6)
+
+
+@given(
+    LABELS, st.integers(0, 65_535), st.sampled_from((0, 0x0100, 0x0130, 0x0140, 0x0180, 0x8180, 0x2800)),
+    st.integers(0, 2), st.integers(0, 1), st.binary(max_size=12), st.integers(0, 300),
+)  # fmt: skip
+def test_what_a_glance_says_of_a_question_is_what_reading_it_says(
+    labels: list[bytes], identifier: int, flags: int, questions: int, answers: int, rest: bytes, size: int
+) -> None:
+    wire = b"".join(bytes((len(label),)) + label for label in labels)
+    counts = (identifier, flags, questions, answers, 0, 1)
+    payload = (b"".join([each.to_bytes(2, "big") for each in counts]) + wire + b"\0\0\1\0\1" + rest)[: size or None]
+    seen = glance(payload)
+    if seen is None:
+        return
+    reader = DatagramReader(datagram_candidates(load_dissectors()), 53, 0)
+    facts = reader.read(FROM_CLIENT, payload)
+    assert reader.dissector is DISSECTOR and reader.broken is None and reader.protocol == "dns"
+    assert len(facts) == 1 and not facts[0].backward and facts[0].dns is not None and facts[0].dns.resolved_ip is None
+    text = read_labels(seen)
+    if text.isascii() and text.replace(".", "").isalnum() and text.count(".") == 1:
+        assert (facts[0].name or "").lower().split(".")[-2:] == text.split(".")
+
+
+def test_a_glance_takes_plain_questions_alone() -> None:
+    assert glance(dns([question("A.Www.Example.com")])) == b"\7example\3com"
+    assert read_labels(b"\7example\3com") == "example.com"
+    odd = (ANSWER, dns([question("a.example")] * 2), dns([question("localhost")]), dns([question("")]), b"", QUERY[:-1])
+    assert [glance(each) for each in odd] == [None] * len(odd)
+    assert glance(dns([b"\1a\xc0\x0c\0\1\0\1"])) is None

@@ -1,6 +1,8 @@
 """HTTP requests and responses one after the other, bodies of every kind between, and where the reading stops."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from collector.dissectors.dissector import FROM_CLIENT, FROM_SERVER, Fact
 from collector.dissectors.http import (
@@ -11,6 +13,7 @@ from collector.dissectors.http import (
     MAX_OUTSTANDING,
     METHODS,
     HttpDissection,
+    glance,
     read_description,
     read_realm,
     recognises,
@@ -25,6 +28,7 @@ from collector.observation import (
     Url,
     UserAgent,
 )
+from collector.reading import StreamReader, load_dissectors, stream_candidates
 from tests.collector.dissectors.documents import DESCRIPTION, DESCRIPTION_ANSWER
 from tests.collector.dissectors.messages import CHUNKED, GET, POST, RESPONSE
 
@@ -400,3 +404,64 @@ def test_what_a_camera_tells_of_itself_on_request_is_a_description_too() -> None
     assert read_description(body) == Announced(
         name="Gate", model="DS-X", serial_number="5e", mac="00:00:5e:00:53:11", firmware="V5.5"
     )
+
+
+TARGETS = (b"/", b"/a?b?c", b"/?", b"*", b"/ x", b"/\xe4", b"http://c.d/")
+HOSTS = (
+    b"www.example.com",
+    b"WWW.Example.com:8080",
+    b" a.b ",
+    b"[::1]",
+    b"192.0.2.1",
+    b"u@a.b",
+    b"",
+    b"a b",
+    b"x.\xff",
+)
+LINES = st.sampled_from(
+    (b"Host: a.example", b"host:b.example", b"User-Agent: one/1 (two)", b"USER-AGENT:", b"Accept: */*", b" folded",
+     b"Content-Length: 3", b"Transfer-Encoding: chunked", b"Upgrade: h2c", b"odd", b"A : b", b"X: \xe4", b"Y: \t", b"")
+)  # fmt: skip
+
+
+@given(
+    st.sampled_from((b"GET", b"HEAD", b"POST", b"CONNECT", b"get")), st.sampled_from(TARGETS),
+    st.sampled_from((b"HTTP/1.1", b"HTTP/1.0", b"HTTP/2.0", b"RTSP/1.0")), st.sampled_from(HOSTS),
+    st.lists(LINES, max_size=6), st.sampled_from((b"\r\n", b"\r\n", b"\r\n", b"\n")),
+    st.sampled_from((b"", b"", b"", b"x", b"GET / HTTP/1.1\r\n\r\n")),
+)  # fmt: skip
+def test_what_a_glance_says_of_a_request_is_what_reading_it_says(
+    method: bytes, target: bytes, version: bytes, host: bytes, lines: list[bytes], end: bytes, behind: bytes
+) -> None:
+    payload = end.join([method + b" " + target + b" " + version, *lines, b"Host: " + host, b"", b""]) + behind
+    seen = glance(payload)
+    if seen is None:
+        return
+    reader = StreamReader(stream_candidates(load_dissectors()), 80, 0)
+    facts = reader.feed(FROM_CLIENT, 1, payload, -1)
+    assert reader.protocol == "http" and reader.broken is None and list(reader.wants) == [True, True]
+    (fact,) = facts
+    name, url, agent = seen
+    assert fact.url is not None and (fact.name, fact.named_by) == (name, "http_host") and not fact.backward
+    assert (fact.url.original, fact.url.path, fact.url.query) == (url.original, url.path, url.query)
+    assert (fact.user_agent.original if fact.user_agent is not None else None) == agent
+
+
+def test_a_glance_takes_plain_requests_alone() -> None:
+    plain = b"GET /a?b HTTP/1.1\r\nHost: A.example:81\r\nUser-Agent: x/1\r\n\r\n"
+    assert glance(plain) == ("a.example", Url(original="/a?b", path="/a", query="b"), "x/1")
+    assert glance(b"HEAD / HTTP/1.0\r\nhost: a\r\n\r\n") == ("a", Url(original="/", path="/"), None)
+    many = b"GET / HTTP/1.1\r\nHost: a.b\r\n" + b"A:\r\n" * MAX_HEADERS + b"\r\n"
+    odd = (
+        b"",
+        POST,
+        GET,
+        RESPONSE,
+        CHUNKED,
+        plain + b"x",
+        plain[:-1],
+        b"\r\n" + plain,
+        many,
+        plain.replace(b"Host", b"Hosts"),
+    )
+    assert [glance(each) for each in odd] == [None] * len(odd)

@@ -3,8 +3,9 @@
 import pytest
 
 from collector.dissectors.dissector import FROM_CLIENT, FROM_SERVER
-from collector.dissectors.ntp import read_datagram, recognises
+from collector.dissectors.ntp import DISSECTOR, glance, read_datagram, recognises
 from collector.errors import Truncated
+from collector.reading import DatagramReader, datagram_candidates, load_dissectors
 from tests.collector.dissectors.documents import NTP_ANSWER, NTP_ASK
 
 
@@ -36,3 +37,19 @@ def test_a_control_message_is_recognised_and_a_cut_one_is_truncated() -> None:
     assert fact.action == "control"
     with pytest.raises(Truncated):
         read_datagram(NTP_ASK[:47], FROM_CLIENT)
+
+
+@pytest.mark.parametrize("first", range(256))
+@pytest.mark.parametrize("rest", [bytes(47), bytes(39) + b"\xff\0\1\x80" * 2, bytes(3) + b"\0\1" + bytes(42)])
+def test_what_a_glance_takes_is_a_request_for_the_time_and_says_no_more(first: int, rest: bytes) -> None:
+    payload = bytes((first,)) + rest
+    reader = DatagramReader(datagram_candidates(load_dissectors()), 123, 0)
+    if glance(payload):
+        facts = reader.read(FROM_CLIENT, payload)
+        assert reader.dissector is DISSECTOR
+        assert [(each.dataset, each.action, each.announced) for each in facts] == [("ntp", "client", None)]
+
+
+def test_a_glance_takes_plain_requests_alone() -> None:
+    assert glance(b"\x23" + bytes(47)) and glance(b"\x1b" + bytes(39) + b"12345678")
+    assert not any(map(glance, (b"", b"\x24" + bytes(47), b"\x23" + bytes(48), b"\x23\1" + bytes(46))))

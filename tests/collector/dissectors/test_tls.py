@@ -13,12 +13,14 @@ from collector.dissectors.tls import (
     RETRY_RANDOM,
     ClientHello,
     TlsDissection,
+    glance,
     ja3,
     ja4,
     read_client_hello,
     read_fact,
     read_server_version,
     recognises,
+    tell_hello,
 )
 from collector.errors import Malformed
 from collector.observation import Tls, TlsClient, TlsOffer
@@ -471,3 +473,20 @@ def test_the_version_that_a_server_chooses_stands_in_its_extensions_or_before_th
 def test_a_server_hello_whose_lengths_do_not_fit_is_malformed(body: bytes) -> None:
     with pytest.raises(Malformed, match="ServerHello"):
         read_server_version(body)
+
+
+@pytest.mark.parametrize("size", [16_384, 100])
+def test_a_glance_takes_a_hello_that_is_whole_in_one_record(size: int) -> None:
+    whole = records(handshake(1, client_hello()), size)
+    seen = glance(whole)
+    assert (seen is not None) == (size > 1_000)
+    if seen is not None:
+        assert seen.server_name == b"camera.example"
+        assert tell_hello(seen) == read_fact(whole[9:])
+
+
+def test_a_glance_leaves_all_else_for_a_closer_look() -> None:
+    whole = records(handshake(1, client_hello()))
+    odd = [b"", whole[:-1], whole + b"x", records(handshake(2, server_hello())), b"\x17" + whole[1:], bytes(60)]
+    odd.append(whole[:9] + b"\xff" * (len(whole) - 9))
+    assert [glance(each) for each in odd] == [None] * len(odd)
