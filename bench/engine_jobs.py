@@ -6,7 +6,7 @@ Prints the CPU seconds of the process, user and system, from the first record to
 
 Each does the same: records are read as they are (`codec.read_record`), a partition's records go through
 `Partition.take`, alerts go to their topic, what is known of a device is kept by the engine's own state, and the place
-in the topic is committed every so many seconds, at least once. Alerts are sent idempotently, to all replicas, as lz4.
+in the topic is committed every so many seconds, at least once. Alerts are sent idempotently, to all replicas, as zstd.
 
 - *Quix Streams* keeps state in RocksDB, written through to a compacted changelog topic, and commits offsets to the
   group after both. Its state cannot be listed, so after a restart nobody would know which windows are open; the worker
@@ -35,7 +35,7 @@ from streams.geo import GeoFiles
 from streams.processors.detect import enriched
 from streams.processors.partition import Outcome, Partition
 
-SENDING = {"acks": "all", "compression.type": "lz4", "enable.idempotence": "true"}
+SENDING = {"acks": "all", "compression.type": "zstd", "enable.idempotence": "true"}
 BUFFERED_RECORDS = 64
 
 

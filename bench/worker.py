@@ -99,7 +99,7 @@ async def plain_loop(address: str, topic: str, group: str, count: int) -> float:
         auto_offset_reset="earliest", max_partition_fetch_bytes=4 << 20,
     )  # fmt: skip
     producer = AIOKafkaProducer(
-        bootstrap_servers=address, linger_ms=50, max_batch_size=256 << 10, compression_type="lz4", acks="all"
+        bootstrap_servers=address, linger_ms=50, max_batch_size=256 << 10, compression_type="zstd", acks="all"
     )
     await consumer.start()
     await producer.start()

@@ -394,7 +394,7 @@ class Centre:
         # Nothing goes by Faust's own producer: it may send twice, forgets what failed, and a flush of it gives up.
         options = client_options(self.kafka) | {"request_timeout_ms": int(REQUEST_SECONDS * 1000)}
         self._teller = AIOKafkaProducer(
-            **options, enable_idempotence=True, acks="all", compression_type="lz4", max_request_size=REQUEST_BYTES,
+            **options, enable_idempotence=True, acks="all", compression_type="zstd", max_request_size=REQUEST_BYTES,
             max_batch_size=BATCH_BYTES,
         )  # fmt: skip
         await self._teller.start()
