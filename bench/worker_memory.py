@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import msgspec
 
-from bench.worker import cpu_seconds
+from bench.worker import DEFAULTS, cpu_seconds
 from collector.observation import Observation
 from collector.record import RecordHead, pack, partition_key, partition_of, write_head
 from rules.check import read_example
@@ -33,8 +33,6 @@ MAX_BYTES, MAX_GROWTH = 1 << 30, 0.05
 STEP_SECONDS, SAMPLE_SECONDS, MIN_SAMPLES = 0.1, 30.0, 12
 OWN_EVERY = 10
 CALLS = [["cloud"]] * 4 + [["maker"]] * 3 + [["other maker"], ["third maker"], ["lookup", "check", "download"]]
-DEFAULTS = {f"LENSWATCH_WORKER_{name}": value for name, value in
-            {"COMMIT_SECONDS": "2.0", "SESSION_SECONDS": "30", "STALL_SECONDS": "120"}.items()}  # fmt: skip
 Lines = Callable[[int, int, bytes], bytes]
 
 
