@@ -25,8 +25,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from bench.run import MIXES
-from bench.traffic import write_capture
+from bench.run import MIXES, capture
 from collector.capture.ring import Ring
 from collector.identify.fingerprint import read_fingerprints
 from collector.pipeline import Pipeline
@@ -122,8 +121,7 @@ def main() -> None:
     arguments = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with tempfile.TemporaryDirectory() as name, wire(Path(name)) as line:
-        path = Path(name) / "camera.pcap"
-        write_capture(path, "camera", arguments.packets)
+        path = capture("camera", arguments.packets)
         good = [latency(line, path), top_speed(line, path, arguments.packets, arguments.workers, Path(name))]
     sys.exit(0 if all(good) else 1)
 

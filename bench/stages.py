@@ -14,67 +14,54 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from bench.peers import observe
 from bench.run import MIXES, beginning, capture, measure, ndpi, warm, watch
 from collector.capture.pcap_file import CaptureFile
 from collector.decode import decode
 from collector.flows import FlowTable
-from collector.identify.fingerprint import read_fingerprints
 from collector.ledger import Ledger
-from collector.packets import Block
-from collector.pipeline import Pipeline
 from collector.settings import CollectorSettings
 
 ROUNDS = 3
-SETTINGS = CollectorSettings()
-FINGERPRINTS = read_fingerprints()
-"""Read once: it is start-up, not a stage."""
 
 
-def found(blocks: Iterator[Block]) -> None:
+def found(path: Path) -> None:
     """Where the packets lie."""
-    for _ in blocks:
+    for _ in CaptureFile(str(path)).blocks():
         pass
 
 
-def decoded(blocks: Iterator[Block]) -> None:
+def decoded(path: Path) -> None:
     """And their headers as columns."""
     ledger = Ledger()
-    for block in blocks:
+    for block in CaptureFile(str(path)).blocks():
         decode(block, ledger)
 
 
-def sorted_into_flows(blocks: Iterator[Block]) -> None:
+def sorted_into_flows(path: Path) -> None:
     """And the flow of each."""
-    ledger, flows = Ledger(), FlowTable(SETTINGS.max_flows)
-    for block in blocks:
+    ledger, flows = Ledger(), FlowTable(CollectorSettings().max_flows)
+    for block in CaptureFile(str(path)).blocks():
         flows.fold(decode(block, ledger))
 
 
-def observed(blocks: Iterator[Block]) -> None:
-    """And every observation."""
-    pipeline = Pipeline(SETTINGS, FINGERPRINTS)
-    for block in blocks:
-        pipeline.process(block)
-    pipeline.finish()
-
-
-STAGES: tuple[tuple[str, Callable[[Iterator[Block]], None]], ...] = (
-    ("found", found), ("decoded", decoded), ("in flows", sorted_into_flows), ("observed", observed),
+STAGES: tuple[tuple[str, Callable[[Path], None]], ...] = (
+    ("found", found), ("decoded", decoded), ("in flows", sorted_into_flows), ("observed", observe),
 )  # fmt: skip
 
 
-def seconds(stage: Callable[[Iterator[Block]], None], path: Path) -> float:
+def seconds(stage: Callable[[Path], None], path: Path) -> float:
     """CPU-seconds of a stage and all before it, start-up left out."""
     costs = []
     for each in (beginning(path, 1), path):
         warm(each)
         began = time.process_time()
-        stage(CaptureFile(str(each)).blocks())
+        stage(each)
         costs.append(time.process_time() - began)
     return costs[1] - costs[0]
 

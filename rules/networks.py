@@ -28,16 +28,8 @@ def read_network(text: str) -> tuple[int, int, int]:
     """A network or a single address as text: its first address as a number, its length in bits, its IP version. Raises
     ValueError, as for host bits that are set."""
     address, slash, length_text = text.partition("/")
-    if ":" in address:
-        bits, (number, version) = _V6_BITS, read_address(address)
-    else:
-        bits = _V4_BITS
-        try:
-            # As in read_address, without its call: nearly all networks are IPv4.
-            a, b, c, d = address.split(".")
-            number, version = _OCTETS_1[a] | _OCTETS_2[b] | _OCTETS_3[c] | _OCTETS_4[d], 4
-        except (KeyError, ValueError):
-            version = 0
+    number, version = read_address(address)
+    bits = _V6_BITS if ":" in address else _V4_BITS
     length = _LENGTHS.get(length_text, _V6_BITS + 1) if slash else bits
     if version != (4 if bits == _V4_BITS else 6) or length > bits:
         raise ValueError(f"{text!r} is no network")
@@ -197,18 +189,20 @@ class _Runs(Generic[Owner]):
         """Fills `starts`; the number, among those added, of the network that each run belongs to (-1: nobody's)."""
         added, self._added = self._added, []
         added.sort()
+        # Behind the last address: every network ends before it.
+        added.append(1 << self._bits + 8 + _NUMBER_BITS)
         sizes = [1 << self._bits - length for length in range(self._bits + 1)]
         # Where another network begins to be the longest one, and which; the last at one address holds.
         starts, numbers = self.starts, array("i", [-1])
         # The networks around an address, innermost last, and where each ends.
-        around, ends = [-1], [1 << self._bits]
+        around, ends = [-1], [(1 << self._bits) + 1]
         last, end = -1, ends[0]
-        for key in [*added, 1 << self._bits + 8 + _NUMBER_BITS]:
+        for key in added:
             network = key >> _NUMBER_BITS
             if network == last:
                 continue
             last, first = network, network >> 8
-            while end <= first and len(ends) > 1:
+            while end <= first:
                 around.pop()
                 start = ends.pop()
                 end, number = ends[-1], around[-1]
