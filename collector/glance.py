@@ -11,56 +11,74 @@ import functools
 import re
 import socket
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
+
+import msgspec
+import numpy as np
 
 from collector.dissectors import dns, http, ntp, tls
 from collector.dissectors.dissector import FROM_CLIENT, Dissector
 from collector.encrypted_dns import PATH, RESOLVER_ADDRESSES, RESOLVER_NAMES
 from collector.encrypted_dns import PORT as DNS_OVER_TLS_PORT
+from collector.flows import Column
 from collector.identify.inventory import Inventory
 from collector.naming import NameMemory
-from collector.observation import DATASET_PREFIX
-from collector.packets import TCP
-from collector.reading import SEQUENCE_SPACE, DatagramReader, StreamReader
+from collector.observation import DATASET_PREFIX, Url
+from collector.packets import TCP, Bytes, Ints, Mask
+from collector.reading import DatagramReader, StreamReader
 from collector.reporting import Concerns, Reporter
 from collector.views import FlowValues
 
-Unclaimed = Callable[[str], bool]
-"""A name in lower case → whether no fact, and nothing that resembles one, is at any name with its last two labels. Of
-such a name, `Concerns` answers as if there were none."""
+
+class Unclaimed(Protocol):
+    """What the rules in force take nothing of."""
+
+    def is_unclaimed(self, name: str) -> bool:
+        """Whether no fact, and nothing that resembles one, is at any name with the last two labels of this one, in
+        lower case. Of such a name, `Concerns` answers as if there were none."""
+        ...
+
+    def is_unclaimed_path(self, path: str) -> bool:
+        """Whether `Concerns` answers of a request for this path, under a name that is none, as of one for `/`."""
+        ...
+
+
 MAX_LEFT_BYTES: Final = 1_024
 """Of a first segment that is kept until its flow goes on; requests and hellos are shorter, mostly."""
 MAX_NAMES: Final = 65_536
 """Of which it is remembered whether they are nobody's: as they stand in messages."""
 MAX_TEXTS: Final = 16_384
 OUTBOUND, INTERNAL = "outbound", "internal"
+QUESTION, TIME, HELLO, REQUEST = 1, 2, 3, 4
+_STREAM_KINDS = np.zeros(256, np.int64)
+_STREAM_KINDS[tls.HANDSHAKE] = HELLO
+_STREAM_KINDS[list(b"GH")] = REQUEST
 DNS, HTTP, NTP, TLS = (DATASET_PREFIX + each for each in ("dns", "http", "ntp", "tls"))
+ROOT: Final = Url(original="/", path="/")
 _PLAIN_ZONE = re.compile(r"[a-z0-9_-]+\.[a-z0-9_-]+").fullmatch
 # Its end tells it from an address.
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.-]*[A-Za-z]").fullmatch
 
 
-class Left:
+# A struct, for one is made a flow, and nothing is made faster.
+class Left(msgspec.Struct, gc=False):
     """What stands in place of a flow's reader after its first payload was passed: `number`, of the protocol, and what
     brings a reader to where it would be. Of a stream the segment and the name that it said; `half`: of the client,
     nothing more is of use."""
 
-    __slots__ = ("_dissector", "_name", "_segment", "half", "number")
-
-    def __init__(
-        self, number: int, dissector: Dissector, segment: tuple[int, bytes, int] | None = None,
-        name: tuple[str, str] | None = None, half: bool = False,
-    ) -> None:  # fmt: skip
-        self.number, self._dissector, self._segment = number, dissector, segment
-        self._name, self.half = name, half
+    number: int
+    dissector: Dissector
+    segment: tuple[int, bytes, int] | None = None
+    name: tuple[str, str] | None = None
+    half: bool = False
 
     def bring(self, reader: StreamReader | DatagramReader) -> None:
         """Let a new reader read what was passed; what that says has been dealt with."""
         if isinstance(reader, DatagramReader):
-            reader.dissector = self._dissector
-        elif self._segment is not None:
-            reader.feed(FROM_CLIENT, *self._segment)
-        reader.name, reader.noted = self._name, True
+            reader.dissector = self.dissector
+        elif self.segment is not None:
+            reader.feed(FROM_CLIENT, *self.segment)
+        reader.name, reader.noted = self.name, True
 
 
 class Glance:
@@ -79,55 +97,49 @@ class Glance:
         self._unclaimed = unclaimed()
         self._told_zones = inventory.call_zones | {zone_of(name) for name in RESOLVER_NAMES}
         self._nobodys: dict[str | bytes, bool] = {}
-        self._answers: dict[tuple[str, str], bool] = {}
+        self._answers: dict[tuple[str, str, str | None], bool] = {}
         self._question = Left(numbers[dns.DISSECTOR.name], dns.DISSECTOR)
         self._time = Left(numbers[ntp.DISSECTOR.name], ntp.DISSECTOR)
-        self._hello, self._request = ((numbers[each.name], each) for each in (tls.DISSECTOR, http.DISSECTOR))
+        self._hello, self._request = (numbers[each.name] for each in (tls.DISSECTOR, http.DISSECTOR))
 
     def begin(self) -> None:
         """Other rules may be in force than when it was last asked."""
         self._answers.clear()
         unclaimed = self._rules()
-        if unclaimed != self._unclaimed:
+        if unclaimed is not self._unclaimed:
             self._unclaimed = unclaimed
             self._nobodys.clear()
 
     def look(
-        self, values: FlowValues, side: int, sequence: int, payload: bytes, syn: int, at_ns: int
+        self, kind: int, values: FlowValues, sequence: int, payload: bytes, syn: int, at_ns: int
     ) -> Left | None:  # fmt: skip
-        """What is left of a flow whose first payload, from this side, was passed; None: it is to be read. `sequence`
+        """What is left of a flow whose first payload, one of a kind, was passed; None: it is to be read. `sequence`
         and `syn` as `StreamReader.feed` has them."""
-        began, own = values[0], values[8]
         # What is new of a device is told with the next message that is read.
-        if side != began or not own[began] or self._inventory.news:
+        if self._inventory.news:
             return None
-        peer = 1 - began
-        size, addresses = (4 if values[2] == 4 else 16), values[6]
-        client, server = addresses[:size], addresses[16 : 16 + size]
-        if began:
-            client, server = server, client
-        direction = INTERNAL if own[peer] or values[9][peer] else OUTBOUND
-        if values[1] == TCP:
-            fits = syn < 0 or sequence == (syn + 1) % SEQUENCE_SPACE
-            if direction is not OUTBOUND or not fits or len(payload) > MAX_LEFT_BYTES:
-                return None
-            half = payload[0] == tls.HANDSHAKE
-            if half:
-                name, where = self._pass_hello(server, values[5][peer], payload), "tls_sni"
-            else:
-                name, where = self._pass_request(values, client, server, payload), "http_host"
+        began, addresses = values[0], values[6]
+        size, peer = (4 if values[2] == 4 else 16), 1 - began
+        server = addresses[:size] if began else addresses[16 : 16 + size]
+        if kind == QUESTION:
+            resolver = server + (values[7][6 * peer : 6 * peer + 6] if values[4] else b"")
+            return self._question if self._pass_question(resolver, direction_of(values), server, payload) else None
+        client = addresses[16 : 16 + size] if began else addresses[:size]
+        if kind == REQUEST:
+            name = self._pass_request(values, client, server, payload)
             if name is None:
                 return None
-            self._names.learn(client, (server,), name, at_ns, where)
-            number, dissector = self._hello if half else self._request
-            return Left(number, dissector, (sequence, payload, syn), (name, where), half)
-        port = values[5][peer]
-        if port == dns.PORT:
-            resolver = server + (values[7][6 * peer : 6 * peer + 6] if values[4] else b"")
-            return self._question if self._pass_question(resolver, direction, server, payload) else None
-        if port != ntp.PORT or not ntp.glance(payload) or self._names.name_of(client, server, at_ns) is not None:
+            self._names.learn(client, (server,), name, at_ns, "http_host")
+            return Left(self._request, http.DISSECTOR, (sequence, payload, syn), (name, "http_host"))
+        if kind == HELLO:
+            name = self._pass_hello(server, values[5][peer], payload)
+            if name is None:
+                return None
+            self._names.learn(client, (server,), name, at_ns, "tls_sni")
+            return Left(self._hello, tls.DISSECTOR, (sequence, payload, syn), (name, "tls_sni"), True)
+        if not ntp.glance(payload) or self._names.name_of(client, server, at_ns) is not None:
             return None
-        if self._is_asked_for(NTP, direction, server):
+        if self._is_asked_for(NTP, direction_of(values), server):
             return None
         self._report.unasked[NTP] += 1
         return self._time
@@ -169,13 +181,13 @@ class Glance:
         asked = http.glance(payload)
         if asked is None or len(asked[0]) > dns.MAX_NAME_BYTES:
             return None
-        name, url, agent = asked
+        name, path, agent = asked
         known = self._nobodys.get(name)
         if known is None:
             known = self._remember(name, name if _PLAIN_NAME(name) else None)
-        if not known or url.path == PATH:
+        if not known or path == PATH or not self._unclaimed.is_unclaimed_path(path):
             return None
-        if self._concerns(HTTP, None, OUTBOUND, lambda: text_of(server), url, agent):
+        if self._is_asked_for(HTTP, OUTBOUND, server, agent):
             return None
         if agent is not None:
             began, macs = values[0], values[7]
@@ -188,14 +200,14 @@ class Glance:
         """Whether it is nobody's what is said so; None: it is not plain."""
         if len(self._nobodys) >= MAX_NAMES:
             self._nobodys.clear()
-        nobodys = name is not None and zone_of(name) not in self._told_zones and self._unclaimed(name)
+        nobodys = name is not None and zone_of(name) not in self._told_zones and self._unclaimed.is_unclaimed(name)
         self._nobodys[said] = nobodys
         return nobodys
 
-    def _is_asked_for(self, dataset: str, direction: str, server: bytes) -> bool:
-        """Whether what says no name and no URL concerns anybody; an answer for which nobody had to know with whom it
+    def _is_asked_for(self, dataset: str, direction: str, server: bytes, agent: str | None = None) -> bool:
+        """Whether what says no name and no path concerns anybody; an answer for which nobody had to know with whom it
         is, is everybody's until other rules may be in force."""
-        known = self._answers.get((dataset, direction))
+        known = self._answers.get((dataset, direction, agent))
         if known is None:
             peers: list[str] = []
 
@@ -203,10 +215,37 @@ class Glance:
                 peers.append(text_of(server))
                 return peers[0]
 
-            known = self._concerns(dataset, None, direction, peer, None, None)
+            known = self._concerns(dataset, None, direction, peer, ROOT if dataset is HTTP else None, agent)
             if not peers:
-                self._answers[dataset, direction] = known
+                self._answers[dataset, direction, agent] = known
         return known
+
+
+def kinds_of(
+    columns: dict[str, Column], rows: Ints, sides: Ints, own: Mask, group: Mask, sizes: Ints, first: Bytes,
+    in_place: Mask,
+) -> list[int]:  # fmt: skip
+    """What the payloads of some packets would be, were they the first of their flows; 0: one that is read.
+
+    `own` and `group` (packets × 2): whether the sides of each packet's flow are ours, or a group's. `first` is the
+    first byte of each payload; `in_place`: it stands where a stream begins to which nobody has answered.
+    """
+    every, began = np.arange(len(rows)), columns["began"][rows]
+    peer = 1 - began
+    port, inside = columns["ports"][rows, peer], own[every, peer] | group[every, peer]
+    kinds = np.select(
+        (columns["transport"][rows] != TCP, inside | ~in_place | (sizes > MAX_LEFT_BYTES)),
+        (np.where(port == dns.PORT, QUESTION, np.where(port == ntp.PORT, TIME, 0)), 0),
+        _STREAM_KINDS[first],
+    )
+    plain: list[int] = np.where((sides == began) & own[every, began], kinds, 0).tolist()
+    return plain
+
+
+def direction_of(values: FlowValues) -> str:
+    """Whether a flow that one of ours began stays with us."""
+    peer = 1 - values[0]
+    return INTERNAL if values[8][peer] or values[9][peer] else OUTBOUND
 
 
 def zone_of(name: str) -> str:

@@ -16,7 +16,7 @@ from collector.dissectors.dissector import FROM_CLIENT, FROM_SERVER, Fact
 from collector.evidence.segments import Kept
 from collector.evidence.witness import MAX_KEPT_BYTES, NO_NAMES, Witness
 from collector.flows import EVICTED_SHARE, NS, READ_BOTH, READ_NOTHING, SWEEP_SECONDS, FlowTable
-from collector.glance import Glance, Left, Unclaimed
+from collector.glance import Glance, Left, Unclaimed, kinds_of
 from collector.identify.fingerprint import Fingerprint
 from collector.identify.inventory import Inventory
 from collector.ledger import Ledger
@@ -202,29 +202,39 @@ class Pipeline:
         self, batch: PacketBatch, rows: Ints, packets: Ints, sides: Ints, found: list[Observation]
     ) -> None:
         columns, readers, strangers = self.flows.columns, self.flows.readers, self.strangers
-        reading, witness = columns["reading"], self.witness
+        reading, witness, max_readers = columns["reading"], self.witness, self.settings.max_readers
         distinct, flows = np.unique(rows, return_inverse=True)
-        values_of = self._own.values(columns, distinct)
+        sides_of = self._own.sides_of(columns["addresses"][distinct], columns["version"][distinct])
+        values_of = self._own.values(columns, distinct, sides_of)
         syns = np.where(columns["flags"][rows, sides] & SYN, columns["syn"][rows, sides].astype(np.int64), -1)
         # A SYN takes a number of its own, so that data it carries (RFC 7413) begin one later.
         sequences = (batch.sequence[packets] + ((batch.flags[packets] & SYN) != 0)) % SEQUENCE_SPACE
         lone = columns["packets"][rows, 1 - sides] == 0
-        data = batch.data.data
+        starts, stops, data = batch.payload[packets], batch.payload_end[packets], batch.data.data
+        kinds = [0] * len(packets)
+        if self._glance is not None:
+            # Where a server has spoken on a connection it will answer, and then what it was asked is to be read.
+            in_place = lone & ((syns < 0) | (sequences == (syns + 1) % SEQUENCE_SPACE))
+            own, group = sides_of
+            kinds = kinds_of(
+                columns, rows, sides, own[flows], group[flows], stops - starts, batch.data[starts], in_place
+            )
         seen: list[Seen] = []
-        for place, (row, side, flow, start, stop, sequence, syn, at_ns, alone) in enumerate(zip(
-            rows.tolist(), sides.tolist(), flows.tolist(), batch.payload[packets].tolist(),
-            batch.payload_end[packets].tolist(), sequences.tolist(), syns.tolist(), batch.time_ns[packets].tolist(),
-            lone.tolist(), strict=True,
+        for place, (row, side, flow, start, stop, sequence, syn, at_ns, kind) in enumerate(zip(
+            rows.tolist(), sides.tolist(), flows.tolist(), starts.tolist(), stops.tolist(), sequences.tolist(),
+            syns.tolist(), batch.time_ns[packets].tolist(), kinds, strict=True,
         )):  # fmt: skip
             reader, values, before = readers.get(row), values_of[flow], len(found)
             if reader is None:
                 if not reading[row]:
                     continue
-                reader = self._begin(row, values, side, alone, bytes(data[start:stop]), sequence, syn, at_ns, found)
-                if reader is None:
+                if len(readers) >= max_readers:
+                    self._give_some_up()
+                if kind and self._is_passed(kind, row, values, bytes(data[start:stop]), sequence, syn, at_ns, found):
                     if witness is not None and len(found) > before:
                         seen.append((place, values, True, before, len(found), NO_NAMES))
                     continue
+                reader = readers[row] = self._new_reader(values)
             elif reader.__class__ is Left:
                 reader = readers[row] = self._go_on(reader, values)
             direction = side ^ reader.began
@@ -270,32 +280,31 @@ class Pipeline:
         return [(at_ns, link_type, wire, bytes(data[start:stop])) for at_ns, wire, start, stop in
                 zip(*columns, strict=True)]  # fmt: skip
 
-    def _begin(
-        self, row: int, values: FlowValues, side: int, alone: bool, payload: bytes, sequence: int, syn: int,
-        at_ns: int, found: list[Observation],
-    ) -> Reader | None:  # fmt: skip
-        """A reader for a flow of which this is the first payload; None where a glance at that was enough. When there
-        are too many, the oldest are given up and their flows no longer read."""
+    def _give_some_up(self) -> None:
+        """There are too many readers: the oldest are given up, and their flows no longer read."""
         readers = self.flows.readers
-        if len(readers) >= self.settings.max_readers:
-            oldest = list(itertools.islice(readers, max(1, self.settings.max_readers // EVICTED_SHARE)))
-            for given_up in oldest:
-                self.flows.keep_reading(given_up, READ_NOTHING)
-            self.ledger.drop("reading", "too_many_readers", len(oldest))
-        # Where a server has spoken on a connection it will answer, and then what it was asked has to be read after all.
-        if self._glance is not None and (alone or values[1] != TCP):
-            left = self._glance.look(values, side, sequence, payload, syn, at_ns)
-            if left is not None:
-                # As if there had been a view of this flow: of another's, what was met before is not known any more.
-                readers[row], self._viewed = left, None
-                self.flows.columns["protocol"][row] = left.number
-                if left.half:
-                    self.flows.keep_reading(row, 1 << 1 - side)
-                if self.inventory.news:
-                    self.report.tell_news(values[-1], at_ns, found)
-                return None
-        reader = readers[row] = self._new_reader(values)
-        return reader
+        oldest = list(itertools.islice(readers, max(1, self.settings.max_readers // EVICTED_SHARE)))
+        for given_up in oldest:
+            self.flows.keep_reading(given_up, READ_NOTHING)
+        self.ledger.drop("reading", "too_many_readers", len(oldest))
+
+    def _is_passed(
+        self, kind: int, row: int, values: FlowValues, payload: bytes, sequence: int, syn: int, at_ns: int,
+        found: list[Observation],
+    ) -> bool:  # fmt: skip
+        """Whether a glance at the first payload of a flow is enough."""
+        assert self._glance is not None
+        left = self._glance.look(kind, values, sequence, payload, syn, at_ns)
+        if left is None:
+            return False
+        # As if there had been a view of this flow: of another's, what was met before is not known any more.
+        self.flows.readers[row], self._viewed = left, None
+        self.flows.columns["protocol"][row] = left.number
+        if left.half:
+            self.flows.keep_reading(row, 1 << 1 - values[0])
+        if self.inventory.news:
+            self.report.tell_news(values[-1], at_ns, found)
+        return True
 
     def _new_reader(self, values: FlowValues) -> Reader:
         began = values[0]

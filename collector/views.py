@@ -55,24 +55,30 @@ class OwnNetworks:
                 own[six] |= ((addresses[six] & bits) == wanted).all(axis=2)
         return own
 
-    def values(self, columns: dict[str, Column], rows: Ints) -> list[FlowValues]:
-        """What the table's columns say of some rows, as plain values, a tuple a flow."""
+    def values(
+        self, columns: dict[str, Column], rows: Ints, sides: tuple[Mask, Mask] | None = None
+    ) -> list[FlowValues]:
+        """What the table's columns say of some rows, as plain values, a tuple a flow; `sides`: as of `sides_of`."""
         addresses, version = columns["addresses"][rows], columns["version"][rows]
+        own, group = sides or self.sides_of(addresses, version)
+        return list(
+            zip(
+                columns["began"][rows].tolist(), columns["transport"][rows].tolist(), version.tolist(),
+                columns["vlan"][rows].tolist(), columns["layer2"][rows].tolist(), columns["ports"][rows].tolist(),
+                rows_of(addresses, 32), rows_of(columns["macs"][rows], 12), own.tolist(), group.tolist(),
+                columns["ingress"][rows].tolist(), strict=True,
+            )
+        )  # fmt: skip
+
+    def sides_of(self, addresses: Column, version: Column) -> tuple[Mask, Mask]:
+        """Which addresses (as in `are_own`) are ours, and which a group's or unspecified: flows × 2 each."""
         first = addresses[:, :, 0]
         four = (version == 4)[:, None]
         group = np.where(
             four, (first >= 224) & ((first < 240) | (addresses[:, :, :4] == 255).all(axis=2)), first == 255
         )
         group |= four & (addresses[:, :, :4] == 0).all(axis=2)
-        return list(
-            zip(
-                columns["began"][rows].tolist(), columns["transport"][rows].tolist(), version.tolist(),
-                columns["vlan"][rows].tolist(), columns["layer2"][rows].tolist(), columns["ports"][rows].tolist(),
-                rows_of(addresses, 32), rows_of(columns["macs"][rows], 12),
-                self.are_own(addresses, version).tolist(), group.tolist(), columns["ingress"][rows].tolist(),
-                strict=True,
-            )
-        )  # fmt: skip
+        return self.are_own(addresses, version), group
 
 
 def rows_of(array: Column, width: int) -> list[bytes]:

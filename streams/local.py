@@ -134,7 +134,7 @@ class LocalWatch:
         touches = watched_by(collector, lambda: self._touches)
         self.pipeline = pipeline_for(
             settings.capture, collector, read_fingerprints(), concerns, crew, settings.deep, touches,
-            lambda: self.rules.is_unclaimed,
+            lambda: self.rules,
         )  # fmt: skip
         self.register = register
         if register is not None:

@@ -65,11 +65,12 @@ _METHOD_START = re.compile(rb"[A-Z][A-Z0-9_\-]{0,31}(?: |\Z)")
 _METHOD = re.compile(r"[A-Z][A-Z0-9_\-]{0,31}")
 _VERSIONS = frozenset([f"HTTP/1.{minor}" for minor in range(10)])
 # One host at most and one user agent, no body, and no folded line: whatever else there is is not plain.
+# Possessive, and an ignored case spelt out where most lines are asked: half as fast without.
 _PLAIN_REQUEST = re.compile(
-    r"(?:GET|HEAD) (/[!->@-~]*)(?:\?([!-~]*))? HTTP/1\.[0-9]\r\n"
-    r"(?:(?i:host):(?(3)(?!)) *([A-Za-z0-9_.-]*[A-Za-z])(?::[0-9]{1,5})? *\r\n"
-    r"|(?i:user-agent):(?(4)(?!))([ -~]*)\r\n"
-    r"|(?!(?i:host|user-agent|content-length|transfer-encoding):)[!-9;-~]+:[ -~]*\r\n)+\r\n"
+    r"(?:GET|HEAD) (/[!->@-~]*+)(?:\?[!-~]*+)? HTTP/1\.[0-9]\r\n"
+    r"(?:[Hh][Oo][Ss][Tt]:(?(2)(?!)) *+([A-Za-z0-9_.-]*[A-Za-z])(?::[0-9]{1,5})? *+\r\n"
+    r"|[Uu][Ss][Ee][Rr]-[Aa][Gg][Ee][Nn][Tt]:(?(3)(?!))([ -~]*+)\r\n"
+    r"|(?![HhUuCcTt](?i:ost|ser-agent|ontent-length|ransfer-encoding):)[!-9;-~]++:[ -~]*+\r\n)++\r\n"
 ).fullmatch
 _SIZE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\n]*)?\r?\n")
 
@@ -141,17 +142,14 @@ class Side:
             self.held = bytearray(data[position:])
 
 
-def glance(payload: bytes) -> tuple[str, Url, str | None] | None:
-    """Of a first segment that is one plain request without a body: the host in lower case, path and query, the user
-    agent; None for anything that needs a closer look. Where it is not None, the request is read without fault."""
+def glance(payload: bytes) -> tuple[str, str, str | None] | None:
+    """Of a first segment that is one plain request without a body: the host in lower case, the path, the user agent;
+    None for anything that needs a closer look. Where it is not None, the request is read without fault."""
     request = _PLAIN_REQUEST(payload.decode("latin-1"))
     if request is None or payload.count(b"\n") > MAX_HEADERS:
         return None
-    path, query, host, agent = request.groups()
-    if host is None:
-        return None
-    url = Url(original=path if query is None else f"{path}?{query}", path=path, query=query)
-    return host.lower(), url, None if agent is None else agent.strip(" ")
+    path, host, agent = request.groups()
+    return None if host is None else (host.lower(), path, None if agent is None else agent.strip(" "))
 
 
 def read_realm(challenge: str | None) -> str | None:

@@ -80,9 +80,20 @@ def concerns(
     return (agent or "").startswith("updater") or (dataset == "lenswatch.tls" and peer() == "198.51.100.9")
 
 
-def unclaimed(name: str) -> bool:
-    """Those of no known name."""
-    return not name.endswith("known.example")
+class Rules:
+    """Names that end so are known, and paths of firmware files."""
+
+    def __init__(self, end: str) -> None:
+        self.end = end
+
+    def is_unclaimed(self, name: str) -> bool:
+        return not name.endswith(self.end)
+
+    def is_unclaimed_path(self, path: str) -> bool:
+        return not path.endswith(".dav")
+
+
+UNCLAIMED = Rules("known.example")
 
 
 class Keeping:
@@ -131,7 +142,7 @@ def outcome(blocks: Iterable[Block], lean: bool, touches: Any = None, **more: An
     pipeline = Pipeline(CollectorSettings(max_flows=10_000, **more), (ACME, OTHER), concerns, touches)
     if lean:
         pipeline._glance = Counting(
-            pipeline.report, pipeline.inventory, pipeline.names, pipeline._numbers, concerns, lambda: unclaimed
+            pipeline.report, pipeline.inventory, pipeline.names, pipeline._numbers, concerns, lambda: UNCLAIMED
         )
     keeper, offered = Keeping(), Offered()
     witness = Witness(keeper)
@@ -345,14 +356,11 @@ def test_of_a_stream_is_left_what_its_reader_needs() -> None:
 
 
 def test_other_rules_are_asked_anew() -> None:
-    def known(name: str) -> bool:
-        return not name.endswith("site-1.example")
-
-    rules = [unclaimed]
+    rules = [UNCLAIMED]
     pipeline = Pipeline(CollectorSettings(), (), lambda _, name, *more: bool(name), None, lambda: rules[0])
     asked = [one(http_request("www.site-1.example", "/", None), 80, f"10.20.0.{n}", True) for n in (7, 8)]
     assert pipeline.process(block_of(asked[:1])) == []
-    rules[0] = known
+    rules[0] = Rules("site-1.example")
     assert [each.event.dataset for each in pipeline.process(block_of(asked[1:]))] == ["lenswatch.http"]
 
 
@@ -367,7 +375,7 @@ def test_names_that_are_remembered_are_bounded(monkeypatch: pytest.MonkeyPatch) 
         )
         for n in range(1, 40)
     ]
-    pipeline = Pipeline(CollectorSettings(), (), concerns, None, lambda: unclaimed)
+    pipeline = Pipeline(CollectorSettings(), (), concerns, None, lambda: UNCLAIMED)
     pipeline.process(block_of(packets))
     assert pipeline._glance is not None and len(pipeline._glance._nobodys) <= 4
     assert pipeline.ledger.unasked == {"lenswatch.http": 39}
@@ -383,7 +391,7 @@ def test_who_was_forgotten_because_of_what_was_passed_is_met_anew() -> None:
 
 
 def test_where_another_takes_what_was_read_none_is_passed() -> None:
-    pipeline = Pipeline(CollectorSettings(), (), concerns, None, lambda: unclaimed)
+    pipeline = Pipeline(CollectorSettings(), (), concerns, None, lambda: UNCLAIMED)
     pipeline.report_to(pipeline.report)
     pipeline.process(block_of([one(ASKED, 80, stream=True)]))
     assert not any(isinstance(each, Left) for each in pipeline.flows.readers.values())

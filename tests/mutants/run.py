@@ -297,7 +297,7 @@ def watch(path: Path, fingerprints: tuple[Fingerprint, ...], glance: bool = Fals
         through(path, Pipeline(SETTINGS, fingerprints))
         return
     read = through(path, Pipeline(SETTINGS, fingerprints, asks_of_updates))
-    passed = through(path, Pipeline(SETTINGS, fingerprints, asks_of_updates, None, lambda: is_unclaimed))
+    passed = through(path, Pipeline(SETTINGS, fingerprints, asks_of_updates, None, Unclaimed))
     assert passed == read, "what is passed at a glance is counted otherwise"
 
 
@@ -306,9 +306,16 @@ def asks_of_updates(dataset: str, name: str | None, direction: str, *_: object) 
     return name is not None and "camera" in name
 
 
-def is_unclaimed(name: str) -> bool:
-    """Names of which they ask nothing."""
-    return "camera" not in name
+class Unclaimed:
+    """What they ask nothing of."""
+
+    def is_unclaimed(self, name: str) -> bool:
+        """Whether they ask nothing of a name."""
+        return "camera" not in name
+
+    def is_unclaimed_path(self, path: str) -> bool:
+        """Whether they ask nothing of a path: they ask of none."""
+        return True
 
 
 def through(path: Path, pipeline: Pipeline) -> Ledger:
