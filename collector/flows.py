@@ -258,26 +258,27 @@ class FlowTable:
         distinct, first, inverse = np.unique(batch.key[new], return_index=True, return_inverse=True)
         # Rows in the order of their first packets: that of the keys is another one in every process.
         order = np.argsort(first)
+        before = self.count
+        self._append(distinct[order])
         fresh = np.empty(len(distinct), np.int64)
-        fresh[order] = self._append(distinct[order])
+        fresh[order] = np.arange(before, self.count)
         if self.count * 2 > len(self._slot_key):
             self._build_slots()
         else:
             self._insert(distinct, fresh)
         rows[new] = fresh[inverse]
-        self._begin(batch, fresh, new[first])
+        # A slice, for columns take it in one piece.
+        self._begin(batch, slice(before, self.count), new[first[order]])
 
-    def _append(self, keys: Words) -> Ints:
-        """Empty rows for these keys, without slots."""
-        fresh = np.arange(self.count, self.count + len(keys))
+    def _append(self, keys: Words) -> None:
+        """Empty rows for these keys at the end, without slots."""
         room = len(self.columns["key"])
         if self.count + len(keys) > room:
             more = max(room, len(keys))
             for name, column in self.columns.items():
                 self.columns[name] = np.concatenate((column, np.zeros((more, *column.shape[1:]), column.dtype)))
-        self.columns["key"][fresh] = keys
+        self.columns["key"][self.count : self.count + len(keys)] = keys
         self.count += len(keys)
-        return fresh
 
     def _revive(self, batch: PacketBatch, rows: Ints) -> None:
         """A packet of a flow that ended begins the flow anew, in the same row."""
@@ -297,14 +298,15 @@ class FlowTable:
             row = int(rows[packet])
             if not self._is_another(batch, marked[(marked < packet) & (rows[marked] == row)], row, packet):
                 continue
-            fresh = self._append(batch.key[packet : packet + 1])
+            fresh = self.count
+            self._append(batch.key[packet : packet + 1])
             slot = int(batch.key[packet] & self._mask)
             while self._slot_key[slot] != batch.key[packet]:
                 slot = (slot + 1) & int(self._mask)
-            self._slot_row[slot] = fresh[0]
+            self._slot_row[slot] = fresh
             later = rows[packet:]
-            later[later == row] = fresh[0]
-            self._begin(batch, fresh, np.array([packet]))
+            later[later == row] = fresh
+            self._begin(batch, slice(fresh, fresh + 1), np.array([packet]))
             self.columns["key"][row] = 0
             self._replaced.append(row)
 
@@ -343,11 +345,11 @@ class FlowTable:
         strange = np.flatnonzero(np.where(known, before != sequence, ~began))
         return np.sort(syns[np.isin(row, row[strange])])[:MAX_RESTARTS_A_BATCH].tolist()  # type: ignore[no-any-return]
 
-    def _begin(self, batch: PacketBatch, rows: Ints, packets: Ints) -> None:
+    def _begin(self, batch: PacketBatch, rows: Ints | slice, packets: Ints) -> None:
         """Set the rows to what the first packet of each flow says."""
         columns, sender = self.columns, 1 - batch.upward[packets].astype(np.int64)
         swap = sender == 1
-        self.total += len(rows)
+        self.total += len(packets)
         for name in ("bytes", "packets", "flags", "syn", "ended", "opened", "protocol", "ingress"):
             columns[name][rows] = 0
         columns["first_ns"][rows] = batch.time_ns[packets]
@@ -359,15 +361,21 @@ class FlowTable:
             columns["ingress"][rows] = self.ingresses.numbers(batch, packets)
         ports = np.stack((batch.source_port[packets], batch.destination_port[packets]), axis=1)
         columns["ports"][rows] = np.where(swap[:, None], ports[:, ::-1], ports)
-        pairs = addresses_of(batch, packets)
-        columns["addresses"][rows] = np.where(swap[:, None, None], pairs[:, ::-1], pairs)
+        columns["addresses"][rows] = turned(addresses_of(batch, packets), swap)
         columns["layer2"][rows] = batch.link_type == LINK_ETHERNET
         if batch.macs is not None or batch.link_type == LINK_ETHERNET:
             macs = gather(batch.data, batch.frame[packets], 12) if batch.macs is None else batch.macs[packets]
             columns["layer2"][rows] = batch.macs is None or macs.any(axis=1)
-            macs = macs.reshape(-1, 2, 6)
-            columns["macs"][rows] = np.where(swap[:, None, None], macs, macs[:, ::-1])
+            # The receiver's stands first.
+            columns["macs"][rows] = turned(macs.reshape(-1, 2, 6), ~swap)
         columns["began"][rows] = np.where(sender_began(batch, packets), sender, 1 - sender)
+
+
+def turned(pairs: Bytes, swap: Mask) -> Bytes:
+    """Pairs of addresses (flows × 2 × bytes), the chosen ones the other way round; moved two bytes at a time."""
+    wide = pairs.view(np.uint16)
+    each: Bytes = np.where(swap[:, None, None], wide[:, ::-1], wide).view(np.uint8)
+    return each
 
 
 def addresses_of(batch: PacketBatch, packets: Ints) -> Bytes:

@@ -38,7 +38,7 @@ from collector.views import FlowValues, FlowView, OwnNetworks
 
 ASKED_DATASETS = ("dns", "llmnr")
 MAX_REASON_CHARACTERS = 200
-READ_AT_ONCE = 1 << 9
+READ_AT_ONCE = 1 << 10
 LOOK_ROUND_NS = 3_600 * NS
 
 Reader = StreamReader | DatagramReader
