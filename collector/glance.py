@@ -21,6 +21,7 @@ from collector.dissectors.dissector import FROM_CLIENT, Dissector
 from collector.encrypted_dns import PATH, RESOLVER_ADDRESSES, RESOLVER_NAMES
 from collector.encrypted_dns import PORT as DNS_OVER_TLS_PORT
 from collector.flows import Column
+from collector.identify.evidence import Sign
 from collector.identify.inventory import Inventory
 from collector.naming import NameMemory
 from collector.observation import DATASET_PREFIX, Url
@@ -97,7 +98,9 @@ class Glance:
         self._unclaimed = unclaimed()
         self._told_zones = inventory.call_zones | {zone_of(name) for name in RESOLVER_NAMES}
         self._nobodys: dict[str | bytes, bool] = {}
+        # These two for one batch at most, which bounds them.
         self._answers: dict[tuple[str, str, str | None], bool] = {}
+        self._signs: dict[str, tuple[Sign, ...]] = {}
         self._question = Left(numbers[dns.DISSECTOR.name], dns.DISSECTOR)
         self._time = Left(numbers[ntp.DISSECTOR.name], ntp.DISSECTOR)
         self._hello, self._request = (numbers[each.name] for each in (tls.DISSECTOR, http.DISSECTOR))
@@ -105,6 +108,7 @@ class Glance:
     def begin(self) -> None:
         """Other rules may be in force than when it was last asked."""
         self._answers.clear()
+        self._signs.clear()
         unclaimed = self._rules()
         if unclaimed is not self._unclaimed:
             self._unclaimed = unclaimed
@@ -192,7 +196,12 @@ class Glance:
         if agent is not None:
             began, macs = values[0], values[7]
             mac = (macs[6:] if began else macs[:6]) if values[4] else b""
-            self._inventory.note_user_agent(self._inventory.device_at(mac, text_of(client)), agent)
+            sender = self._inventory.device_at(mac, text_of(client))
+            signs = self._signs.get(agent)
+            if signs is None:
+                signs = self._signs[agent] = self._inventory.banners.of_agent(agent)
+            for sign in signs:
+                sender.add(sign)
         self._report.unasked[HTTP] += 1
         return name
 

@@ -26,12 +26,11 @@ class NameMemory:
 
     def learn(self, client: bytes, addresses: Iterable[bytes], name: str, at_ns: int, source: str) -> None:
         """For this client `name` has these addresses, at `at_ns` (nanoseconds since 1970), as `source` says."""
-        names = self._names
+        names, known = self._names, (name, at_ns, source)
         for address in addresses:
             key = (client, address)
-            if key in names:
-                del names[key]
-            names[key] = (name, at_ns, source)
+            names.pop(key, None)
+            names[key] = known
         if len(names) > self.max_names:
             # Many at once: taking one at a time off a dict's front means passing all that were taken before.
             oldest = list(itertools.islice(names, len(names) - self.max_names + self.max_names // EVICTED_SHARE))

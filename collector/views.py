@@ -6,6 +6,7 @@ import functools
 import hashlib
 import ipaddress
 import socket
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -18,7 +19,9 @@ from collector.packets import TCP, Ints, Mask
 MAX_COMMUNITY_IDS = 1 << 14
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
-FlowValues = tuple[int, int, int, int, bool, list[int], bytes, bytes, list[bool], list[bool], int]
+Pair = tuple[bool, bool]
+PAIRS: tuple[Pair, ...] = ((False, False), (True, False), (False, True), (True, True))
+FlowValues = tuple[int, int, int, int, bool, tuple[int, int], bytes, bytes, Pair, Pair, int]
 """began, transport, version, VLAN, layer 2 seen; by side: ports, addresses (16 bytes each), MACs, ours, group.
 Last, the number of its ingress."""
 
@@ -64,9 +67,10 @@ class OwnNetworks:
         return list(
             zip(
                 columns["began"][rows].tolist(), columns["transport"][rows].tolist(), version.tolist(),
-                columns["vlan"][rows].tolist(), columns["layer2"][rows].tolist(), columns["ports"][rows].tolist(),
-                rows_of(addresses, 32), rows_of(columns["macs"][rows], 12), own.tolist(), group.tolist(),
-                columns["ingress"][rows].tolist(), strict=True,
+                columns["vlan"][rows].tolist(), columns["layer2"][rows].tolist(),
+                zip(*columns["ports"][rows].T.tolist(), strict=True), rows_of(addresses, 32),
+                rows_of(columns["macs"][rows], 12), pairs_of(own), pairs_of(group), columns["ingress"][rows].tolist(),
+                strict=True,
             )
         )  # fmt: skip
 
@@ -79,6 +83,11 @@ class OwnNetworks:
         )
         group |= four & (addresses[:, :, :4] == 0).all(axis=2)
         return self.are_own(addresses, version), group
+
+
+def pairs_of(sides: Mask) -> Iterator[Pair]:
+    """What is said of both sides of some flows (flows × 2), a pair a flow; the same few pairs again and again."""
+    return map(PAIRS.__getitem__, (sides[:, 0] + sides[:, 1] * np.int64(2)).tolist())
 
 
 def rows_of(array: Column, width: int) -> list[bytes]:

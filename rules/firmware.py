@@ -12,6 +12,8 @@ from rules.endpoints import EndpointMatch, normalise_name
 from rules.fact import EndpointFile, FirmwareFact
 
 MAX_PATH_LENGTH: Final = 2048
+MAX_KNOWN_FILES: Final = 16_384
+MAX_KNOWN_LENGTH: Final = 64
 FIRMWARE_ROLE: Final = "firmware"
 _GLOBAL_FLAGS = re.compile(r"\(\?([aimsux]+)\)")
 # Groups that are referred to by number or name mean something else inside another expression.
@@ -54,6 +56,7 @@ class FirmwareIndex:
         self._endings = tuple(self._paths)
         self._files = _Patterns(names)
         self._agents = _Patterns(agents)
+        self._known: dict[str, FirmwareStep | None] = {}
 
     def at_host(self, host: str | None, target: str | None) -> FirmwareStep | None:
         """The step that a path with its query shows at a maker's host (a normalised name)."""
@@ -72,9 +75,21 @@ class FirmwareIndex:
         if path:
             end = path.find("?")
             name = path[path.rfind("/", 0, end if end >= 0 else len(path)) + 1 : end if end >= 0 else None]
-            if name and (found := self._files.search(name[:MAX_PATH_LENGTH])):
+            if name and (found := self._file(name)) is not None:
                 return found
         return self._agents.search(agent[:MAX_PATH_LENGTH]) if agent else None
+
+    def _file(self, name: str) -> FirmwareStep | None:
+        """The step that a file's name shows; remembered, for devices ask for the same few again and again."""
+        known = self._known.get(name, self)
+        if known is not self:
+            return known  # type: ignore[return-value]
+        found = self._files.search(name[:MAX_PATH_LENGTH])
+        if len(name) <= MAX_KNOWN_LENGTH:
+            if len(self._known) >= MAX_KNOWN_FILES:
+                self._known.clear()
+            self._known[name] = found
+        return found
 
 
 class _Patterns:
