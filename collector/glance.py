@@ -55,6 +55,8 @@ _STREAM_KINDS = np.zeros(256, np.int64)
 _STREAM_KINDS[tls.HANDSHAKE] = HELLO
 _STREAM_KINDS[list(b"GH")] = REQUEST
 DNS, HTTP, NTP, TLS = (DATASET_PREFIX + each for each in ("dns", "http", "ntp", "tls"))
+DOT: Final = b"\3dot"
+"""The ALPN protocol of DNS over TLS, as it stands in a list."""
 ROOT: Final = Url(original="/", path="/")
 _PLAIN_ZONE = re.compile(r"[a-z0-9_-]+\.[a-z0-9_-]+").fullmatch
 # Its end tells it from an address.
@@ -167,9 +169,9 @@ class Glance:
         if self._inventory.banners.knows_hellos or port == DNS_OVER_TLS_PORT or server in RESOLVER_ADDRESSES:
             return None
         hello = tls.glance(payload)
-        if hello is None or hello.server_name is None or b"dot" in hello.alpn:
+        if hello is None or DOT in hello[1]:
             return None
-        name = hello.server_name.decode("latin-1")
+        name = hello[0].decode("latin-1")
         if len(name) > dns.MAX_NAME_BYTES:
             return None
         known = self._nobodys.get(name)

@@ -15,6 +15,7 @@ import functools
 import hashlib
 from collections.abc import Iterator
 from struct import Struct, pack, unpack_from
+from struct import error as struct_error
 
 from collector.certificate import MAX_CERTIFICATE_BYTES
 from collector.dissectors.dissector import FROM_SERVER, Dissector, Fact
@@ -292,17 +293,54 @@ def read_server_version(body: bytes) -> int:
     return version
 
 
-def glance(payload: bytes) -> ClientHello | None:
-    """The ClientHello that fills a first segment, whole in one record; None for anything that needs a closer look."""
+def glance(payload: bytes) -> tuple[bytes, bytes] | None:
+    """Of a ClientHello with a server's name that fills a first segment, whole in one record: the name, and its ALPN
+    protocols as they stand, each behind its length; None for anything that needs a closer look. Where it is not None,
+    the hello is read without fault."""
     size = len(payload)
     if size < 48 or payload[:2] != b"\x16\x03" or payload[2] > 4 or payload[5] != _CLIENT_HELLO:
         return None
     if int.from_bytes(payload[3:5], "big") != size - 5 or int.from_bytes(payload[6:9], "big") != size - 9:
         return None
     try:
-        return read_client_hello(payload[9:])
-    except Malformed:
+        # Behind versions, random and session.
+        position = 44 + payload[43]
+        length = payload[position] << 8 | payload[position + 1]
+        position += 2 + length
+        position += 1 + payload[position]
+        if length & 1 or position + 2 + (payload[position] << 8 | payload[position + 1]) != size:
+            return None
+        return _glance_extensions(payload, position + 2)
+    except (IndexError, struct_error):
         return None
+
+
+def _glance_extensions(payload: bytes, position: int) -> tuple[bytes, bytes] | None:
+    """The name and the protocols, from the first extension on; raises what an end of the payload raises."""
+    name, protocols, unpack = b"", b"", _EXTENSION.unpack_from
+    for _ in range(MAX_EXTENSIONS):
+        kind, length = unpack(payload, position)
+        start, position = position + 4, position + 4 + length
+        if kind in _READ and length:
+            if kind == _SERVER_NAME:
+                # The list has one entry, and that is a host's name.
+                if name or length < 6 or payload[start : start + 5] != pack(">HBH", length - 2, 0, length - 5):
+                    return None
+                name = payload[start + 5 : position]
+            elif kind in (_VERSIONS, _POINT_FORMATS):
+                if payload[start] != length - 1 or (kind == _VERSIONS and not length & 1):
+                    return None
+            elif payload[start] << 8 | payload[start + 1] != length - 2 or (kind != _ALPN and length & 1):
+                return None
+            elif kind == _ALPN:
+                protocols, at = payload[start + 2 : position], start + 2
+                while at < position:
+                    at += 1 + payload[at]
+                if at != position:
+                    return None
+        if position >= len(payload):
+            return (name, protocols) if name and position == len(payload) else None
+    return None
 
 
 class HandshakeReader:
