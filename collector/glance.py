@@ -84,10 +84,16 @@ class Left(msgspec.Struct, gc=False):
         reader.name, reader.noted = self.name, True
 
 
+Look = Callable[[FlowValues, int, bytes, int, int], Left | None]
+"""Looks at the first payload of a flow, which is of one kind: values of the flow, sequence number, payload, number of
+the SYN (both as `StreamReader.feed` has them), time. Gives what is left of a flow that was passed; None: it is read."""
+
+
 class Glance:
     """Looks at first payloads for a pipeline whose reporter this is. Not for several threads.
 
-    `numbers` are the protocols' in the flow table. What a dissector would refuse, and what is none of these plain
+    `looks` are by what `kinds_of` says; while there is news of a device, none may be taken. `numbers` are the
+    protocols' in the flow table. What a dissector would refuse, and what is none of these plain
     messages, is never passed.
     """
 
@@ -106,6 +112,9 @@ class Glance:
         self._question = Left(numbers[dns.DISSECTOR.name], dns.DISSECTOR)
         self._time = Left(numbers[ntp.DISSECTOR.name], ntp.DISSECTOR)
         self._hello, self._request = (numbers[each.name] for each in (tls.DISSECTOR, http.DISSECTOR))
+        self.looks: tuple[Look, ...] = (
+            no_look, self._look_at_question, self._look_at_time, self._look_at_hello, self._look_at_request,
+        )  # fmt: skip
 
     def begin(self) -> None:
         """Other rules may be in force than when it was last asked."""
@@ -116,33 +125,24 @@ class Glance:
             self._unclaimed = unclaimed
             self._nobodys.clear()
 
-    def look(
-        self, kind: int, values: FlowValues, sequence: int, payload: bytes, syn: int, at_ns: int
-    ) -> Left | None:  # fmt: skip
-        """What is left of a flow whose first payload, one of a kind, was passed; None: it is to be read. `sequence`
-        and `syn` as `StreamReader.feed` has them."""
-        # What is new of a device is told with the next message that is read.
-        if self._inventory.news:
+    def _look_at_question(self, values: FlowValues, sequence: int, payload: bytes, syn: int, at_ns: int) -> Left | None:
+        peer, (_, server) = 1 - values[0], ends_of(values)
+        resolver = server + (values[7][6 * peer : 6 * peer + 6] if values[4] else b"")
+        wire = dns.glance(payload)
+        # Of who answers DNS, it is noted that he does: once.
+        if wire is None or resolver not in self._report.resolvers:
             return None
-        began, addresses = values[0], values[6]
-        size, peer = (4 if values[2] == 4 else 16), 1 - began
-        server = addresses[:size] if began else addresses[16 : 16 + size]
-        if kind == QUESTION:
-            resolver = server + (values[7][6 * peer : 6 * peer + 6] if values[4] else b"")
-            return self._question if self._pass_question(resolver, direction_of(values), server, payload) else None
-        client = addresses[16 : 16 + size] if began else addresses[:size]
-        if kind == REQUEST:
-            name = self._pass_request(values, client, server, payload)
-            if name is None:
-                return None
-            self._names.learn(client, (server,), name, at_ns, "http_host")
-            return Left(self._request, http.DISSECTOR, (sequence, payload, syn), (name, "http_host"))
-        if kind == HELLO:
-            name = self._pass_hello(server, values[5][peer], payload)
-            if name is None:
-                return None
-            self._names.learn(client, (server,), name, at_ns, "tls_sni")
-            return Left(self._hello, tls.DISSECTOR, (sequence, payload, syn), (name, "tls_sni"), True)
+        known = self._nobodys.get(wire)
+        if known is None:
+            text = dns.read_labels(wire)
+            known = self._remember(wire, text if _PLAIN_ZONE(text) else None)
+        if not known or self._is_asked_for(DNS, direction_of(values), server):
+            return None
+        self._report.unasked[DNS] += 1
+        return self._question
+
+    def _look_at_time(self, values: FlowValues, sequence: int, payload: bytes, syn: int, at_ns: int) -> Left | None:
+        client, server = ends_of(values)
         if not ntp.glance(payload) or self._names.name_of(client, server, at_ns) is not None:
             return None
         if self._is_asked_for(NTP, direction_of(values), server):
@@ -150,19 +150,21 @@ class Glance:
         self._report.unasked[NTP] += 1
         return self._time
 
-    def _pass_question(self, resolver: bytes, direction: str, server: bytes, payload: bytes) -> bool:
-        wire = dns.glance(payload)
-        # Of who answers DNS, it is noted that he does: once.
-        if wire is None or resolver not in self._report.resolvers:
-            return False
-        known = self._nobodys.get(wire)
-        if known is None:
-            text = dns.read_labels(wire)
-            known = self._remember(wire, text if _PLAIN_ZONE(text) else None)
-        if not known or self._is_asked_for(DNS, direction, server):
-            return False
-        self._report.unasked[DNS] += 1
-        return True
+    def _look_at_hello(self, values: FlowValues, sequence: int, payload: bytes, syn: int, at_ns: int) -> Left | None:
+        client, server = ends_of(values)
+        name = self._pass_hello(server, values[5][1 - values[0]], payload)
+        if name is None:
+            return None
+        self._names.learn(client, (server,), name, at_ns, "tls_sni")
+        return Left(self._hello, tls.DISSECTOR, (sequence, payload, syn), (name, "tls_sni"), True)
+
+    def _look_at_request(self, values: FlowValues, sequence: int, payload: bytes, syn: int, at_ns: int) -> Left | None:
+        client, server = ends_of(values)
+        name = self._pass_request(values, client, server, payload)
+        if name is None:
+            return None
+        self._names.learn(client, (server,), name, at_ns, "http_host")
+        return Left(self._request, http.DISSECTOR, (sequence, payload, syn), (name, "http_host"))
 
     def _pass_hello(self, server: bytes, port: int, payload: bytes) -> str | None:
         """The name in a ClientHello that concerns nobody."""
@@ -251,6 +253,17 @@ def kinds_of(
     )
     plain: list[int] = np.where((sides == began) & own[every, began], kinds, 0).tolist()
     return plain
+
+
+def no_look(*_: object) -> None:
+    """What is of no kind is read."""
+
+
+def ends_of(values: FlowValues) -> tuple[bytes, bytes]:
+    """The addresses of the side that began the flow and of the one that was called."""
+    addresses = values[6]
+    lower, upper = (addresses[:4], addresses[16:20]) if values[2] == 4 else (addresses[:16], addresses[16:])
+    return (upper, lower) if values[0] else (lower, upper)
 
 
 def direction_of(values: FlowValues) -> str:

@@ -4,7 +4,7 @@ No socket, no file, no clock: a source hands blocks in, observations come out, a
 """
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from collector.dissectors.dissector import FROM_CLIENT, FROM_SERVER, Fact
 from collector.evidence.segments import Kept
 from collector.evidence.witness import MAX_KEPT_BYTES, NO_NAMES, Witness
 from collector.flows import EVICTED_SHARE, NS, READ_BOTH, READ_NOTHING, SWEEP_SECONDS, FlowTable
-from collector.glance import Glance, Left, Unclaimed, kinds_of
+from collector.glance import Glance, Left, Look, Unclaimed, kinds_of
 from collector.identify.fingerprint import Fingerprint
 from collector.identify.inventory import Inventory
 from collector.ledger import Ledger
@@ -84,8 +84,9 @@ class Pipeline:
         )  # fmt: skip
         self._report: Any = self.report
         self._glance: Glance | None = None
+        self._looks: tuple[Look, ...] = ()
         if concerns is not None and unclaimed is not None:
-            self._glance = Glance(self.report, self.inventory, self.names, self._numbers, concerns, unclaimed)
+            self.glance_with(Glance(self.report, self.inventory, self.names, self._numbers, concerns, unclaimed))
         self.strangers: Strangers | None = None
         self.witness: Witness | None = None
         self._part: Block | None = None
@@ -94,9 +95,14 @@ class Pipeline:
         """Let another hold the packets of flows that are read, and keep what observations rest on."""
         self.witness = self.report.witness = witness
 
+    def glance_with(self, glance: Glance | None) -> None:
+        """Let first payloads be passed that concern nobody; None: let all be read."""
+        self._glance, self._looks = glance, () if glance is None else glance.looks
+
     def report_to(self, report: Any) -> None:
         """Let another take what was read, as a Reporter does; all of it."""
-        self._report, self._glance = report, None
+        self._report = report
+        self.glance_with(None)
 
     def process(self, block: Block) -> list[Observation]:
         """The observations that a block completes, in the order of their packets."""
@@ -201,39 +207,33 @@ class Pipeline:
     def _read_packets(
         self, batch: PacketBatch, rows: Ints, packets: Ints, sides: Ints, found: list[Observation]
     ) -> None:
-        columns, readers, strangers = self.flows.columns, self.flows.readers, self.strangers
-        reading, witness, max_readers = columns["reading"], self.witness, self.settings.max_readers
-        distinct, flows = np.unique(rows, return_inverse=True)
-        sides_of = self._own.sides_of(columns["addresses"][distinct], columns["version"][distinct])
-        values_of = self._own.values(columns, distinct, sides_of)
-        syns = np.where(columns["flags"][rows, sides] & SYN, columns["syn"][rows, sides].astype(np.int64), -1)
-        # A SYN takes a number of its own, so that data it carries (RFC 7413) begin one later.
-        sequences = (batch.sequence[packets] + ((batch.flags[packets] & SYN) != 0)) % SEQUENCE_SPACE
-        lone = columns["packets"][rows, 1 - sides] == 0
-        starts, stops, data = batch.payload[packets], batch.payload_end[packets], batch.data.data
-        kinds = [0] * len(packets)
-        if self._glance is not None:
-            # Where a server has spoken on a connection it will answer, and then what it was asked is to be read.
-            in_place = lone & ((syns < 0) | (sequences == (syns + 1) % SEQUENCE_SPACE))
-            own, group = sides_of
-            kinds = kinds_of(
-                columns, rows, sides, own[flows], group[flows], stops - starts, batch.data[starts], in_place
-            )
+        readers, strangers, witness = self.flows.readers, self.strangers, self.witness
+        reading, protocols = self.flows.columns["reading"].data, self.flows.columns["protocol"]
+        looks, news, max_readers = self._looks, self.inventory.news, self.settings.max_readers
+        data = batch.data.data
+        values_of, packets_of = self._line_up(batch, rows, packets, sides)
         seen: list[Seen] = []
-        for place, (row, side, flow, start, stop, sequence, syn, at_ns, kind) in enumerate(zip(
-            rows.tolist(), sides.tolist(), flows.tolist(), starts.tolist(), stops.tolist(), sequences.tolist(),
-            syns.tolist(), batch.time_ns[packets].tolist(), kinds, strict=True,
-        )):  # fmt: skip
+        for place, (row, side, flow, start, stop, sequence, syn, at_ns, kind) in enumerate(packets_of):
             reader, values, before = readers.get(row), values_of[flow], len(found)
             if reader is None:
                 if not reading[row]:
                     continue
                 if len(readers) >= max_readers:
                     self._give_some_up()
-                if kind and self._is_passed(kind, row, values, bytes(data[start:stop]), sequence, syn, at_ns, found):
-                    if witness is not None and len(found) > before:
-                        seen.append((place, values, True, before, len(found), NO_NAMES))
-                    continue
+                # What is new of a device is told with the next message that is read.
+                if kind and not news:
+                    left = looks[kind](values, sequence, bytes(data[start:stop]), syn, at_ns)
+                    if left is not None:
+                        readers[row], protocols[row] = left, left.number
+                        # As if there had been a view of this flow: of another's, what was met before is not known.
+                        self._viewed = None
+                        if left.half:
+                            self.flows.keep_reading(row, 1 << 1 - side)
+                        if news:
+                            self.report.tell_news(values[-1], at_ns, found)
+                        if witness is not None and len(found) > before:
+                            seen.append((place, values, True, before, len(found), NO_NAMES))
+                        continue
                 reader = readers[row] = self._new_reader(values)
             elif reader.__class__ is Left:
                 reader = readers[row] = self._go_on(reader, values)
@@ -255,6 +255,32 @@ class Pipeline:
                 strangers.offer(values, direction, bytes(data[start:stop]), sequence, at_ns)
         if witness is not None and seen:
             self._bear_witness(witness, batch, packets, seen, found)
+
+    def _line_up(
+        self, batch: PacketBatch, rows: Ints, packets: Ints, sides: Ints
+    ) -> tuple[list[FlowValues], Iterator[tuple[int, ...]]]:
+        """The flows of some packets, and of each packet its row, side, flow, where its payload starts and stops, its
+        sequence number, that of its side's SYN or -1, its time, and what kind of first payload it may be (0: none)."""
+        columns = self.flows.columns
+        distinct, flows = np.unique(rows, return_inverse=True)
+        addresses, version = columns["addresses"][distinct], columns["version"][distinct]
+        own, group = self._own.sides_of(addresses, version)
+        syns = np.where(columns["flags"][rows, sides] & SYN, columns["syn"][rows, sides].astype(np.int64), -1)
+        # A SYN takes a number of its own, so that data it carries (RFC 7413) begin one later.
+        sequences = (batch.sequence[packets] + ((batch.flags[packets] & SYN) != 0)) % SEQUENCE_SPACE
+        starts, stops = batch.payload[packets], batch.payload_end[packets]
+        kinds: Iterable[int] = itertools.repeat(0, len(packets))
+        if self._looks:
+            # Where a server has spoken on a connection it will answer, and then what it was asked is to be read.
+            lone = columns["packets"][rows, 1 - sides] == 0
+            in_place = lone & ((syns < 0) | (sequences == (syns + 1) % SEQUENCE_SPACE))
+            kinds = kinds_of(
+                columns, rows, sides, own[flows], group[flows], stops - starts, batch.data[starts], in_place
+            )
+        return self._own.values(columns, distinct, (own, group)), zip(
+            rows.tolist(), sides.tolist(), flows.tolist(), starts.tolist(), stops.tolist(), sequences.tolist(),
+            syns.tolist(), batch.time_ns[packets].tolist(), kinds, strict=True,
+        )  # fmt: skip
 
     def _bear_witness(
         self, witness: Witness, batch: PacketBatch, packets: Ints, seen: list[Seen], found: list[Observation]
@@ -287,24 +313,6 @@ class Pipeline:
         for given_up in oldest:
             self.flows.keep_reading(given_up, READ_NOTHING)
         self.ledger.drop("reading", "too_many_readers", len(oldest))
-
-    def _is_passed(
-        self, kind: int, row: int, values: FlowValues, payload: bytes, sequence: int, syn: int, at_ns: int,
-        found: list[Observation],
-    ) -> bool:  # fmt: skip
-        """Whether a glance at the first payload of a flow is enough."""
-        assert self._glance is not None
-        left = self._glance.look(kind, values, sequence, payload, syn, at_ns)
-        if left is None:
-            return False
-        # As if there had been a view of this flow: of another's, what was met before is not known any more.
-        self.flows.readers[row], self._viewed = left, None
-        self.flows.columns["protocol"][row] = left.number
-        if left.half:
-            self.flows.keep_reading(row, 1 << 1 - values[0])
-        if self.inventory.news:
-            self.report.tell_news(values[-1], at_ns, found)
-        return True
 
     def _new_reader(self, values: FlowValues) -> Reader:
         began = values[0]

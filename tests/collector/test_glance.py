@@ -16,7 +16,7 @@ from collector.capture.pcap_file import CaptureFile
 from collector.dissectors.http import DISSECTOR as HTTP
 from collector.errors import CaptureError
 from collector.evidence.witness import Witness
-from collector.glance import MAX_LEFT_BYTES, Glance, Left
+from collector.glance import MAX_LEFT_BYTES, Glance, Left, Look
 from collector.observation import Observation, Url
 from collector.packets import ACK, SYN, Block
 from collector.pipeline import Pipeline
@@ -132,18 +132,22 @@ def outcome(blocks: Iterable[Block], lean: bool, touches: Any = None, **more: An
     """Everything that can be told of a run from outside, and how many first payloads were passed."""
     passed = 0
 
-    class Counting(Glance):
-        def look(self, *what: Any) -> Left | None:
+    def counting(look: Look) -> Look:
+        def count(*what: Any) -> Left | None:
             nonlocal passed
-            left = super().look(*what)
+            left = look(*what)
             passed += left is not None
             return left
 
+        return count
+
     pipeline = Pipeline(CollectorSettings(max_flows=10_000, **more), (ACME, OTHER), concerns, touches)
     if lean:
-        pipeline._glance = Counting(
+        glance = Glance(
             pipeline.report, pipeline.inventory, pipeline.names, pipeline._numbers, concerns, lambda: UNCLAIMED
         )
+        glance.looks = tuple(map(counting, glance.looks))
+        pipeline.glance_with(glance)
     keeper, offered = Keeping(), Offered()
     witness = Witness(keeper)
     pipeline.keep_with(witness)

@@ -95,7 +95,7 @@ def watch(
     told, watched = Told(), LocalWatch(settings or Settings(), rules)
     assert watched.pipeline._glance is not None  # type: ignore[union-attr]
     if not glance:
-        watched.pipeline._glance = None  # type: ignore[union-attr]
+        watched.pipeline.glance_with(None)  # type: ignore[union-attr]
     sources = [open_source(str(path))]
     if later is not None:
         watched.renew = lambda _: later[1]
