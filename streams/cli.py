@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import msgspec
 import typer
@@ -32,7 +32,7 @@ from collector.opening import (
 )
 from collector.packets import Block
 from collector.publish.jsonl import JsonLines
-from collector.running import Interrupts, rare_collection
+from collector.running import Interrupts, leave, rare_collection
 from collector.settings import ALL, CollectorSettings
 from rules.alert import LEVELS, Alert
 from rules.cli import app as rules_app
@@ -364,8 +364,13 @@ app.command()(whatif)
 app.command("waivers")(list_waivers)
 
 
-def main() -> None:
-    """Run the command; an error for people is one line and an exit code."""
+def main() -> NoReturn:
+    """Run the command as a process of its own."""
+    leave(run_command())
+
+
+def run_command() -> int:
+    """Run the command; an error for people is one line and an exit code, which is given."""
     try:
         code = app(prog_name="lenswatch", standalone_mode=False)
     except typer.TyperException as error:
@@ -378,4 +383,4 @@ def main() -> None:
     except LenswatchError as error:
         say(error)
         code = FAILED
-    sys.exit(code if isinstance(code, int) else 0)
+    return code if isinstance(code, int) else 0

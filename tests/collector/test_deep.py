@@ -323,9 +323,9 @@ def test_off_it_costs_not_even_an_import() -> None:
     code = f"""
 import sys
 sys.argv = ["lenswatch", "watch", {str(office)!r}]
-from streams.cli import main
+from streams.cli import run_command
 try:
-    main()
+    run_command()
 finally:
     print(sorted(each for each in sys.modules if each.split(".")[0] in ("pyshark", "lxml") or "wireshark" in each))
 """

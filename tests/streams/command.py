@@ -11,7 +11,7 @@ from unittest import mock
 import msgspec
 
 from rules.alert import Alert
-from streams.cli import main
+from streams.cli import run_command
 
 ROOT = Path(__file__).parents[2]
 OFFICE = ROOT / "streams" / "demo" / "office.pcap"
@@ -100,7 +100,7 @@ def run(*arguments: object, state: Path, **more: str) -> Ran:
         mock.patch.multiple(sys, argv=["lenswatch", *map(str, arguments)], stdout=out, stderr=err),
     ):
         try:
-            main()
+            code = run_command()
         except SystemExit as ended:
             code = ended.code
     assert isinstance(code, int)
