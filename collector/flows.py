@@ -189,13 +189,16 @@ class FlowTable:
     def _end(self, rows: Ints, reason: str) -> None:
         if not len(rows):
             return
-        readers = {}
-        if self.readers:
+        readers: dict[int, Any] = {}
+        chosen: Ints | slice = rows
+        if reason == FINISHED and len(rows) == self.count:
+            # Nothing is written any more where all rows end, and then nothing need be copied.
+            readers, chosen = {row: self.readers[row] for row in sorted(self.readers)}, slice(0, self.count)
+            self.readers.clear()
+        elif self.readers:
             for place, row in enumerate(rows.tolist()):
                 if row in self.readers:
                     readers[place] = self.readers.pop(row)
-        # Nothing is written any more where all rows end, and then nothing need be copied.
-        chosen = slice(0, self.count) if reason == FINISHED and len(rows) == self.count else rows
         self.ended.append(Ended({name: column[chosen] for name, column in self.columns.items()}, readers, reason))
         self.columns["ended"][rows] = True
         self.columns["reading"][rows] = 0
@@ -212,26 +215,28 @@ class FlowTable:
         self.count, self._dead = len(alive), 0
         self._build_slots()
 
-    def _build_slots(self) -> None:
-        size = 1 << max(15, (self.count * 3).bit_length())
+    def _build_slots(self, room: int = 0) -> None:
+        size = 1 << max(15, ((self.count + room) * 3).bit_length())
         self._mask = np.uint64(size - 1)
         self._slot_key: Words = np.zeros(size, np.uint64)
         self._slot_row: Ints = np.zeros(size, np.int64)
         keys: Words = self.columns["key"][: self.count]
         placed = np.flatnonzero(keys)
-        self._insert(keys[placed], placed)
+        self._slot_row[self._claim(keys[placed])] = placed
 
-    def _insert(self, keys: Words, rows: Ints) -> None:
-        """Put distinct keys that are not in the table into their slots."""
+    def _claim(self, keys: Words) -> Ints:
+        """A slot for each key that is not in the table; the same one for the same key."""
         slots = (keys & self._mask).view(np.int64)
+        claimed, pending = slots.copy(), np.arange(len(keys))
         while len(keys):
             free = np.flatnonzero(self._slot_key[slots] == 0)
             self._slot_key[slots[free]] = keys[free]
             won = self._slot_key[slots] == keys
-            self._slot_row[slots[won]] = rows[won]
+            claimed[pending[won]] = slots[won]
             lost = ~won
-            keys, rows = keys[lost], rows[lost]
+            keys, pending = keys[lost], pending[lost]
             slots = (slots[lost] + 1) & int(self._mask)
+        return claimed
 
     def _find(self, keys: Words) -> Ints:
         """The row of each key, -1 for one that is not there."""
@@ -255,20 +260,24 @@ class FlowTable:
 
     def _add(self, batch: PacketBatch, new: Ints, rows: Ints) -> None:
         """New rows for the packets `new`, whose keys are not in the table."""
-        distinct, first, inverse = np.unique(batch.key[new], return_index=True, return_inverse=True)
+        if (self.count + len(new)) * 2 > len(self._slot_key):
+            self._build_slots(len(new))
+        slots, places = self._claim(batch.key[new]), np.arange(len(new))
+        # Any packet of a flow stands for it, until the first of them is known.
+        self._slot_row[slots] = places
+        group = self._slot_row[slots]
+        first = places.copy()
+        np.minimum.at(first, group, places)
+        first = first[group]
+        leads = first == places
         # Rows in the order of their first packets: that of the keys is another one in every process.
-        order = np.argsort(first)
         before = self.count
-        self._append(distinct[order])
-        fresh = np.empty(len(distinct), np.int64)
-        fresh[order] = np.arange(before, self.count)
-        if self.count * 2 > len(self._slot_key):
-            self._build_slots()
-        else:
-            self._insert(distinct, fresh)
-        rows[new] = fresh[inverse]
+        fresh = (before - 1 + np.cumsum(leads))[first]
+        self._slot_row[slots] = rows[new] = fresh
+        packets = new[leads]
+        self._append(batch.key[packets])
         # A slice, for columns take it in one piece.
-        self._begin(batch, slice(before, self.count), new[first[order]])
+        self._begin(batch, slice(before, self.count), packets)
 
     def _append(self, keys: Words) -> None:
         """Empty rows for these keys at the end, without slots."""

@@ -310,8 +310,9 @@ class Pipeline:
         """There are too many readers: the oldest are given up, and their flows no longer read."""
         readers = self.flows.readers
         oldest = list(itertools.islice(readers, max(1, self.settings.max_readers // EVICTED_SHARE)))
+        self.flows.columns["reading"][oldest] = READ_NOTHING
         for given_up in oldest:
-            self.flows.keep_reading(given_up, READ_NOTHING)
+            del readers[given_up]
         self.ledger.drop("reading", "too_many_readers", len(oldest))
 
     def _new_reader(self, values: FlowValues) -> Reader:
