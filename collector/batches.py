@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import msgspec
 
 from collector.observation import Observation
-from collector.record import LINGER_SECONDS, MAX_OBSERVATIONS, MAX_REMEMBERED_KEYS, MAX_VALUE_BYTES, pack, partition_of
+from collector.record import LINGER_SECONDS, MAX_OBSERVATIONS, MAX_REMEMBERED_KEYS, MAX_VALUE_BYTES, partition_of
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -20,10 +20,10 @@ class Batch:
 
 @dataclasses.dataclass(slots=True)
 class Open:
-    """A batch that is being filled; `size_bytes` counts the line breaks too."""
+    """A batch that is being filled: `lines` of JSON, each with its line break, and their number."""
 
-    lines: list[bytes] = dataclasses.field(default_factory=list)
-    size_bytes: int = 0
+    lines: bytearray = dataclasses.field(default_factory=bytearray)
+    count: int = 0
 
 
 class Batcher:
@@ -34,31 +34,28 @@ class Batcher:
         self._open = [Open() for _ in range(partitions)]
         self._places: dict[str, int] = {}
         self._since: float | None = None
-        self._encode = msgspec.json.Encoder().encode
+        self._encode_into = msgspec.json.Encoder().encode_into
         self.too_large = 0
 
     def add(self, observations: Sequence[Observation], at: float) -> list[Batch]:
         """Take observations at the time `at` (seconds, of any clock that only rises); the batches that are due."""
         done: list[Batch] = []
-        encode, filling, places = self._encode, self._open, self._places
+        encode_into, filling, places = self._encode_into, self._open, self._places
         for observation in observations:
-            line = encode(observation)
-            size = len(line) + 1
             device = observation.device
             key = observation.source.ip if device is None else device.id
             partition = places.get(key)
             if partition is None:
                 partition = self._place(key)
             batch = filling[partition]
-            if batch.size_bytes + size > MAX_VALUE_BYTES:
-                if size > MAX_VALUE_BYTES:
-                    self.too_large += 1
-                    continue
-                done.append(self._close(partition))
-            batch.size_bytes += size
             lines = batch.lines
-            lines.append(line)
-            if len(lines) == MAX_OBSERVATIONS:
+            before = len(lines)
+            encode_into(observation, lines, -1)
+            lines += b"\n"
+            batch.count += 1
+            if len(lines) > MAX_VALUE_BYTES:
+                self._take_back(partition, before, done)
+            elif batch.count == MAX_OBSERVATIONS:
                 done.append(self._close(partition))
         if self._since is None and self.waits:
             self._since = at
@@ -80,10 +77,23 @@ class Batcher:
         self._since = None
         return [self._close(partition) for partition, batch in enumerate(self._open) if batch.lines]
 
+    def _take_back(self, partition: int, before: int, done: list[Batch]) -> None:
+        """The last line made a batch too large: it begins the next, if any record can hold it."""
+        batch = self._open[partition]
+        line = batch.lines[before:]
+        del batch.lines[before:]
+        batch.count -= 1
+        if len(line) > MAX_VALUE_BYTES:
+            self.too_large += 1
+            return
+        done.append(self._close(partition))
+        batch.lines, batch.count = line, 1
+
     def _close(self, partition: int) -> Batch:
         batch = self._open[partition]
-        lines, batch.lines, batch.size_bytes = batch.lines, [], 0
-        return Batch(partition, len(lines), pack(lines))
+        lines, count = batch.lines, batch.count
+        batch.lines, batch.count = bytearray(), 0
+        return Batch(partition, count, bytes(memoryview(lines)[:-1]))
 
     def _place(self, key: str) -> int:
         """The partition of a key that is not remembered; when too many are, all are looked up anew."""
