@@ -11,17 +11,19 @@ import re
 import socket
 from collections.abc import Callable, Iterator
 
+import zstandard
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.codec import has_zstd
 from kafka.errors import KafkaError, KafkaTimeoutError, RequestTimedOutError
 from kafka.net.compat import KafkaNetClient
 from kafka.net.sasl.oauth import AbstractTokenProvider
 from kafka.net.transport import KafkaSSLTransport, KafkaTCPTransport
+from kafka.record import default_records
 from kafka.record import util as record_util
 
 from collector.errors import LenswatchError
 from collector.kafka_settings import KafkaSettings, read_password, read_token, tls_context
-from collector.record import MAX_VALUE_BYTES
+from collector.record import MAX_VALUE_BYTES, ZSTD_LEVEL
 
 ANSWER_SECONDS, TOPIC_SECONDS = 5.0, 5.0
 KNOCK_SECONDS = 3.0
@@ -89,6 +91,14 @@ def wait_while_busy(client: KafkaNetClient, node_id: object) -> float:
 
 
 KafkaNetClient.connection_delay = wait_while_busy
+
+
+def compress(data: bytes) -> bytes:
+    """As kafka-python's own, which knows no level but zstd's default."""
+    return zstandard.ZstdCompressor(ZSTD_LEVEL).compress(data)
+
+
+default_records.zstd_encode = compress
 
 
 class Tokens(AbstractTokenProvider):  # type: ignore[misc]

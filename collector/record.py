@@ -24,6 +24,8 @@ MAX_HEADER_BYTES = 256
 MAX_NUMBER_DIGITS = 18
 MAX_REMEMBERED_KEYS = 200_000
 LINGER_SECONDS = 0.1
+# Of such documents, level 3 saves a fiftieth more and costs half as much again.
+ZSTD_LEVEL = 1
 
 Headers = Sequence[tuple[str, bytes]]
 

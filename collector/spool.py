@@ -20,7 +20,7 @@ import zstandard
 
 from collector.batches import Batch
 from collector.errors import LenswatchError
-from collector.record import MAX_VALUE_BYTES, RecordHead
+from collector.record import MAX_VALUE_BYTES, ZSTD_LEVEL, RecordHead
 
 FILE_NAME, LOCK_NAME = "spool.sqlite", "spool.lock"
 BROKEN_SUFFIX, NEW_SUFFIX = ".broken", ".new"
@@ -29,7 +29,6 @@ WAL_BYTES = 16 << 20
 EVICTED_ROWS = 64
 # On a disk that is nearly full, small batches still fit now and then.
 CALM_SECONDS = 3.0
-ZSTD_LEVEL = 1
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS batches (
     id INTEGER PRIMARY KEY AUTOINCREMENT, partition INTEGER NOT NULL, created REAL NOT NULL, sensor TEXT NOT NULL,

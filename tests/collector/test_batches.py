@@ -1,6 +1,9 @@
 """A batch is one partition's, in order, and closes at its count, its bytes or its age."""
 
+import random
+
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
@@ -33,6 +36,16 @@ def test_a_batch_closes_before_it_is_too_large() -> None:
     assert all(len(batch.value) <= MAX_VALUE_BYTES for batch in done)
 
 
+def test_lines_of_which_only_some_have_room_fill_the_batch_and_begin_the_next() -> None:
+    batcher, size = Batcher(1), len(msgspec.json.encode(seen(0, name="x" * 4000)))
+    count = 3 * MAX_VALUE_BYTES // size
+    some = [seen(number, name="x" * 4000) for number in range(count)]
+    done = [*batcher.add(some, 0.0), *batcher.flush()]
+    assert [number for batch in done for number in numbers(batch)] == list(range(count))
+    assert all(len(batch.value) > MAX_VALUE_BYTES - size - 3 for batch in done[:-1])
+    assert all(len(batch.value) < MAX_VALUE_BYTES for batch in done) and len(done) in (3, 4)
+
+
 def test_what_no_record_can_hold_is_counted_and_the_rest_goes_on() -> None:
     batcher = Batcher(1)
     batcher.add([seen(1), seen(2, name="x" * MAX_VALUE_BYTES), seen(3)], 0.0)
@@ -54,6 +67,19 @@ def test_adding_hands_over_what_is_due() -> None:
     batcher = Batcher(1)
     batcher.add([seen(1)], 0.0)
     assert [numbers(batch) for batch in batcher.add([seen(2)], LINGER_SECONDS)] == [[1, 2]]
+
+
+@pytest.mark.parametrize("longest", [100, 2000, 9000, 2 * MAX_VALUE_BYTES])
+def test_many_at_once_are_batched_as_one_by_one(longest: int) -> None:
+    dice = random.Random(longest)
+    observations = [seen(number, dice.randrange(3), "x" * int(longest * dice.random() ** 8)) for number in range(2000)]
+    together, singly = Batcher(2), Batcher(2)
+    ways = [
+        [*together.add(observations, 0.0), *together.flush()],
+        [*(batch for each in observations for batch in singly.add([each], 0.0)), *singly.flush()],
+    ]
+    ours, theirs = ([[batch for batch in way if batch.partition == number] for number in range(2)] for way in ways)
+    assert ours == theirs and together.too_large == singly.too_large
 
 
 @settings(max_examples=50)

@@ -5,15 +5,19 @@ import socket
 from pathlib import Path
 from unittest import mock
 
+import msgspec
 import pytest
+import zstandard
 from kafka.errors import KafkaConnectionError, SaslAuthenticationFailedError
 from kafka.net.transport import KafkaTCPTransport
 from kafka.record import util as record_util
+from kafka.record.default_records import DefaultRecordBatch, DefaultRecordBatchBuilder
 
 from collector import kafka_link
 from collector.errors import LenswatchError, SettingsError
 from collector.kafka_link import LastWords, Tokens, check_build, connect, knock, security_options, wording
 from collector.kafka_settings import KafkaSettings
+from collector.record import ZSTD_LEVEL
 
 
 def test_this_build_is_fast_and_can_compress() -> None:
@@ -25,6 +29,19 @@ def test_a_build_without_crc32c_or_zstandard_is_refused() -> None:
         check_build()
     with mock.patch.object(kafka_link, "has_zstd", lambda: False), pytest.raises(LenswatchError, match="zstandard"):
         check_build()
+
+
+def test_records_are_compressed_at_our_level_and_read_back_by_kafka_python() -> None:
+    value = msgspec.json.encode([{"number": number} for number in range(1000)])
+    builder = DefaultRecordBatchBuilder(
+        2, DefaultRecordBatchBuilder.CODEC_ZSTD, 0, producer_id=-1, producer_epoch=-1, base_sequence=-1, batch_size=0
+    )
+    builder.append(0, 0, None, value, [])
+    packed = builder.build()
+    assert [record.value for record in DefaultRecordBatch(bytes(packed))] == [value]
+    sent = bytes(packed[DefaultRecordBatchBuilder.HEADER_STRUCT.size :])
+    plain = zstandard.ZstdDecompressor().decompress(sent)
+    assert sent == zstandard.ZstdCompressor(ZSTD_LEVEL).compress(plain) != zstandard.ZstdCompressor().compress(plain)
 
 
 def test_nobody_at_any_address_is_one_line_with_each_reason() -> None:

@@ -10,10 +10,13 @@ from rules.networks import NetworkIndex, read_address, read_network
 
 V4 = st.ip_addresses(v=4)
 V6 = st.ip_addresses(v=6)
+# On both sides of where an address's first 16 bits change: an index looks at those first.
+NEAR_V4 = st.integers(0x0A00FF80, 0x0A01007F).map(ipaddress.IPv4Address)
+NEAR_V6 = st.integers((0x2001 << 112) - 4, (0x2001 << 112) + 3).map(ipaddress.IPv6Address)
 NESTED = st.builds(
-    lambda address, length: str(ipaddress.ip_network((address, length), strict=False)),
-    st.integers(0x0A000000, 0x0A0000FF).map(ipaddress.IPv4Address),
-    st.integers(20, 32),
+    lambda address, missing: str(ipaddress.ip_network((address, address.max_prefixlen - missing), strict=False)),
+    st.one_of(NEAR_V4, NEAR_V6),
+    st.integers(0, 24),
 )
 
 
@@ -42,7 +45,11 @@ def test_text_that_is_no_address_is_none(text: str) -> None:
         assert number == 0
 
 
-@pytest.mark.parametrize("text", ["1.2.3", "1.2.3.256", "01.2.3.4", "1.2.3.4.5", " 1.2.3.4", "::1::", "1:2", "", "x"])
+@pytest.mark.parametrize(
+    "text",
+    ["1.2.3", "1.2.3.256", "01.2.3.4", "1.2.3.4.5", " 1.2.3.4", "1.2.3.4\n", "1.2.3.4\0", "1.2.3.٤", "\ud800",
+     "::1::", "1:2", "::1\0", "1:2:3:4::5:6:7:8", "00001::", "::1.2.3.04", "", "x"],
+)  # fmt: skip
 def test_what_is_no_address_matches_nothing(text: str) -> None:
     assert read_address(text) == (0, 0)
     assert index_of("0.0.0.0/0", "::/0").match(text) is None
@@ -57,9 +64,10 @@ def test_a_zone_of_an_address_is_left_out() -> None:
     assert read_address("fe80::1%eth0") == read_address("fe80::1")
 
 
-@given(st.lists(NESTED, min_size=1, max_size=12), st.integers(0x0A000000, 0x0A0000FF))
-def test_the_longest_network_wins_whatever_nests_in_what(networks: list[str], number: int) -> None:
-    address = ipaddress.IPv4Address(number)
+@given(st.lists(NESTED, min_size=1, max_size=12), st.one_of(NEAR_V4, NEAR_V6))
+def test_the_longest_network_wins_whatever_nests_in_what(
+    networks: list[str], address: ipaddress.IPv4Address | ipaddress.IPv6Address
+) -> None:
     holding = [network for network in networks if address in ipaddress.ip_network(network)]
     found = index_of(*networks).match(str(address))
     if not holding:
