@@ -2,7 +2,9 @@
 
     python bench/engine_jobs.py quix|bytewax ADDRESS OBSERVATIONS_TOPIC ALERTS_TOPIC GROUP FOLDER COUNT COMMIT_SECONDS
 
-Prints the CPU seconds of the process, user and system, from the first record to the last.
+Prints the CPU seconds of the process, user and system, that were spent before the first record. Whoever started it
+takes them from those of the process at its end, when the last alert is flushed, the last of the state kept and the last
+place committed.
 
 Each does the same: records are read as they are (`codec.read_record`), a partition's records go through
 `Partition.take`, alerts go to their topic, what is known of a device is kept by the engine's own state, and the place
@@ -40,17 +42,17 @@ BUFFERED_RECORDS = 64
 
 
 class Job:
-    """What is done with a record, whoever calls. `spent` are the CPU seconds, once `count` observations are done."""
+    """What is done with a record, whoever calls. `began` is the process's CPU time at the first; `left` are to come."""
 
     def __init__(self, count: int) -> None:
         self.rules = load_rules()
         self.rules.prepare()
         self.look_up = GeoFiles(None, None).look_up
-        self.left, self.began, self.spent = count, None, None
+        self.left, self.began = count, 0.0
 
     def take(self, partition: Partition, headers: Any, value: bytes, at: float) -> Outcome:
         """The news of a record and what it changed; `at` is its own time, seconds since 1970."""
-        if self.began is None:
+        if not self.began:
             self.began = time.process_time()
         batch = codec.read_record(headers, value, at).batch
         outcome = partition.take(batch._replace(observations=enriched(batch.observations, self.look_up)), self.rules)
@@ -58,9 +60,7 @@ class Job:
         return outcome
 
     def is_done(self) -> bool:
-        """Whether all has been taken; the first time, the clock is stopped."""
-        if self.left <= 0 and self.spent is None:
-            self.spent = time.process_time() - self.began
+        """Whether all has been taken."""
         return self.left <= 0
 
 
@@ -143,7 +143,6 @@ def run_bytewax(job: Job, address: str, topic: str, alerts: str, group: str, fol
                     self.table.pop(name, None)
                 else:
                     self.table[name] = data
-            job.is_done()
             return news, self.RETAIN
 
         def snapshot(self) -> dict[str, bytes]:
@@ -169,9 +168,9 @@ def main() -> None:
     job = Job(int(count))
     with rare_collection():
         ENGINES[engine](job, address, topic, alerts, group, Path(folder), float(seconds))
-    if job.spent is None:
+    if not job.is_done():
         sys.exit(f"{engine}: {job.left:,} observations were not read")
-    print(job.spent)
+    print(job.began)
 
 
 if __name__ == "__main__":

@@ -76,14 +76,22 @@ def measure_alone(records: list[Record], count: int) -> None:
     print(f"decoding and processors   {count / seconds:>9,.0f} observations/s, {writes:,} writes of a device")
 
 
-def measure_worker(centre: Centre, count: int) -> float:
-    """A worker over all that is on the topic."""
+def measure_worker(centre: Centre, count: int, ended: bool = False) -> float:
+    """A worker over all that is on the topic, from ready to done, or until it has ended in order: it commits, flushes
+    and leaves its group."""
     worker = centre.worker("bench").wait_ready()
     before = cpu_seconds(worker.process.pid)
     until(lambda: worker.metric("matcher_observations_total") >= count, 300, "the worker has done all", 0.5)
-    rate = count / (cpu_seconds(worker.process.pid) - before)
-    worker.end()
-    return rate
+    spent = cpu_seconds(worker.process.pid) - before
+    if ended:
+        worker.process.terminate()
+        # Not reaped yet, so that its times can still be read.
+        os.waitid(os.P_PID, worker.process.pid, os.WEXITED | os.WNOWAIT)
+        spent = cpu_seconds(worker.process.pid) - before
+        worker.process.wait()
+    else:
+        worker.end()
+    return count / spent
 
 
 def measure_plain(centre: Centre, count: int) -> float:
