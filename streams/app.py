@@ -33,7 +33,8 @@ from streams.processors.baseline import LEARNING_DAYS
 from streams.processors.delivery import Deliveries, known_of
 from streams.processors.detect import LookUp, enriched
 from streams.processors.egress import Policies
-from streams.processors.partition import SENSOR, Batch, Outcome, Partition, heads_of
+from streams.processors.entry import SENSOR, heads_of
+from streams.processors.partition import Batch, Outcome, Partition
 from streams.reading import Place, Reading, Turn
 from streams.settings import WorkerSettings
 from streams.sinks.sink import Taker
@@ -52,6 +53,8 @@ REQUEST_BYTES: Final = 2 << 20
 REQUEST_SECONDS: Final = 60.0
 REBALANCE_SECONDS: Final = 60.0
 POLL_SECONDS: Final = 300.0
+MAX_SENDING: Final = 4_000
+"""Changes of tables under way: what a commit takes beside them is given back slowly, or never."""
 
 
 def credentials_of(kafka: KafkaSettings) -> CredentialsT | None:
@@ -289,6 +292,8 @@ class Centre:
         for table, changes in staged:
             table.keep(changes)
             for key, change in changes.items():
+                if len(self._sending) >= MAX_SENDING:
+                    await asyncio.gather(*self._sending)
                 await self.send(table.topic, change.partition, pack_key(key), change.data)
         await asyncio.gather(*self._sending)
 

@@ -12,11 +12,10 @@ the word that a device is to be forgotten.
 import datetime
 import itertools
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Final, NamedTuple
 
 import msgspec
-import zstandard
 
 from collector.observation import Observation
 from rules.alert import Alert
@@ -26,8 +25,10 @@ from streams.processors import dedupe, liveness
 from streams.processors.baseline import LEARNING_DAYS, Baseline, Habits
 from streams.processors.correlate import Correlate
 from streams.processors.detect import Memory, concerning, judge
+from streams.processors.entry import DEVICE, GROUNDS, SENSOR, Entry, Head, Packing
 from streams.processors.firmware import Updates, UpdateState
 from streams.processors.fold import Fold, FoldState
+from streams.processors.grounds import Shelf
 
 MAX_DEVICES: Final = 200_000
 MAX_DEVICE_FINDINGS: Final = 200
@@ -35,30 +36,8 @@ MAX_DEVICE_REMEMBERED: Final = 20
 MAX_LIVE: Final = 1_000
 MAX_PARTITION_ORIGINS: Final = 1_000
 READ_AT_ONCE: Final = 200
-MIN_COMPRESSED_BYTES: Final = 512
-ZSTD_LEVEL: Final = 1
 FORGET_SECONDS: Final = 3 * 86_400.0
 FORGET_HABITS_SECONDS: Final = 90 * 86_400.0
-DEVICE, SENSOR = "d/", "s/"
-
-
-class Head(msgspec.Struct, array_like=True):
-    """The beginning of an entry, enough to know what to do with it: its partition, when it was last seen (packet time)
-    and last written to, when it is due to be looked at by a tick (record time; None never), and how many findings are
-    open."""
-
-    partition: int
-    seen: float
-    touched: float
-    due: float | None
-    open: int
-
-
-class Entry(Head, array_like=True):
-    """What is kept of a device, or of a sensor: the head, and a `Body` in MessagePack, as a zstd frame (RFC 8878) where
-    that is worth it."""
-
-    body: bytes = b""
 
 
 class Body(msgspec.Struct, array_like=True):
@@ -164,11 +143,13 @@ class Partition:
         self.updated: dict[str, float | None] = {}
         self._unread: list[str] = []
         self._origins: dict[str, list[int]] = {}
-        self._encoder = msgspec.msgpack.Encoder()
-        self._decoder, self._body = msgspec.msgpack.Decoder(Entry), msgspec.msgpack.Decoder(Body)
-        self._compress = zstandard.ZstdCompressor(ZSTD_LEVEL).compress
-        self._decompress = zstandard.ZstdDecompressor().decompress
+        self._packing, self._body = Packing(), msgspec.msgpack.Decoder(Body)
+        self._shelf = Shelf(number, table, self._packing)
         for key, head in heads:
+            if key.startswith(GROUNDS):
+                self._shelf.find(key)
+                continue
+            self._shelf.use(key, head.grounds)
             self.seen[key] = self._written[key] = head.seen
             if key.startswith(DEVICE):
                 self._unread.append(key)
@@ -241,7 +222,9 @@ class Partition:
 
     def changes(self) -> dict[str, bytes | None]:
         """The entries to write for all that was taken since this was asked last; None deletes."""
-        changes = self._packed | {key: self._pack(device) for key, device in self._changed.items()}
+        self._packed.update({key: self._pack(key, device) for key, device in self._changed.items()})
+        fresh, gone = self._shelf.changes()
+        changes = fresh | self._packed | gone
         self._changed, self._packed = {}, {}
         return changes
 
@@ -252,7 +235,8 @@ class Partition:
             key = self._unread.pop()
             data = self._table.get(key)
             if data is not None and key not in self.updated:
-                self._note_update(key, self._open_body(self._decoder.decode(data).body).update)
+                _, body = self._packing.unpack(data)
+                self._note_update(key, self._body.decode(body).update if body else None)
 
     def _note_update(self, key: str, update: UpdateState | None) -> None:
         if update is not None:
@@ -286,8 +270,10 @@ class Partition:
         device = self._live.pop(key, None) or self._changed.get(key)
         if device is None:
             data = self._packed[key] if key in self._packed else self._table.get(key)
-            entry = Entry(self.number, float("-inf"), 0.0, None, 0) if data is None else self._decoder.decode(data)
-            body = self._open_body(entry.body)
+            entry, body = Entry(self.number, float("-inf"), 0.0, None, 0), Body()
+            if data is not None:
+                entry, packed = self._packing.unpack(data)
+                body = self._open_body(packed)
             device = Device(key.removeprefix(DEVICE), entry, body, self.let_go, self._pending, self.learning_days)
         if len(self._live) >= MAX_LIVE:
             del self._live[next(iter(self._live))]
@@ -317,10 +303,10 @@ class Partition:
         self._changed[key] = device
         if len(self._changed) > MAX_LIVE:
             oldest = next(iter(self._changed))
-            self._packed[oldest] = self._pack(self._changed.pop(oldest))
+            self._packed[oldest] = self._pack(oldest, self._changed.pop(oldest))
 
-    def _pack(self, device: Device) -> bytes:
-        state = device.fold.state()
+    def _pack(self, key: str, device: Device) -> bytes:
+        state, names = device.fold.state(), dict[str, None]()
         body = Body(
             device.marks,
             state if state.open or state.remembered else None,
@@ -328,17 +314,15 @@ class Partition:
             device.update,
             device.habits,
         )
-        packed, entry = self._encoder.encode(body), device.entry
-        # An alert says much that others say too, and stands in memory and in the changelog for as long as it is open.
-        entry.body = self._compress(packed) if len(packed) > MIN_COMPRESSED_BYTES else packed
-        data = self._encoder.encode(entry)
-        entry.body = b""
-        return data
+        body = each_alert(body, lambda alert: self._shelf.lend(alert, names))
+        device.entry.grounds = list(names)
+        self._shelf.use(key, names)
+        return self._packing.pack(device.entry, body)
 
     def _open_body(self, data: bytes) -> Body:
         if not data:
             return Body()
-        return self._body.decode(self._decompress(data) if data.startswith(zstandard.FRAME_HEADER) else data)
+        return each_alert(self._body.decode(data), self._shelf.join)
 
     def _forget(self, key: str) -> None:
         for memory in (
@@ -346,6 +330,7 @@ class Partition:
         ):  # fmt: skip
             memory.pop(key, None)
         self._pending.discard(key.removeprefix(DEVICE))
+        self._shelf.use(key, ())
         self._packed[key] = None
 
     def _evict(self, changed: Collection[str]) -> None:
@@ -358,11 +343,13 @@ class Partition:
             self.evicted += len(gone)
 
 
-def heads_of(table: Iterable[tuple[str, bytes]]) -> dict[int, list[tuple[str, Head]]]:
-    """The entries of a table by partition, as far as a partition must know them to begin."""
-    heads: dict[int, list[tuple[str, Head]]] = {}
-    decoder = msgspec.msgpack.Decoder(Head)
-    for key, data in table:
-        head = decoder.decode(data)
-        heads.setdefault(head.partition, []).append((key, head))
-    return heads
+def each_alert(body: Body, do: Callable[[Alert], Alert]) -> Body:
+    """The body, with something done to each alert in it."""
+    fold, update = body.fold, body.update
+    if fold is not None:
+        opened, remembered = ({key: do(each) for key, each in some.items()} for some in (fold.open, fold.remembered))
+        fold = FoldState(opened, fold.told, remembered, fold.sweep_at)
+    if update is not None and update.open is not None:
+        begun = msgspec.structs.replace(update.open, alert=do(update.open.alert))
+        update = msgspec.structs.replace(update, open=begun)
+    return Body(body.marks, fold, body.windows, update, body.habits)

@@ -1,0 +1,116 @@
+"""An alert without its grounds and the grounds come to the same alert; who needs them keeps them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collector.observation import Observation
+from rules.alert import Alert
+from rules.match import RuleSet
+from streams.processors.entry import Packing
+from streams.processors.grounds import Shelf
+
+Table = dict[str, bytes]
+
+
+@pytest.fixture(scope="module")
+def alerts(rules: RuleSet, observe: Callable[..., Observation]) -> list[Alert]:
+    """Alerts of three kinds, on other grounds each."""
+    changes: list[dict[str, Any]] = [
+        {"event.dataset": "lenswatch.tls", "destination.domain": name}
+        for name in ("www.easy4ipcloud.com", "dev.ezvizlife.com", "dahuatec.xyz")
+    ]
+    return [rules.match(observe(change))[0] for change in changes]
+
+
+def write(table: Table, shelf: Shelf) -> tuple[set[str], set[str]]:
+    """Write what changed; what came, and what went."""
+    fresh, gone = shelf.changes()
+    table.update({key: data for key, data in fresh.items() if data is not None})
+    for key in gone:
+        del table[key]
+    return set(fresh), set(gone)
+
+
+def reopen(table: Table) -> Shelf:
+    shelf = Shelf(0, table, Packing())
+    for key in table:
+        shelf.find(key)
+    return shelf
+
+
+def test_an_alert_is_put_together_again_by_whoever_has_the_table(alerts: list[Alert]) -> None:
+    table: Table = {}
+    shelf, names = Shelf(0, table, Packing()), dict[str, None]()
+    lent = [shelf.lend(alert, names) for alert in alerts]
+    shelf.use("d/a", names)
+    assert len(names) == 3 and [shelf.join(each) for each in lent] == alerts
+    assert all(len(msgspec.json.encode(each)) < 1_500 for each in lent)
+    assert write(table, shelf) == ({f"g/0/{name}" for name in names}, set())
+    again = [msgspec.msgpack.decode(msgspec.msgpack.encode(each), type=Alert) for each in lent]
+    other = reopen(table)
+    whole = [other.join(each) for each in again]
+    assert whole == alerts
+    assert [other.lend(each, {}) for each in whole] == lent, "and taken apart again the same"
+
+
+def test_grounds_hold_nothing_of_the_device(alerts: list[Alert]) -> None:
+    table: Table = {}
+    shelf, names = Shelf(0, table, Packing()), dict[str, None]()
+    for alert in alerts:
+        shelf.lend(alert, names)
+    shelf.use("d/a", names)
+    write(table, shelf)
+    said = b"".join(Packing().unpack(data)[1] for data in table.values())
+    for alert in alerts:
+        assert alert.device is not None
+        for own in (alert.device.id, alert.source.ip, alert.event.id, *alert.lenswatch.evidence, alert.observer.name):
+            assert own.encode() not in said
+
+
+def test_the_same_words_said_again_are_the_same_grounds(alerts: list[Alert]) -> None:
+    shelf, names = Shelf(0, {}, Packing()), dict[str, None]()
+    copy = msgspec.msgpack.decode(msgspec.msgpack.encode(alerts[0]), type=Alert)
+    assert shelf.lend(alerts[0], names) == shelf.lend(copy, names) and len(names) == 1
+    other = msgspec.structs.replace(copy, rule=msgspec.structs.replace(copy.rule, ruleset="another"))
+    assert shelf.lend(other, names) != shelf.lend(copy, names) and len(names) == 2
+
+
+def test_past_the_bound_an_alert_keeps_its_own(alerts: list[Alert]) -> None:
+    shelf, names = Shelf(0, {}, Packing(), most=1), dict[str, None]()
+    lent = [shelf.lend(alert, names) for alert in alerts]
+    assert lent[0] != alerts[0] and lent[1:] == alerts[1:] and len(shelf) == len(names) == 1
+    assert [shelf.join(each) for each in lent] == alerts
+
+
+def test_what_nobody_stands_on_when_it_is_found_goes(alerts: list[Alert]) -> None:
+    table: Table = {}
+    shelf, names = Shelf(0, table, Packing()), dict[str, None]()
+    shelf.lend(alerts[0], names)
+    shelf.use("d/a", names)
+    write(table, shelf)
+    assert write(table, reopen(table)) == (set(), {f"g/0/{name}" for name in names}) and table == {}
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.sets(st.integers(0, 2)), st.booleans()), max_size=12))
+def test_what_an_entry_stands_on_is_there_and_nothing_else(
+    alerts: list[Alert], moves: list[tuple[str, set[int], bool]]
+) -> None:
+    table: Table = {}
+    entries: dict[str, list[Alert]] = {}
+    shelf = Shelf(0, table, Packing())
+    for key, wanted, anew in moves:
+        names: dict[str, None] = {}
+        entries[key] = [shelf.lend(alerts[number], names) for number in sorted(wanted)]
+        shelf.use(key, names)
+        if anew:
+            write(table, shelf)
+            assert set(table) == {f"g/0/{each.rule.id}" for lent in entries.values() for each in lent}
+            shelf = reopen(table)
+            for other, lent in entries.items():
+                shelf.use(other, {each.rule.id: None for each in lent})
+        assert [shelf.join(each) for each in entries[key]] == [alerts[number] for number in sorted(wanted)]
