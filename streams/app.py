@@ -373,7 +373,8 @@ class Centre:
                     silent += at - last > self.settings.silent_seconds
             meters.evicted.labels(DEVICES_TABLE).inc(partition.evicted)
             meters.refused.inc(partition.refused)
-            partition.evicted = partition.refused = 0
+            meters.missed.inc(partition.shelf.missed)
+            partition.evicted = partition.refused = partition.shelf.missed = 0
             for reason, count in partition.let_go.items():
                 meters.uncounted.labels(reason).inc(count)
             partition.let_go.clear()

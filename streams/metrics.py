@@ -61,6 +61,9 @@ class Meters:
         self.evicted = counter("table_evictions", "Entries that were let go for want of room.", "table")
         self.open = gauge("findings_open", "Findings that have not ended, of this worker's partitions.")
         self.refused = counter("findings_ended_early", "Findings that were ended for want of room.")
+        self.missed = counter(
+            "findings_without_grounds", "Findings that were let go: what the rules say in them is not in the table."
+        )
         self.uncounted = counter("correlation_let_go", "What correlations did not count, or forgot.", "reason")
         self.addresses = counter(
             "geo_events", "Addresses of which something is not known; files taken, refused.", "what"

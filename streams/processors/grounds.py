@@ -2,8 +2,8 @@
 
 These are the alert's grounds: the rule, the company, the endpoint, the listings and the verdicts, most of what an alert
 is. Nothing in them is of a device, so that a device is forgotten without a look at them. They stand in the same table
-as the devices, each under the digest of what it says; written before the first entry that names them, and gone after
-the last.
+as the devices, each under the digest of what it says; written before the first entry that names them, and gone a while
+after the last.
 """
 
 import hashlib
@@ -17,6 +17,9 @@ from streams.processors.entry import GROUNDS, Entry, Packing
 
 MAX_GROUNDS: Final = 1_000
 NAME_BYTES: Final = 10
+# Longer than a worker can hold what it believes to be its partition, while another has it: what that one writes late
+# may still stand on them.
+IDLE_SECONDS: Final = 3_600.0
 
 
 class Grounds(msgspec.Struct, array_like=True):
@@ -33,17 +36,18 @@ class Grounds(msgspec.Struct, array_like=True):
 class Shelf:
     """The grounds of one partition. `table` holds them, and is only read here. Past the bound an alert keeps its own.
 
-    Who stands on which grounds is told by `use`, so that those that nobody needs can go.
+    Who stands on which grounds is told by `use`, so that those that nobody needs can go. `missed` counts the alerts
+    that named grounds which are not there.
     """
 
     def __init__(self, number: int, table: Mapping[str, bytes], packing: Packing, most: int = MAX_GROUNDS) -> None:
-        self.number, self.most = number, most
+        self.number, self.most, self.missed = number, most, 0
         self._table, self._packing = table, packing
         self._prefix = f"{GROUNDS}{number}/"
         self._decoder, self._encoder = msgspec.msgpack.Decoder(Grounds), msgspec.msgpack.Encoder()
         self._users: dict[str, int] = {}
         self._used: dict[str, tuple[str, ...]] = {}
-        self._idle: set[str] = set()
+        self._idle: dict[str, float | None] = {}
         self._fresh: dict[str, bytes] = {}
         self._open: dict[str, Grounds] = {}
         # By the identity of what they are made of, which `_open` keeps: an alert that was put together here is known
@@ -58,7 +62,7 @@ class Shelf:
         """The table has grounds under this key."""
         name = key.removeprefix(self._prefix)
         if not self._users.setdefault(name, 0):
-            self._idle.add(name)
+            self._idle[name] = None
 
     def use(self, key: str, names: Collection[str]) -> None:
         """The entry of this key stands on these grounds, and on no others."""
@@ -71,11 +75,11 @@ class Shelf:
             return
         for name in now:
             self._users[name] = self._users.get(name, 0) + 1
-            self._idle.discard(name)
+            self._idle.pop(name, None)
         for name in before:
             self._users[name] -= 1
             if not self._users[name]:
-                self._idle.add(name)
+                self._idle[name] = None
 
     def lend(self, alert: Alert, names: dict[str, None]) -> Alert:
         """The alert without its grounds, which go to the `names`; as it is, where there is no room for them."""
@@ -92,7 +96,7 @@ class Shelf:
                 if len(self._users) >= self.most:
                     return alert
                 self._users[name] = 0
-                self._idle.add(name)
+                self._idle[name] = None
                 self._fresh[name] = self._packing.pack(Entry(self.number, 0.0, 0.0, None, 0), grounds)
                 self._open[name], self._known[identity] = grounds, name
         names[name] = None
@@ -104,37 +108,46 @@ class Shelf:
             ),
         )
 
-    def join(self, alert: Alert) -> Alert:
-        """The whole alert, of one that names its grounds."""
+    def join(self, alert: Alert) -> Alert | None:
+        """The whole alert, of one that names its grounds; None where they are nowhere, which is counted (`missed`)."""
         if alert.rule.name:
             return alert
         found = self._look_up(alert.rule.id)
+        if found is None:
+            self.missed += 1
+            return None
         detail = msgspec.structs.replace(
             alert.lenswatch, entity=found.entity, endpoint=found.endpoint, listings=found.listings,
             duties=found.duties, verdicts=found.verdicts,
         )  # fmt: skip
         return msgspec.structs.replace(alert, rule=found.rule, lenswatch=detail)
 
-    def _look_up(self, name: str) -> Grounds:
+    def _look_up(self, name: str) -> Grounds | None:
         grounds = self._open.get(name)
         if grounds is None:
-            _, body = self._packing.unpack(self._table[self._prefix + name])
-            grounds = self._open[name] = self._decoder.decode(body)
+            data = self._table.get(self._prefix + name)
+            if data is None:
+                return None
+            grounds = self._open[name] = self._decoder.decode(self._packing.unpack(data)[1])
             self._known[_identity_of(grounds)] = name
         return grounds
 
-    def changes(self) -> tuple[dict[str, bytes | None], dict[str, bytes | None]]:
-        """The grounds to write before the entries that stand on them, and those to delete after the last has gone."""
-        gone = [name for name in self._idle if name not in self._fresh]
-        for name in self._idle:
-            del self._users[name]
-            self._fresh.pop(name, None)
-            grounds = self._open.pop(name, None)
-            if grounds is not None:
-                self._known.pop(_identity_of(grounds), None)
+    def changes(self, at: float) -> tuple[dict[str, bytes | None], dict[str, bytes | None]]:
+        """The grounds to write before the entries that stand on them, and those to delete after these: nobody has stood
+        on them for a while. `at`: the time of the last record."""
         fresh: dict[str, bytes | None] = {self._prefix + name: data for name, data in self._fresh.items()}
-        self._idle, self._fresh = set(), {}
-        return fresh, {self._prefix + name: None for name in gone}
+        self._fresh = {}
+        gone: dict[str, bytes | None] = {}
+        for name, since in list(self._idle.items()):
+            if since is None:
+                self._idle[name] = at
+            elif at >= since + IDLE_SECONDS:
+                gone[self._prefix + name] = None
+                del self._idle[name], self._users[name]
+                grounds = self._open.pop(name, None)
+                if grounds is not None:
+                    self._known.pop(_identity_of(grounds), None)
+        return fresh, gone
 
 
 def _identity(alert: Alert) -> tuple[int, ...]:

@@ -114,7 +114,7 @@ class Partition:
 
     `updated` says of devices when they were last updated (packet time; None never, as far as was seen). `evicted`
     counts devices that were forgotten for want of room, `refused` findings that were ended for it, and
-    `let_go` what correlations did not count, by reason.
+    `let_go` what correlations did not count, by reason. `shelf` has what the rules say in the findings.
     """
 
     def __init__(
@@ -143,13 +143,14 @@ class Partition:
         self.updated: dict[str, float | None] = {}
         self._unread: list[str] = []
         self._origins: dict[str, list[int]] = {}
+        self._at = 0.0
         self._packing, self._body = Packing(), msgspec.msgpack.Decoder(Body)
-        self._shelf = Shelf(number, table, self._packing)
+        self.shelf = Shelf(number, table, self._packing)
         for key, head in heads:
             if key.startswith(GROUNDS):
-                self._shelf.find(key)
+                self.shelf.find(key)
                 continue
-            self._shelf.use(key, head.grounds)
+            self.shelf.use(key, head.grounds)
             self.seen[key] = self._written[key] = head.seen
             if key.startswith(DEVICE):
                 self._unread.append(key)
@@ -169,6 +170,7 @@ class Partition:
 
     def take(self, batch: Batch, rules: RuleSet, on: datetime.date | None = None) -> Outcome:
         """The news of a record's observations. A record that was counted already changes nothing."""
+        self._at = max(self._at, batch.at)
         origin = dedupe.origin_of(batch.sensor, batch.boot_id)
         duplicate = dedupe.is_counted(self._origins, origin, batch.seq)
         dedupe.count(self._origins, origin, batch.seq, MAX_PARTITION_ORIGINS)
@@ -201,6 +203,7 @@ class Partition:
     def tick(self, at: float) -> Outcome:
         """The news that the time itself brings: findings whose window is over and on which nothing was counted for a
         while. Devices that nothing was heard of for days are forgotten."""
+        self._at = max(self._at, at)
         news: list[Alert] = []
         for key in [key for key, due in self._due.items() if due <= at]:
             device = self._device(key)
@@ -223,7 +226,7 @@ class Partition:
     def changes(self) -> dict[str, bytes | None]:
         """The entries to write for all that was taken since this was asked last; None deletes."""
         self._packed.update({key: self._pack(key, device) for key, device in self._changed.items()})
-        fresh, gone = self._shelf.changes()
+        fresh, gone = self.shelf.changes(self._at)
         changes = fresh | self._packed | gone
         self._changed, self._packed = {}, {}
         return changes
@@ -314,15 +317,15 @@ class Partition:
             device.update,
             device.habits,
         )
-        body = each_alert(body, lambda alert: self._shelf.lend(alert, names))
+        body = each_alert(body, lambda alert: self.shelf.lend(alert, names))
         device.entry.grounds = list(names)
-        self._shelf.use(key, names)
+        self.shelf.use(key, names)
         return self._packing.pack(device.entry, body)
 
     def _open_body(self, data: bytes) -> Body:
         if not data:
             return Body()
-        return each_alert(self._body.decode(data), self._shelf.join)
+        return each_alert(self._body.decode(data), self.shelf.join)
 
     def _forget(self, key: str) -> None:
         for memory in (
@@ -330,7 +333,7 @@ class Partition:
         ):  # fmt: skip
             memory.pop(key, None)
         self._pending.discard(key.removeprefix(DEVICE))
-        self._shelf.use(key, ())
+        self.shelf.use(key, ())
         self._packed[key] = None
 
     def _evict(self, changed: Collection[str]) -> None:
@@ -343,13 +346,19 @@ class Partition:
             self.evicted += len(gone)
 
 
-def each_alert(body: Body, do: Callable[[Alert], Alert]) -> Body:
-    """The body, with something done to each alert in it."""
+def each_alert(body: Body, do: Callable[[Alert], Alert | None]) -> Body:
+    """The body, with something done to each alert in it; one of which nothing is left goes."""
     fold, update = body.fold, body.update
     if fold is not None:
-        opened, remembered = ({key: do(each) for key, each in some.items()} for some in (fold.open, fold.remembered))
-        fold = FoldState(opened, fold.told, remembered, fold.sweep_at)
+        opened, remembered = (
+            {key: found for key, each in some.items() if (found := do(each)) is not None}
+            for some in (fold.open, fold.remembered)
+        )
+        told = {key: count for key, count in fold.told.items() if key in opened}
+        fold = FoldState(opened, told, remembered, fold.sweep_at)
     if update is not None and update.open is not None:
-        begun = msgspec.structs.replace(update.open, alert=do(update.open.alert))
-        update = msgspec.structs.replace(update, open=begun)
+        begun = do(update.open.alert)
+        update = msgspec.structs.replace(
+            update, open=None if begun is None else msgspec.structs.replace(update.open, alert=begun)
+        )
     return Body(body.marks, fold, body.windows, update, body.habits)

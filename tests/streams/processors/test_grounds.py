@@ -12,7 +12,7 @@ from collector.observation import Observation
 from rules.alert import Alert
 from rules.match import RuleSet
 from streams.processors.entry import Packing
-from streams.processors.grounds import Shelf
+from streams.processors.grounds import IDLE_SECONDS, Shelf
 
 Table = dict[str, bytes]
 
@@ -27,9 +27,9 @@ def alerts(rules: RuleSet, observe: Callable[..., Observation]) -> list[Alert]:
     return [rules.match(observe(change))[0] for change in changes]
 
 
-def write(table: Table, shelf: Shelf) -> tuple[set[str], set[str]]:
+def write(table: Table, shelf: Shelf, at: float = 0) -> tuple[set[str], set[str]]:
     """Write what changed; what came, and what went."""
-    fresh, gone = shelf.changes()
+    fresh, gone = shelf.changes(at)
     table.update({key: data for key, data in fresh.items() if data is not None})
     for key in gone:
         del table[key]
@@ -87,13 +87,44 @@ def test_past_the_bound_an_alert_keeps_its_own(alerts: list[Alert]) -> None:
     assert [shelf.join(each) for each in lent] == alerts
 
 
-def test_what_nobody_stands_on_when_it_is_found_goes(alerts: list[Alert]) -> None:
+def test_grounds_on_which_nobody_stands_go_after_a_while_and_come_back_when_they_are_needed(
+    alerts: list[Alert],
+) -> None:
     table: Table = {}
     shelf, names = Shelf(0, table, Packing()), dict[str, None]()
-    shelf.lend(alerts[0], names)
+    lent = shelf.lend(alerts[0], names)
     shelf.use("d/a", names)
     write(table, shelf)
-    assert write(table, reopen(table)) == (set(), {f"g/0/{name}" for name in names}) and table == {}
+    shelf.use("d/a", ())
+    shelf.use("d/b", ())
+    assert write(table, shelf, 100) == (set(), set()) == write(table, shelf, 99 + IDLE_SECONDS)
+    shelf.use("d/b", names)
+    shelf.use("d/b", ())
+    assert write(table, shelf, 100 + IDLE_SECONDS) == (set(), set()), "they were needed in between"
+    assert write(table, shelf, 100 + 2 * IDLE_SECONDS) == (set(), {f"g/0/{lent.rule.id}"})
+    assert table == {} and len(shelf) == 0
+    assert shelf.lend(alerts[0], {}) == lent
+    shelf.use("d/a", names)
+    assert len(write(table, shelf)[0]) == len(table) == 1 and shelf.join(lent) == alerts[0]
+
+
+def test_what_nobody_stands_on_when_a_table_is_taken_over_goes_after_a_while(alerts: list[Alert]) -> None:
+    table: Table = {}
+    shelf, names = Shelf(0, table, Packing()), dict[str, None]()
+    for alert in alerts[:2]:
+        shelf.lend(alert, names)
+    shelf.use("d/a", names)
+    write(table, shelf)
+    again = reopen(table)
+    again.use("d/a", list(names)[:1])
+    assert write(table, again, 50) == (set(), set())
+    assert write(table, again, 50 + IDLE_SECONDS) == (set(), {f"g/0/{list(names)[1]}"})
+
+
+def test_an_alert_whose_grounds_are_nowhere_is_let_go_and_counted(alerts: list[Alert]) -> None:
+    lent = Shelf(0, {}, Packing()).lend(alerts[0], {})
+    other = Shelf(0, {}, Packing())
+    assert other.join(lent) is None and other.missed == 1
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sets(st.integers(0, 2)), st.booleans()), max_size=12))
@@ -102,13 +133,16 @@ def test_what_an_entry_stands_on_is_there_and_nothing_else(
 ) -> None:
     table: Table = {}
     entries: dict[str, list[Alert]] = {}
+    at = 0.0
     shelf = Shelf(0, table, Packing())
     for key, wanted, anew in moves:
         names: dict[str, None] = {}
         entries[key] = [shelf.lend(alerts[number], names) for number in sorted(wanted)]
         shelf.use(key, names)
         if anew:
-            write(table, shelf)
+            write(table, shelf, at)
+            at += IDLE_SECONDS
+            write(table, shelf, at)
             assert set(table) == {f"g/0/{each.rule.id}" for lent in entries.values() for each in lent}
             shelf = reopen(table)
             for other, lent in entries.items():

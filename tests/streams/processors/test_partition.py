@@ -18,6 +18,7 @@ from streams.processors.detect import Memory, judge
 from streams.processors.entry import DEVICE, GROUNDS, Packing, heads_of
 from streams.processors.firmware import Updates
 from streams.processors.fold import Fold, FoldState
+from streams.processors.grounds import IDLE_SECONDS
 from streams.processors.liveness import STEP_SECONDS
 from streams.processors.partition import FORGET_SECONDS, Batch, Outcome, Partition
 
@@ -174,6 +175,8 @@ def test_a_device_of_which_nothing_was_heard_for_days_is_forgotten(rules: RuleSe
     write(table, partition, partition.take(batch(1, see("cloud"), see("plain", device="site/b")), rules))
     write(table, partition, partition.tick(AT + 2 * WINDOW_SECONDS))
     write(table, partition, partition.tick(AT + 60 + FORGET_SECONDS))
+    assert {key[:2] for key in table} == {GROUNDS}
+    write(table, partition, partition.tick(AT + 60 + FORGET_SECONDS + IDLE_SECONDS))
     assert table == {} and len(partition) == 0
 
 
@@ -363,20 +366,31 @@ def test_what_the_rules_say_is_kept_once_for_all_devices_and_written_before_them
     assert all(len(other) < 1_000 for other in others)
 
 
-def test_what_the_rules_say_goes_with_the_last_device_that_it_is_said_of(rules: RuleSet, see: Make) -> None:
+def test_what_the_rules_say_goes_some_time_after_the_last_device_that_it_is_said_of(rules: RuleSet, see: Make) -> None:
     table: Table = {}
     partition = reopen(table)
     write(table, partition, partition.take(batch(1, see(), see("check"), see(device="site/b")), rules))
     before = {key for key in table if key.startswith(GROUNDS)}
     assert len(before) == 2
     partition.forget("site/a")
-    changes = partition.changes()
-    assert list(changes) == ["d/site/a", *(before & set(changes))] and set(changes.values()) == {None}
-    assert len(before & set(changes)) == 1, "of the look for an update nobody else is suspected"
-    for key in changes:
-        del table[key]
+    write(table, partition, Outcome([]))
+    assert before < set(table)
+    write(table, partition, partition.tick(AT + 60 + IDLE_SECONDS))
+    assert len(before & set(table)) == 1, "of the look for an update nobody else is suspected"
     write(table, partition := reopen(table), partition.take(batch(2, see(device="site/c")), rules))
-    assert {key for key in table if key.startswith(GROUNDS)} == before - set(changes)
+    assert len([key for key in table if key.startswith(GROUNDS)]) == 1
+
+
+def test_a_finding_of_which_half_is_lost_is_let_go_and_found_anew(rules: RuleSet, see: Make) -> None:
+    table: Table = {}
+    partition = reopen(table)
+    news = write(table, partition, partition.take(batch(1, see(), see("check"), see("download")), rules))
+    for key in [key for key in table if key.startswith(GROUNDS)]:
+        del table[key]
+    again = reopen(table)
+    found = write(table, again, again.take(batch(2, see("cloud", 5), see("check", 6), see("download", 7)), rules))
+    assert {each.event.id for each in found} == {each.event.id for each in news} and again.shelf.missed > 1
+    assert reopen(table).tick(AT + 2 * WINDOW_SECONDS).news == []
 
 
 def test_however_little_of_a_write_was_kept_all_can_be_read_and_the_record_brings_the_same_news(
@@ -398,8 +412,7 @@ def test_however_little_of_a_write_was_kept_all_can_be_read_and_the_record_bring
             write(torn, again, Outcome([]))
             ended = write(torn, (p := reopen(torn)), p.tick(AT + 2 * WINDOW_SECONDS))
             assert all(each.rule.name and each.rule.ruleset == rules.digest for each in ended)
-            names = {name for _, head in heads_of(torn.items())[0] for name in head.grounds}
-            assert {f"g/0/{name}" for name in names} == {key for key in torn if key.startswith(GROUNDS)}
+            assert p.shelf.missed == again.shelf.missed == 0
         table |= {key: data for key, data in changes.items() if data is not None}
 
 
