@@ -33,7 +33,7 @@ from streams.processors.baseline import LEARNING_DAYS
 from streams.processors.delivery import Deliveries, known_of
 from streams.processors.detect import LookUp, enriched
 from streams.processors.egress import Policies
-from streams.processors.entry import SENSOR, heads_of
+from streams.processors.entry import heads_of
 from streams.processors.partition import Batch, Outcome, Partition
 from streams.reading import Place, Reading, Turn
 from streams.settings import WorkerSettings
@@ -364,13 +364,11 @@ class Centre:
         meters, silent, devices = self.meters, 0, 0
         sensors: dict[str, float] = {}
         for partition in self.partitions.values():
-            for key, last in partition.seen.items():
-                if key.startswith(SENSOR):
-                    sensor = key.split("/", 2)[2]
-                    sensors[sensor] = max(last, sensors.get(sensor, last))
-                else:
-                    devices += 1
-                    silent += at - last > self.settings.silent_seconds
+            for key in partition.sensors:
+                sensor, last = key.split("/", 2)[2], partition.seen[key]
+                sensors[sensor] = max(last, sensors.get(sensor, last))
+            devices += len(partition) - len(partition.sensors)
+            silent += partition.silent(at - self.settings.silent_seconds)
             meters.evicted.labels(DEVICES_TABLE).inc(partition.evicted)
             meters.refused.inc(partition.refused)
             meters.missed.inc(partition.shelf.missed)

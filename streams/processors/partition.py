@@ -11,6 +11,7 @@ the word that a device is to be forgotten.
 
 import datetime
 import itertools
+import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Final, NamedTuple
@@ -112,9 +113,10 @@ class Device:
 class Partition:
     """The devices of one partition. `table` holds their entries, and is only read here.
 
-    `updated` says of devices when they were last updated (packet time; None never, as far as was seen). `evicted`
-    counts devices that were forgotten for want of room, `refused` findings that were ended for it, and
-    `let_go` what correlations did not count, by reason. `shelf` has what the rules say in the findings.
+    `seen` says when devices and `sensors` were last seen (packet time), by their keys; `updated` when devices were last
+    updated (packet time; None never, as far as was seen). `evicted` counts devices that were forgotten for want of
+    room, `refused` findings that were ended for it, and `let_go` what correlations did not count, by reason. `shelf`
+    has what the rules say in the findings.
     """
 
     def __init__(
@@ -129,11 +131,14 @@ class Partition:
         self.number, self.settle_seconds, self.max_devices = number, settle_seconds, max_devices
         self.learning_days = learning_days
         self.seen: dict[str, float] = {}
+        self.sensors: set[str] = set()
         self.evicted = self.refused = 0
         self.let_go: Counter[str] = Counter()
         self._table = table
         self._written: dict[str, float] = {}
         self._due: dict[str, float] = {}
+        # None of `_due` is before: most are put off again and again, and need not be looked at for that.
+        self._first_due = math.inf
         self._open: dict[str, int] = {}
         self._live: dict[str, Device] = {}
         self._changed: dict[str, Device] = {}
@@ -154,8 +159,10 @@ class Partition:
             self.seen[key] = self._written[key] = head.seen
             if key.startswith(DEVICE):
                 self._unread.append(key)
+            else:
+                self.sensors.add(key)
             if head.due is not None:
-                self._due[key] = head.due
+                self._put_off(key, head.due)
             if head.open:
                 self._open[key] = head.open
                 self._pending.add(key.removeprefix(DEVICE))
@@ -248,7 +255,18 @@ class Partition:
 
     def is_due(self, at: float) -> bool:
         """Whether a tick at this time would find anything to do."""
-        return any(due <= at for due in self._due.values())
+        if self._first_due <= at:
+            self._first_due = min(self._due.values(), default=math.inf)
+        return self._first_due <= at
+
+    def _put_off(self, key: str, due: float) -> None:
+        self._due[key] = due
+        self._first_due = min(self._first_due, due)
+
+    def silent(self, before: float) -> int:
+        """How many devices were not seen since then."""
+        everybody = sum(last < before for last in self.seen.values())
+        return everybody - sum(self.seen[key] < before for key in self.sensors)
 
     def _note_seen(self, batch: Batch) -> list[str]:
         """Note who was seen; who is to be written for it. A clock that runs ahead is held at the record's own time."""
@@ -260,7 +278,9 @@ class Partition:
                     newest[observation.device.id] = observation.timestamp
         times = {DEVICE + who: last.timestamp() for who, last in newest.items()}
         if times:
-            times[f"{SENSOR}{self.number}/{batch.sensor}"] = max(times.values())
+            sensor = f"{SENSOR}{self.number}/{batch.sensor}"
+            times[sensor] = max(times.values())
+            self.sensors.add(sensor)
         due = []
         for key, time in times.items():
             held = min(time, batch.at)
@@ -296,7 +316,7 @@ class Partition:
         end = device.fold.next_end()
         wait = device.forget_seconds if end is None else self.settle_seconds
         entry.due = max(entry.touched + wait, end or 0.0)
-        self._due[key] = entry.due
+        self._put_off(key, entry.due)
         entry.open = len(device.fold)
         if entry.open:
             self._open[key] = entry.open
@@ -333,6 +353,7 @@ class Partition:
         ):  # fmt: skip
             memory.pop(key, None)
         self._pending.discard(key.removeprefix(DEVICE))
+        self.sensors.discard(key)
         self.shelf.use(key, ())
         self._packed[key] = None
 

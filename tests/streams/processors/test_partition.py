@@ -149,6 +149,29 @@ def test_a_tick_within_the_window_ends_nothing(rules: RuleSet, see: Make) -> Non
     assert partition.tick(AT + 3600) == Outcome([])
 
 
+def test_a_tick_is_due_with_the_first_device_that_was_not_put_off(rules: RuleSet, see: Make) -> None:
+    table: Table = {}
+    partition, late = reopen(table), AT + 2 * WINDOW_SECONDS
+    for seq, (device, after) in enumerate((("site/a", 0), ("site/b", 20), ("site/a", 40))):
+        record = batch(seq, see("cloud", after, device=device), at=late + after)
+        write(table, partition, partition.take(record, rules))
+        assert not partition.is_due(late + 29)
+    for each in (partition, reopen(table)):
+        assert [each.is_due(late + after) for after in (49, 50, 49, 50)] == [False, True, False, True]
+
+
+def test_devices_that_are_silent_are_counted_without_the_sensors(rules: RuleSet, see: Make) -> None:
+    table: Table = {}
+    partition = reopen(table)
+    seen = [see("plain", after, device=f"site/{after}") for after in (0, 10, 20)]
+    write(table, partition, partition.take(batch(1, *seen), rules))
+    for each in (partition, reopen(table)):
+        assert each.sensors == {"s/0/sensor"} and len(each) == 4
+        assert [each.silent(AT + after) for after in (0, 1, 20, 21)] == [0, 1, 2, 3]
+    partition.forget("site/0")
+    assert partition.silent(AT + 21) == 2
+
+
 def test_another_worker_ends_what_the_first_had_begun(rules: RuleSet, see: Make) -> None:
     table: Table = {}
     write(table, (p := Partition(0, table)), p.take(batch(1, see("cloud"), see("cloud", 1, 1)), rules))
