@@ -15,22 +15,26 @@ DEVICE, SENSOR, GROUNDS = "d/", "s/", "g/"
 class Head(msgspec.Struct, array_like=True):
     """What one must know of an entry without its body: its partition, when it was last seen (packet time) and last
     written to, when it is due to be looked at by a tick (record time; None never), how many findings are open, and the
-    names of the grounds that its alerts stand on."""
+    names of the grounds that its alerts stand on; before there were any the body stood there."""
 
     partition: int
     seen: float
     touched: float
     due: float | None
     open: int
-    body: msgspec.Raw = msgspec.Raw()
-    grounds: list[str] = []
+    grounds: list[str] | bytes = []
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the grounds."""
+        return [] if isinstance(self.grounds, bytes) else self.grounds
 
 
 class Entry(Head, array_like=True):
     """What is kept of a device, of a sensor or of grounds: the head, and a body in MessagePack, as a zstd frame (RFC
     8878) where that is worth it."""
 
-    body: bytes = b""  # type: ignore[assignment]
+    body: bytes = b""
 
 
 class Packing:
@@ -53,6 +57,8 @@ class Packing:
         """An entry, and its body in MessagePack."""
         entry = self._entry.decode(data)
         body, entry.body = entry.body, b""
+        if isinstance(entry.grounds, bytes):
+            body, entry.grounds = entry.grounds, []
         return entry, self._decompress(body) if body.startswith(zstandard.FRAME_HEADER) else body
 
 

@@ -155,7 +155,7 @@ class Partition:
             if key.startswith(GROUNDS):
                 self.shelf.find(key)
                 continue
-            self.shelf.use(key, head.grounds)
+            self.shelf.use(key, head.names)
             self.seen[key] = self._written[key] = head.seen
             if key.startswith(DEVICE):
                 self._unread.append(key)
