@@ -81,30 +81,34 @@ class Shelf:
             if not self._users[name]:
                 self._idle[name] = None
 
+    def share(self, alert: Alert) -> Alert:
+        """The same alert, on grounds that it shares with others; on its own, where there is no room for them."""
+        identity, detail = _identity(alert), alert.lenswatch
+        if identity in self._known:
+            return alert
+        grounds = Grounds(alert.rule, detail.entity, detail.endpoint, detail.listings, detail.duties, detail.verdicts)
+        packed = self._encoder.encode(grounds)
+        name = hashlib.blake2b(packed, digest_size=NAME_BYTES).hexdigest()
+        if name in self._users:
+            found = self._look_up(name)
+            return alert if found is None else _whole(alert, found)
+        if len(self._users) < self.most:
+            self._users[name], self._idle[name] = 0, None
+            self._fresh[name] = self._packing.pack(Entry(self.number, 0.0, 0.0, None, 0), grounds)
+            self._open[name], self._known[identity] = grounds, name
+        return alert
+
     def lend(self, alert: Alert, names: dict[str, None]) -> Alert:
-        """The alert without its grounds, which go to the `names`; as it is, where there is no room for them."""
-        detail = alert.lenswatch
-        identity = _identity(alert)
-        name = self._known.get(identity)
+        """An alert that was shared, without its grounds, which go to the `names`; as it is, where it is on its own."""
+        name = self._known.get(_identity(alert))
         if name is None:
-            grounds = Grounds(
-                alert.rule, detail.entity, detail.endpoint, detail.listings, detail.duties, detail.verdicts
-            )
-            packed = self._encoder.encode(grounds)
-            name = hashlib.blake2b(packed, digest_size=NAME_BYTES).hexdigest()
-            if name not in self._users:
-                if len(self._users) >= self.most:
-                    return alert
-                self._users[name] = 0
-                self._idle[name] = None
-                self._fresh[name] = self._packing.pack(Entry(self.number, 0.0, 0.0, None, 0), grounds)
-                self._open[name], self._known[identity] = grounds, name
+            return alert
         names[name] = None
         return msgspec.structs.replace(
             alert,
             rule=RuleReference(id=name, name="", version="", ruleset=""),
             lenswatch=msgspec.structs.replace(
-                detail, entity=None, endpoint=None, listings=None, duties=None, verdicts=None
+                alert.lenswatch, entity=None, endpoint=None, listings=None, duties=None, verdicts=None
             ),
         )
 
@@ -116,11 +120,7 @@ class Shelf:
         if found is None:
             self.missed += 1
             return None
-        detail = msgspec.structs.replace(
-            alert.lenswatch, entity=found.entity, endpoint=found.endpoint, listings=found.listings,
-            duties=found.duties, verdicts=found.verdicts,
-        )  # fmt: skip
-        return msgspec.structs.replace(alert, rule=found.rule, lenswatch=detail)
+        return _whole(alert, found)
 
     def _look_up(self, name: str) -> Grounds | None:
         grounds = self._open.get(name)
@@ -148,6 +148,14 @@ class Shelf:
                 if grounds is not None:
                     self._known.pop(_identity_of(grounds), None)
         return fresh, gone
+
+
+def _whole(alert: Alert, grounds: Grounds) -> Alert:
+    detail = msgspec.structs.replace(
+        alert.lenswatch, entity=grounds.entity, endpoint=grounds.endpoint, listings=grounds.listings,
+        duties=grounds.duties, verdicts=grounds.verdicts,
+    )  # fmt: skip
+    return msgspec.structs.replace(alert, rule=grounds.rule, lenswatch=detail)
 
 
 def _identity(alert: Alert) -> tuple[int, ...]:

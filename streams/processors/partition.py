@@ -329,7 +329,12 @@ class Partition:
             self._packed[oldest] = self._pack(oldest, self._changed.pop(oldest))
 
     def _pack(self, key: str, device: Device) -> bytes:
-        state, names = device.fold.state(), dict[str, None]()
+        state, names, update = device.fold.state(), dict[str, None](), device.update
+        for alerts in (state.open, state.remembered):
+            for finding, alert in alerts.items():
+                alerts[finding] = self.shelf.share(alert)
+        if update is not None and update.open is not None:
+            update.open.alert = self.shelf.share(update.open.alert)
         body = Body(
             device.marks,
             state if state.open or state.remembered else None,

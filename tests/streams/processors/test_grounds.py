@@ -36,6 +36,10 @@ def write(table: Table, shelf: Shelf, at: float = 0) -> tuple[set[str], set[str]
     return set(fresh), set(gone)
 
 
+def lend(shelf: Shelf, alert: Alert, names: dict[str, None]) -> Alert:
+    return shelf.lend(shelf.share(alert), names)
+
+
 def reopen(table: Table) -> Shelf:
     shelf = Shelf(0, table, Packing())
     for key in table:
@@ -46,7 +50,7 @@ def reopen(table: Table) -> Shelf:
 def test_an_alert_is_put_together_again_by_whoever_has_the_table(alerts: list[Alert]) -> None:
     table: Table = {}
     shelf, names = Shelf(0, table, Packing()), dict[str, None]()
-    lent = [shelf.lend(alert, names) for alert in alerts]
+    lent = [lend(shelf, alert, names) for alert in alerts]
     shelf.use("d/a", names)
     assert len(names) == 3 and [shelf.join(each) for each in lent] == alerts
     assert all(len(msgspec.json.encode(each)) < 1_500 for each in lent)
@@ -55,14 +59,14 @@ def test_an_alert_is_put_together_again_by_whoever_has_the_table(alerts: list[Al
     other = reopen(table)
     whole = [other.join(each) for each in again]
     assert whole == alerts
-    assert [other.lend(each, {}) for each in whole] == lent, "and taken apart again the same"
+    assert [lend(other, each, {}) for each in whole] == lent, "and taken apart again the same"
 
 
 def test_grounds_hold_nothing_of_the_device(alerts: list[Alert]) -> None:
     table: Table = {}
     shelf, names = Shelf(0, table, Packing()), dict[str, None]()
     for alert in alerts:
-        shelf.lend(alert, names)
+        lend(shelf, alert, names)
     shelf.use("d/a", names)
     write(table, shelf)
     said = b"".join(Packing().unpack(data)[1] for data in table.values())
@@ -75,14 +79,16 @@ def test_grounds_hold_nothing_of_the_device(alerts: list[Alert]) -> None:
 def test_the_same_words_said_again_are_the_same_grounds(alerts: list[Alert]) -> None:
     shelf, names = Shelf(0, {}, Packing()), dict[str, None]()
     copy = msgspec.msgpack.decode(msgspec.msgpack.encode(alerts[0]), type=Alert)
-    assert shelf.lend(alerts[0], names) == shelf.lend(copy, names) and len(names) == 1
+    assert shelf.share(alerts[0]) is alerts[0] and shelf.share(copy) == copy
+    assert shelf.share(copy).lenswatch.verdicts is alerts[0].lenswatch.verdicts is not copy.lenswatch.verdicts
+    assert lend(shelf, alerts[0], names) == lend(shelf, copy, names) and len(names) == 1
     other = msgspec.structs.replace(copy, rule=msgspec.structs.replace(copy.rule, ruleset="another"))
-    assert shelf.lend(other, names) != shelf.lend(copy, names) and len(names) == 2
+    assert lend(shelf, other, names) != lend(shelf, copy, names) and len(names) == 2
 
 
 def test_past_the_bound_an_alert_keeps_its_own(alerts: list[Alert]) -> None:
     shelf, names = Shelf(0, {}, Packing(), most=1), dict[str, None]()
-    lent = [shelf.lend(alert, names) for alert in alerts]
+    lent = [lend(shelf, alert, names) for alert in alerts]
     assert lent[0] != alerts[0] and lent[1:] == alerts[1:] and len(shelf) == len(names) == 1
     assert [shelf.join(each) for each in lent] == alerts
 
@@ -92,7 +98,7 @@ def test_grounds_on_which_nobody_stands_go_after_a_while_and_come_back_when_they
 ) -> None:
     table: Table = {}
     shelf, names = Shelf(0, table, Packing()), dict[str, None]()
-    lent = shelf.lend(alerts[0], names)
+    lent = lend(shelf, alerts[0], names)
     shelf.use("d/a", names)
     write(table, shelf)
     shelf.use("d/a", ())
@@ -103,7 +109,7 @@ def test_grounds_on_which_nobody_stands_go_after_a_while_and_come_back_when_they
     assert write(table, shelf, 100 + IDLE_SECONDS) == (set(), set()), "they were needed in between"
     assert write(table, shelf, 100 + 2 * IDLE_SECONDS) == (set(), {f"g/0/{lent.rule.id}"})
     assert table == {} and len(shelf) == 0
-    assert shelf.lend(alerts[0], {}) == lent
+    assert lend(shelf, alerts[0], {}) == lent
     shelf.use("d/a", names)
     assert len(write(table, shelf)[0]) == len(table) == 1 and shelf.join(lent) == alerts[0]
 
@@ -112,7 +118,7 @@ def test_what_nobody_stands_on_when_a_table_is_taken_over_goes_after_a_while(ale
     table: Table = {}
     shelf, names = Shelf(0, table, Packing()), dict[str, None]()
     for alert in alerts[:2]:
-        shelf.lend(alert, names)
+        lend(shelf, alert, names)
     shelf.use("d/a", names)
     write(table, shelf)
     again = reopen(table)
@@ -122,7 +128,7 @@ def test_what_nobody_stands_on_when_a_table_is_taken_over_goes_after_a_while(ale
 
 
 def test_an_alert_whose_grounds_are_nowhere_is_let_go_and_counted(alerts: list[Alert]) -> None:
-    lent = Shelf(0, {}, Packing()).lend(alerts[0], {})
+    lent = lend(Shelf(0, {}, Packing()), alerts[0], {})
     other = Shelf(0, {}, Packing())
     assert other.join(lent) is None and other.missed == 1
 
@@ -137,7 +143,7 @@ def test_what_an_entry_stands_on_is_there_and_nothing_else(
     shelf = Shelf(0, table, Packing())
     for key, wanted, anew in moves:
         names: dict[str, None] = {}
-        entries[key] = [shelf.lend(alerts[number], names) for number in sorted(wanted)]
+        entries[key] = [lend(shelf, alerts[number], names) for number in sorted(wanted)]
         shelf.use(key, names)
         if anew:
             write(table, shelf, at)
