@@ -54,7 +54,7 @@ REQUEST_SECONDS: Final = 60.0
 REBALANCE_SECONDS: Final = 60.0
 POLL_SECONDS: Final = 300.0
 MAX_SENDING: Final = 4_000
-"""Changes of tables under way: what a commit takes beside them is given back slowly, or never."""
+"""Changes of tables that are under way at once: the memory that many more would take is hardly ever given back."""
 
 
 def credentials_of(kafka: KafkaSettings) -> CredentialsT | None:

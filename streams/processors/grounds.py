@@ -114,7 +114,7 @@ class Shelf:
 
     def join(self, alert: Alert) -> Alert | None:
         """The whole alert, of one that names its grounds; None where they are nowhere, which is counted (`missed`)."""
-        if alert.rule.name:
+        if alert.rule.version:
             return alert
         found = self._look_up(alert.rule.id)
         if found is None:

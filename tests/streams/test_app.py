@@ -260,6 +260,27 @@ def test_what_was_told_is_kept_by_the_broker_before_a_change_is_written(
     assert run(test) == []
 
 
+def test_a_commit_of_many_changes_has_a_bounded_number_of_them_under_way(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.app.MAX_SENDING", 2)
+
+    async def test(centre: Offline, sink: Kept) -> None:
+        broker = Answers()
+        centre._teller = broker  # type: ignore[assignment]
+        centre.send = types.MethodType(Centre.send, centre)  # type: ignore[method-assign]
+        centre.devices.stage(0, {f"d/{number}": b"1" for number in range(5)})
+        settled = asyncio.create_task(centre.settle())
+        for sent in (2, 4, 5):
+            await asyncio.sleep(0.01)
+            assert len(broker.sent) == sent and not settled.done()
+            broker.answer()
+        await settled
+        assert len(centre.devices) == 5 and not centre.devices.staged
+
+    assert run(test) == []
+
+
 def test_nothing_is_written_between_a_change_and_the_telling_of_it(
     run: Any, observe: Callable[..., Observation]
 ) -> None:
