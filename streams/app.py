@@ -33,7 +33,8 @@ from streams.processors.baseline import LEARNING_DAYS
 from streams.processors.delivery import Deliveries, known_of
 from streams.processors.detect import LookUp, enriched
 from streams.processors.egress import Policies
-from streams.processors.partition import SENSOR, Batch, Outcome, Partition, heads_of
+from streams.processors.entry import heads_of
+from streams.processors.partition import Batch, Outcome, Partition
 from streams.reading import Place, Reading, Turn
 from streams.settings import WorkerSettings
 from streams.sinks.sink import Taker
@@ -52,6 +53,8 @@ REQUEST_BYTES: Final = 2 << 20
 REQUEST_SECONDS: Final = 60.0
 REBALANCE_SECONDS: Final = 60.0
 POLL_SECONDS: Final = 300.0
+MAX_SENDING: Final = 4_000
+"""Changes of tables that are under way at once: the memory that many more would take is hardly ever given back."""
 
 
 def credentials_of(kafka: KafkaSettings) -> CredentialsT | None:
@@ -289,6 +292,8 @@ class Centre:
         for table, changes in staged:
             table.keep(changes)
             for key, change in changes.items():
+                if len(self._sending) >= MAX_SENDING:
+                    await asyncio.gather(*self._sending)
                 await self.send(table.topic, change.partition, pack_key(key), change.data)
         await asyncio.gather(*self._sending)
 
@@ -359,16 +364,15 @@ class Centre:
         meters, silent, devices = self.meters, 0, 0
         sensors: dict[str, float] = {}
         for partition in self.partitions.values():
-            for key, last in partition.seen.items():
-                if key.startswith(SENSOR):
-                    sensor = key.split("/", 2)[2]
-                    sensors[sensor] = max(last, sensors.get(sensor, last))
-                else:
-                    devices += 1
-                    silent += at - last > self.settings.silent_seconds
+            for key in partition.sensors:
+                sensor, last = key.split("/", 2)[2], partition.seen[key]
+                sensors[sensor] = max(last, sensors.get(sensor, last))
+            devices += len(partition) - len(partition.sensors)
+            silent += partition.silent(at - self.settings.silent_seconds)
             meters.evicted.labels(DEVICES_TABLE).inc(partition.evicted)
             meters.refused.inc(partition.refused)
-            partition.evicted = partition.refused = 0
+            meters.missed.inc(partition.shelf.missed)
+            partition.evicted = partition.refused = partition.shelf.missed = 0
             for reason, count in partition.let_go.items():
                 meters.uncounted.labels(reason).inc(count)
             partition.let_go.clear()

@@ -61,6 +61,9 @@ class Meters:
         self.evicted = counter("table_evictions", "Entries that were let go for want of room.", "table")
         self.open = gauge("findings_open", "Findings that have not ended, of this worker's partitions.")
         self.refused = counter("findings_ended_early", "Findings that were ended for want of room.")
+        self.missed = counter(
+            "findings_without_grounds", "Findings that were let go: what the rules say in them is not in the table."
+        )
         self.uncounted = counter("correlation_let_go", "What correlations did not count, or forgot.", "reason")
         self.addresses = counter(
             "geo_events", "Addresses of which something is not known; files taken, refused.", "what"
@@ -137,7 +140,7 @@ class FindingMeters:
 
     def __init__(self, registry: CollectorRegistry, max_series: int = MAX_FINDING_SERIES) -> None:
         self.max_series = max_series
-        self._known: dict[str, set[tuple[str, ...]]] = {}
+        self._known: dict[str, dict[tuple[str, ...], Counter]] = {}
 
         def counter(name: str, words: str, *labels: str) -> Counter:
             return Counter(PREFIX + name, words, labels, registry=registry)
@@ -212,14 +215,15 @@ class FindingMeters:
                 self._inc("firmware_steps", self.updates, (step.step, detail.update.origin, company))
 
     def _inc(self, name: str, counter: Counter, values: tuple[str, ...], by: float = 1) -> None:
-        known = self._known.setdefault(name, set())
-        if values not in known:
-            if len(known) >= self.max_series:
+        series = self._known.setdefault(name, {})
+        known = series.get(values)
+        if known is None:
+            if len(series) >= self.max_series:
                 self.overflow.labels(name).inc()
-                values = (OTHER,) * len(values)
+                known = counter.labels(*(OTHER,) * len(values))
             else:
-                known.add(values)
-        counter.labels(*values).inc(by)
+                known = series[values] = counter.labels(*values)
+        known.inc(by)
 
 
 def ages_of(updated: Iterable[float | None], at: float) -> dict[str, int]:

@@ -47,8 +47,10 @@ class TextTable(Mapping[str, bytes]):
         yield from ((key, change.data) for key, change in self.staged.items() if change.data is not None)
 
     def stage(self, partition: int, changed: Mapping[str, bytes | None]) -> None:
-        """Put values in place, None takes one away. They are read from now on, and written with the next commit."""
+        """Put values in place, None takes one away. They are read from now on, and written with the next commit, in the
+        order in which they were put here last: one may need another."""
         for key, data in changed.items():
+            self.staged.pop(key, None)
             self.staged[key] = Change(partition, data)
 
     def keep(self, staged: Mapping[str, Change]) -> None:

@@ -11,12 +11,12 @@ the word that a device is to be forgotten.
 
 import datetime
 import itertools
+import math
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Final, NamedTuple
 
 import msgspec
-import zstandard
 
 from collector.observation import Observation
 from rules.alert import Alert
@@ -26,8 +26,10 @@ from streams.processors import dedupe, liveness
 from streams.processors.baseline import LEARNING_DAYS, Baseline, Habits
 from streams.processors.correlate import Correlate
 from streams.processors.detect import Memory, concerning, judge
+from streams.processors.entry import DEVICE, GROUNDS, SENSOR, Entry, Head, Packing
 from streams.processors.firmware import Updates, UpdateState
 from streams.processors.fold import Fold, FoldState
+from streams.processors.grounds import Shelf
 
 MAX_DEVICES: Final = 200_000
 MAX_DEVICE_FINDINGS: Final = 200
@@ -35,30 +37,8 @@ MAX_DEVICE_REMEMBERED: Final = 20
 MAX_LIVE: Final = 1_000
 MAX_PARTITION_ORIGINS: Final = 1_000
 READ_AT_ONCE: Final = 200
-MIN_COMPRESSED_BYTES: Final = 512
-ZSTD_LEVEL: Final = 1
 FORGET_SECONDS: Final = 3 * 86_400.0
 FORGET_HABITS_SECONDS: Final = 90 * 86_400.0
-DEVICE, SENSOR = "d/", "s/"
-
-
-class Head(msgspec.Struct, array_like=True):
-    """The beginning of an entry, enough to know what to do with it: its partition, when it was last seen (packet time)
-    and last written to, when it is due to be looked at by a tick (record time; None never), and how many findings are
-    open."""
-
-    partition: int
-    seen: float
-    touched: float
-    due: float | None
-    open: int
-
-
-class Entry(Head, array_like=True):
-    """What is kept of a device, or of a sensor: the head, and a `Body` in MessagePack, as a zstd frame (RFC 8878) where
-    that is worth it."""
-
-    body: bytes = b""
 
 
 class Body(msgspec.Struct, array_like=True):
@@ -133,9 +113,10 @@ class Device:
 class Partition:
     """The devices of one partition. `table` holds their entries, and is only read here.
 
-    `updated` says of devices when they were last updated (packet time; None never, as far as was seen). `evicted`
-    counts devices that were forgotten for want of room, `refused` findings that were ended for it, and
-    `let_go` what correlations did not count, by reason.
+    `seen` says when devices and `sensors` were last seen (packet time), by their keys; `updated` when devices were last
+    updated (packet time; None never, as far as was seen). `evicted` counts devices that were forgotten for want of
+    room, `refused` findings that were ended for it, and `let_go` what correlations did not count, by reason. `shelf`
+    has what the rules say in the findings.
     """
 
     def __init__(
@@ -150,11 +131,14 @@ class Partition:
         self.number, self.settle_seconds, self.max_devices = number, settle_seconds, max_devices
         self.learning_days = learning_days
         self.seen: dict[str, float] = {}
+        self.sensors: set[str] = set()
         self.evicted = self.refused = 0
         self.let_go: Counter[str] = Counter()
         self._table = table
         self._written: dict[str, float] = {}
         self._due: dict[str, float] = {}
+        # None of `_due` is before: most are put off again and again, and need not be looked at for that.
+        self._first_due = math.inf
         self._open: dict[str, int] = {}
         self._live: dict[str, Device] = {}
         self._changed: dict[str, Device] = {}
@@ -164,16 +148,21 @@ class Partition:
         self.updated: dict[str, float | None] = {}
         self._unread: list[str] = []
         self._origins: dict[str, list[int]] = {}
-        self._encoder = msgspec.msgpack.Encoder()
-        self._decoder, self._body = msgspec.msgpack.Decoder(Entry), msgspec.msgpack.Decoder(Body)
-        self._compress = zstandard.ZstdCompressor(ZSTD_LEVEL).compress
-        self._decompress = zstandard.ZstdDecompressor().decompress
+        self._at = 0.0
+        self._packing, self._body = Packing(), msgspec.msgpack.Decoder(Body)
+        self.shelf = Shelf(number, table, self._packing)
         for key, head in heads:
+            if key.startswith(GROUNDS):
+                self.shelf.find(key)
+                continue
+            self.shelf.use(key, head.names)
             self.seen[key] = self._written[key] = head.seen
             if key.startswith(DEVICE):
                 self._unread.append(key)
+            else:
+                self.sensors.add(key)
             if head.due is not None:
-                self._due[key] = head.due
+                self._put_off(key, head.due)
             if head.open:
                 self._open[key] = head.open
                 self._pending.add(key.removeprefix(DEVICE))
@@ -188,6 +177,7 @@ class Partition:
 
     def take(self, batch: Batch, rules: RuleSet, on: datetime.date | None = None) -> Outcome:
         """The news of a record's observations. A record that was counted already changes nothing."""
+        self._at = max(self._at, batch.at)
         origin = dedupe.origin_of(batch.sensor, batch.boot_id)
         duplicate = dedupe.is_counted(self._origins, origin, batch.seq)
         dedupe.count(self._origins, origin, batch.seq, MAX_PARTITION_ORIGINS)
@@ -220,6 +210,7 @@ class Partition:
     def tick(self, at: float) -> Outcome:
         """The news that the time itself brings: findings whose window is over and on which nothing was counted for a
         while. Devices that nothing was heard of for days are forgotten."""
+        self._at = max(self._at, at)
         news: list[Alert] = []
         for key in [key for key, due in self._due.items() if due <= at]:
             device = self._device(key)
@@ -241,7 +232,9 @@ class Partition:
 
     def changes(self) -> dict[str, bytes | None]:
         """The entries to write for all that was taken since this was asked last; None deletes."""
-        changes = self._packed | {key: self._pack(device) for key, device in self._changed.items()}
+        self._packed.update({key: self._pack(key, device) for key, device in self._changed.items()})
+        fresh, gone = self.shelf.changes(self._at)
+        changes = fresh | self._packed | gone
         self._changed, self._packed = {}, {}
         return changes
 
@@ -252,7 +245,8 @@ class Partition:
             key = self._unread.pop()
             data = self._table.get(key)
             if data is not None and key not in self.updated:
-                self._note_update(key, self._open_body(self._decoder.decode(data).body).update)
+                _, body = self._packing.unpack(data)
+                self._note_update(key, self._body.decode(body).update if body else None)
 
     def _note_update(self, key: str, update: UpdateState | None) -> None:
         if update is not None:
@@ -261,7 +255,18 @@ class Partition:
 
     def is_due(self, at: float) -> bool:
         """Whether a tick at this time would find anything to do."""
-        return any(due <= at for due in self._due.values())
+        if self._first_due <= at:
+            self._first_due = min(self._due.values(), default=math.inf)
+        return self._first_due <= at
+
+    def _put_off(self, key: str, due: float) -> None:
+        self._due[key] = due
+        self._first_due = min(self._first_due, due)
+
+    def silent(self, before: float) -> int:
+        """How many devices were not seen since then."""
+        everybody = sum(last < before for last in self.seen.values())
+        return everybody - sum(self.seen[key] < before for key in self.sensors)
 
     def _note_seen(self, batch: Batch) -> list[str]:
         """Note who was seen; who is to be written for it. A clock that runs ahead is held at the record's own time."""
@@ -273,7 +278,9 @@ class Partition:
                     newest[observation.device.id] = observation.timestamp
         times = {DEVICE + who: last.timestamp() for who, last in newest.items()}
         if times:
-            times[f"{SENSOR}{self.number}/{batch.sensor}"] = max(times.values())
+            sensor = f"{SENSOR}{self.number}/{batch.sensor}"
+            times[sensor] = max(times.values())
+            self.sensors.add(sensor)
         due = []
         for key, time in times.items():
             held = min(time, batch.at)
@@ -286,8 +293,10 @@ class Partition:
         device = self._live.pop(key, None) or self._changed.get(key)
         if device is None:
             data = self._packed[key] if key in self._packed else self._table.get(key)
-            entry = Entry(self.number, float("-inf"), 0.0, None, 0) if data is None else self._decoder.decode(data)
-            body = self._open_body(entry.body)
+            entry, body = Entry(self.number, float("-inf"), 0.0, None, 0), Body()
+            if data is not None:
+                entry, packed = self._packing.unpack(data)
+                body = self._open_body(packed)
             device = Device(key.removeprefix(DEVICE), entry, body, self.let_go, self._pending, self.learning_days)
         if len(self._live) >= MAX_LIVE:
             del self._live[next(iter(self._live))]
@@ -307,7 +316,7 @@ class Partition:
         end = device.fold.next_end()
         wait = device.forget_seconds if end is None else self.settle_seconds
         entry.due = max(entry.touched + wait, end or 0.0)
-        self._due[key] = entry.due
+        self._put_off(key, entry.due)
         entry.open = len(device.fold)
         if entry.open:
             self._open[key] = entry.open
@@ -317,10 +326,15 @@ class Partition:
         self._changed[key] = device
         if len(self._changed) > MAX_LIVE:
             oldest = next(iter(self._changed))
-            self._packed[oldest] = self._pack(self._changed.pop(oldest))
+            self._packed[oldest] = self._pack(oldest, self._changed.pop(oldest))
 
-    def _pack(self, device: Device) -> bytes:
-        state = device.fold.state()
+    def _pack(self, key: str, device: Device) -> bytes:
+        state, names, update = device.fold.state(), dict[str, None](), device.update
+        for alerts in (state.open, state.remembered):
+            for finding, alert in alerts.items():
+                alerts[finding] = self.shelf.share(alert)
+        if update is not None and update.open is not None:
+            update.open.alert = self.shelf.share(update.open.alert)
         body = Body(
             device.marks,
             state if state.open or state.remembered else None,
@@ -328,17 +342,15 @@ class Partition:
             device.update,
             device.habits,
         )
-        packed, entry = self._encoder.encode(body), device.entry
-        # An alert says much that others say too, and stands in memory and in the changelog for as long as it is open.
-        entry.body = self._compress(packed) if len(packed) > MIN_COMPRESSED_BYTES else packed
-        data = self._encoder.encode(entry)
-        entry.body = b""
-        return data
+        body = each_alert(body, lambda alert: self.shelf.lend(alert, names))
+        device.entry.grounds = list(names)
+        self.shelf.use(key, names)
+        return self._packing.pack(device.entry, body)
 
     def _open_body(self, data: bytes) -> Body:
         if not data:
             return Body()
-        return self._body.decode(self._decompress(data) if data.startswith(zstandard.FRAME_HEADER) else data)
+        return each_alert(self._body.decode(data), self.shelf.join)
 
     def _forget(self, key: str) -> None:
         for memory in (
@@ -346,6 +358,8 @@ class Partition:
         ):  # fmt: skip
             memory.pop(key, None)
         self._pending.discard(key.removeprefix(DEVICE))
+        self.sensors.discard(key)
+        self.shelf.use(key, ())
         self._packed[key] = None
 
     def _evict(self, changed: Collection[str]) -> None:
@@ -358,11 +372,19 @@ class Partition:
             self.evicted += len(gone)
 
 
-def heads_of(table: Iterable[tuple[str, bytes]]) -> dict[int, list[tuple[str, Head]]]:
-    """The entries of a table by partition, as far as a partition must know them to begin."""
-    heads: dict[int, list[tuple[str, Head]]] = {}
-    decoder = msgspec.msgpack.Decoder(Head)
-    for key, data in table:
-        head = decoder.decode(data)
-        heads.setdefault(head.partition, []).append((key, head))
-    return heads
+def each_alert(body: Body, do: Callable[[Alert], Alert | None]) -> Body:
+    """The body, with something done to each alert in it; one of which nothing is left goes."""
+    fold, update = body.fold, body.update
+    if fold is not None:
+        opened, remembered = (
+            {key: found for key, each in some.items() if (found := do(each)) is not None}
+            for some in (fold.open, fold.remembered)
+        )
+        told = {key: count for key, count in fold.told.items() if key in opened}
+        fold = FoldState(opened, told, remembered, fold.sweep_at)
+    if update is not None and update.open is not None:
+        begun = do(update.open.alert)
+        update = msgspec.structs.replace(
+            update, open=None if begun is None else msgspec.structs.replace(update.open, alert=begun)
+        )
+    return Body(body.marks, fold, body.windows, update, body.habits)

@@ -125,8 +125,9 @@ def test_alerts_are_told_and_the_device_is_written(run: Any, observe: Callable[.
             assert (topic, partition) == ("lenswatch.alerts.v1", 0)
             assert codec.read_alert(alert).lenswatch.revision == 1
             await centre.settle()
-            assert [topic for topic, *_ in centre.sent[1:]] == [centre.devices.topic] * 2
-            assert set(centre.devices) == {"d/site/3c:ef:8c:00:53:11", "s/0/s"}
+            assert [topic for topic, *_ in centre.sent[1:]] == [centre.devices.topic] * 3
+            grounds, *rest = centre.devices
+            assert grounds.startswith("g/0/") and rest == ["d/site/3c:ef:8c:00:53:11", "s/0/s"]
 
     assert run(test) == []
 
@@ -247,14 +248,35 @@ def test_what_was_told_is_kept_by_the_broker_before_a_change_is_written(
         await centre._work(Handed(0, value=value, headers=headers), centre.take)
         settled = asyncio.create_task(centre.settle())
         await asyncio.sleep(0.01)
-        assert broker.topics() == ["lenswatch.alerts.v1"] and not settled.done() and len(centre.devices.staged) == 2
+        assert broker.topics() == ["lenswatch.alerts.v1"] and not settled.done() and len(centre.devices.staged) == 3
         broker.answer()
         await asyncio.sleep(0.01)
         changelog = centre.devices.topic
-        assert broker.topics() == ["lenswatch.alerts.v1", changelog, changelog] and not settled.done()
+        assert broker.topics() == ["lenswatch.alerts.v1", *[changelog] * 3] and not settled.done()
         broker.answer()
         await settled
-        assert not centre.devices.staged and len(centre.devices) == 2
+        assert not centre.devices.staged and len(centre.devices) == 3
+
+    assert run(test) == []
+
+
+def test_a_commit_of_many_changes_has_a_bounded_number_of_them_under_way(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.app.MAX_SENDING", 2)
+
+    async def test(centre: Offline, sink: Kept) -> None:
+        broker = Answers()
+        centre._teller = broker  # type: ignore[assignment]
+        centre.send = types.MethodType(Centre.send, centre)  # type: ignore[method-assign]
+        centre.devices.stage(0, {f"d/{number}": b"1" for number in range(5)})
+        settled = asyncio.create_task(centre.settle())
+        for sent in (2, 4, 5):
+            await asyncio.sleep(0.01)
+            assert len(broker.sent) == sent and not settled.done()
+            broker.answer()
+        await settled
+        assert len(centre.devices) == 5 and not centre.devices.staged
 
     assert run(test) == []
 
@@ -280,7 +302,7 @@ def test_nothing_is_written_between_a_change_and_the_telling_of_it(
         assert told == [] and not centre.devices.staged and not settled.done()
         free.set()
         await asyncio.gather(taking, settled)
-        assert told == ["lenswatch.alerts.v1", centre.devices.topic, centre.devices.topic]
+        assert told == ["lenswatch.alerts.v1", *[centre.devices.topic] * 3]
 
     assert run(test) == []
 

@@ -37,5 +37,12 @@ def test_what_changed_again_in_between_stays_staged() -> None:
     assert data == {b"a": b"1"} and table.staged == {}
 
 
+def test_what_is_staged_again_is_written_after_what_was_staged_in_between() -> None:
+    table, _ = make_table()
+    table.stage(0, {"a": b"1", "b": b"1"})
+    table.stage(0, {"a": b"2"})
+    assert list(table.staged) == ["b", "a"]
+
+
 def test_an_id_that_is_no_good_unicode_is_a_key_too() -> None:
     assert unpack_key(pack_key("d/\udcff")) == "d/\udcff"

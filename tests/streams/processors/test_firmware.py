@@ -12,6 +12,7 @@ from rules.alert import Alert, Step
 from rules.match import RuleSet
 from streams.processors.correlate import Correlate
 from streams.processors.detect import Memory, judge
+from streams.processors.entry import heads_of
 from streams.processors.firmware import (
     CHECKED_SECONDS,
     DEVICES_EVICTED,
@@ -23,7 +24,7 @@ from streams.processors.firmware import (
     update_of,
 )
 from streams.processors.fold import Fold
-from streams.processors.partition import Batch, Partition, heads_of
+from streams.processors.partition import Batch, Partition
 
 BEGIN = datetime.datetime(2026, 11, 2, 23, 30, tzinfo=datetime.UTC)
 DEVICE = "site/9c:14:63:00:00:13"

@@ -15,10 +15,12 @@ from rules.alert import WINDOW_SECONDS, Alert
 from rules.match import RuleSet
 from streams.processors.correlate import Correlate
 from streams.processors.detect import Memory, judge
+from streams.processors.entry import DEVICE, GROUNDS, Packing, heads_of
 from streams.processors.firmware import Updates
-from streams.processors.fold import Fold
+from streams.processors.fold import Fold, FoldState
+from streams.processors.grounds import IDLE_SECONDS
 from streams.processors.liveness import STEP_SECONDS
-from streams.processors.partition import DEVICE, FORGET_SECONDS, Batch, Body, Entry, Outcome, Partition, heads_of
+from streams.processors.partition import FORGET_SECONDS, Batch, Outcome, Partition
 
 BEGIN = datetime.datetime(2026, 11, 2, 8, tzinfo=datetime.UTC)
 AT = BEGIN.timestamp()
@@ -88,7 +90,8 @@ def test_a_device_is_written_once_however_often_it_changed(rules: RuleSet, see: 
     outcome = partition.take(
         batch(1, *(see("cloud", at) for at in range(5)), see("check", 9), see(device="site/b")), rules
     )
-    assert set(partition.changes()) == {"d/site/a", "d/site/b", "s/0/sensor"} and partition.changes() == {}
+    changes = [key for key in partition.changes() if not key.startswith(GROUNDS)]
+    assert set(changes) == {"d/site/a", "d/site/b", "s/0/sensor"} and partition.changes() == {}
     assert outcome.matched == outcome.told + 4 and len(outcome.news) == outcome.told
 
 
@@ -146,6 +149,29 @@ def test_a_tick_within_the_window_ends_nothing(rules: RuleSet, see: Make) -> Non
     assert partition.tick(AT + 3600) == Outcome([])
 
 
+def test_a_tick_is_due_with_the_first_device_that_was_not_put_off(rules: RuleSet, see: Make) -> None:
+    table: Table = {}
+    partition, late = reopen(table), AT + 2 * WINDOW_SECONDS
+    for seq, (device, after) in enumerate((("site/a", 0), ("site/b", 20), ("site/a", 40))):
+        record = batch(seq, see("cloud", after, device=device), at=late + after)
+        write(table, partition, partition.take(record, rules))
+        assert not partition.is_due(late + 29)
+    for each in (partition, reopen(table)):
+        assert [each.is_due(late + after) for after in (49, 50, 49, 50)] == [False, True, False, True]
+
+
+def test_devices_that_are_silent_are_counted_without_the_sensors(rules: RuleSet, see: Make) -> None:
+    table: Table = {}
+    partition = reopen(table)
+    seen = [see("plain", after, device=f"site/{after}") for after in (0, 10, 20)]
+    write(table, partition, partition.take(batch(1, *seen), rules))
+    for each in (partition, reopen(table)):
+        assert each.sensors == {"s/0/sensor"} and len(each) == 4
+        assert [each.silent(AT + after) for after in (0, 1, 20, 21)] == [0, 1, 2, 3]
+    partition.forget("site/0")
+    assert partition.silent(AT + 21) == 2
+
+
 def test_another_worker_ends_what_the_first_had_begun(rules: RuleSet, see: Make) -> None:
     table: Table = {}
     write(table, (p := Partition(0, table)), p.take(batch(1, see("cloud"), see("cloud", 1, 1)), rules))
@@ -172,6 +198,8 @@ def test_a_device_of_which_nothing_was_heard_for_days_is_forgotten(rules: RuleSe
     write(table, partition, partition.take(batch(1, see("cloud"), see("plain", device="site/b")), rules))
     write(table, partition, partition.tick(AT + 2 * WINDOW_SECONDS))
     write(table, partition, partition.tick(AT + 60 + FORGET_SECONDS))
+    assert {key[:2] for key in table} == {GROUNDS}
+    write(table, partition, partition.tick(AT + 60 + FORGET_SECONDS + IDLE_SECONDS))
     assert table == {} and len(partition) == 0
 
 
@@ -346,16 +374,83 @@ def test_without_learning_no_habits_are_kept(rules: RuleSet, observe: Make) -> N
     assert partition._device("d/site/a").habits is None
 
 
-def test_an_entry_is_small_and_its_head_is_read_without_the_rest(rules: RuleSet, see: Make) -> None:
-    table: dict[str, bytes] = {}
-    write(table, (p := Partition(0, table)), p.take(batch(1, see("cloud"), see("plain", device="site/b")), rules))
-    data = table["d/site/a"]
-    body = msgspec.msgpack.decode(data, type=Entry).body
-    whole = zstandard.ZstdDecompressor().decompress(body)
-    assert len(body) < 0.6 * len(whole) and msgspec.msgpack.decode(whole, type=Body).fold is not None
-    assert not msgspec.msgpack.decode(table["d/site/b"], type=Entry).body.startswith(zstandard.FRAME_HEADER)
-    (head,) = [head for key, head in heads_of(table.items())[0] if key == "d/site/a"]
-    assert (head.partition, head.open) == (0, 1)
+def test_what_the_rules_say_is_kept_once_for_all_devices_and_written_before_them(rules: RuleSet, see: Make) -> None:
+    table: Table = {}
+    partition = Partition(0, table)
+    outcome = partition.take(batch(1, *(see("cloud", 0, 0, f"site/{number}") for number in range(50))), rules)
+    changes = partition.changes()
+    kinds = "".join(key[0] for key in changes)
+    assert kinds == "g" + 50 * "d" + "s"
+    first, *others = (changes[f"d/site/{number}"] or b"" for number in range(50))
+    entry, body = Packing().unpack(first)
+    assert entry.grounds == [next(iter(changes)).rpartition("/")[2]]
+    verdicts = outcome.news[0].lenswatch.verdicts
+    assert verdicts and verdicts[0].says.encode() not in body and len(body) < 1_500
+    assert all(len(other) < 1_000 for other in others)
+
+
+def test_what_the_rules_say_goes_some_time_after_the_last_device_that_it_is_said_of(rules: RuleSet, see: Make) -> None:
+    table: Table = {}
+    partition = reopen(table)
+    write(table, partition, partition.take(batch(1, see(), see("check"), see(device="site/b")), rules))
+    before = {key for key in table if key.startswith(GROUNDS)}
+    assert len(before) == 2
+    partition.forget("site/a")
+    write(table, partition, Outcome([]))
+    assert before < set(table)
+    write(table, partition, partition.tick(AT + 60 + IDLE_SECONDS))
+    assert len(before & set(table)) == 1, "of the look for an update nobody else is suspected"
+    write(table, partition := reopen(table), partition.take(batch(2, see(device="site/c")), rules))
+    assert len([key for key in table if key.startswith(GROUNDS)]) == 1
+
+
+def test_a_finding_of_which_half_is_lost_is_let_go_and_found_anew(rules: RuleSet, see: Make) -> None:
+    table: Table = {}
+    partition = reopen(table)
+    news = write(table, partition, partition.take(batch(1, see(), see("check"), see("download")), rules))
+    for key in [key for key in table if key.startswith(GROUNDS)]:
+        del table[key]
+    again = reopen(table)
+    found = write(table, again, again.take(batch(2, see("cloud", 5), see("check", 6), see("download", 7)), rules))
+    assert {each.event.id for each in found} == {each.event.id for each in news} and again.shelf.missed > 1
+    assert reopen(table).tick(AT + 2 * WINDOW_SECONDS).news == []
+
+
+def test_however_little_of_a_write_was_kept_all_can_be_read_and_the_record_brings_the_same_news(
+    rules: RuleSet, see: Make
+) -> None:
+    records = [
+        batch(1, see(), see("check", 1), see("like1", 2, device="site/b")),
+        batch(2, see("download", 5), see("check", 5, device="site/b"), see("cloud", 6, device="site/c")),
+    ]
+    table: Table = {}
+    for record in records:
+        partition = reopen(table)
+        news, changes = partition.take(record, rules).news, partition.changes()
+        for kept in range(len(changes)):
+            torn = table | {key: data for key, data in list(changes.items())[:kept] if data is not None}
+            again = reopen(torn)
+            told_again = again.take(record, rules).news
+            assert [each for each in news if each in told_again] == told_again
+            write(torn, again, Outcome([]))
+            ended = write(torn, (p := reopen(torn)), p.tick(AT + 2 * WINDOW_SECONDS))
+            assert all(each.rule.name and each.rule.ruleset == rules.digest for each in ended)
+            assert p.shelf.missed == again.shelf.missed == 0
+        table |= {key: data for key, data in changes.items() if data is not None}
+
+
+def test_an_entry_of_before_whose_alerts_are_whole_is_read(rules: RuleSet, see: Make) -> None:
+    partition = Partition(0, {})
+    (alert, *_) = partition.take(batch(1, see()), rules).news
+    state = FoldState({alert.event.id: alert}, {alert.event.id: 1})
+    packed = msgspec.msgpack.encode([{}, state, None, None, None])
+    entry = [0, AT, AT, AT, 1, zstandard.ZstdCompressor(1).compress(packed)]
+    table = {"d/site/a": msgspec.msgpack.encode(entry)}
+    again = reopen(table)
+    assert again.open_findings == 1
+    write(table, again, again.take(batch(2, see("cloud", 5)), rules))
+    (ended,) = reopen(table).tick(AT + 2 * WINDOW_SECONDS).news
+    assert ended.lenswatch.count == 2 and ended.lenswatch.verdicts == alert.lenswatch.verdicts
 
 
 def test_when_devices_were_updated_is_read_again_after_a_rebalance_a_few_at_a_time(rules: RuleSet, see: Make) -> None:
