@@ -36,8 +36,7 @@ class MappedFile:
         base = at - at % mmap.ALLOCATIONGRANULARITY
         if not self._is_kept() or os.fstat(self._raw.fileno()).st_size < base + WINDOW_BYTES:
             return None
-        flags = mmap.MAP_SHARED | mmap.MAP_POPULATE
-        pages = mmap.mmap(self._raw.fileno(), WINDOW_BYTES, flags, mmap.PROT_READ, offset=base)
+        pages = mmap.mmap(self._raw.fileno(), WINDOW_BYTES, mmap.MAP_SHARED, mmap.PROT_READ, offset=base)
         return base, Window(pages, np.frombuffer(pages, np.uint8), at - base, WINDOW_BYTES - SLACK_BYTES)
 
     def _is_kept(self) -> bool:

@@ -102,3 +102,14 @@ def test_a_step_says_whose_firmware_by_which_fact() -> None:
     assert (match.entity, match.role, match.match, match.confidence, match.sources, match.note) == (
         "maker", "firmware", "file", "high", ("s",), "n",
     )  # fmt: skip
+
+
+def test_files_that_are_remembered_are_few_and_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rules.firmware.MAX_KNOWN_FILES", 4)
+    index = index_of(fact("file", r"^fw\d+\.dav$"))
+    for _ in range(2):
+        for number in range(20):
+            assert said(index.anywhere(f"/a/fw{number}.dav", None)) == ("download", r"^fw\d+\.dav$")
+            assert index.anywhere(f"/a/fw{number}.davx", None) is None
+    assert index.anywhere("/" + "x" * 100, None) is None
+    assert len(index._known) <= 4 and all(len(name) < 100 for name in index._known)

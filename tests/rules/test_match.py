@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.observation import Observation
+from collector.observation import Observation, Url
 from rules.check import read_example
 from rules.detection import read_detection
 from rules.fact import AsNumber, Listing
@@ -282,6 +282,17 @@ def test_what_is_unclaimed_concerns_whom_it_would_without_a_name(
     for peer in ("192.0.2.1", "198.51.100.7"):
         answers = {ruleset.concerns(whole, each, "outbound", lambda peer=peer: peer) for each in (name, None)}  # type: ignore[misc]
         assert len(answers) == 1
+
+
+@pytest.mark.parametrize("path", ["/", "/a", "/a/acme.img", "/acme.img/", "/xacme.img", "/a/ACME.img", ""])
+@pytest.mark.parametrize("agent", [None, "updater/1", "x"])
+def test_a_path_that_is_unclaimed_concerns_whom_the_root_would(ruleset: RuleSet, path: str, agent: str | None) -> None:
+    def concerns(path: str) -> bool:
+        url = Url(original=path, path=path)
+        return ruleset.concerns("lenswatch.http", None, "outbound", lambda: "192.0.2.1", url, agent)
+
+    assert ruleset.is_unclaimed_path(path) == (path != "/a/acme.img")
+    assert concerns(path) == (concerns("/") if ruleset.is_unclaimed_path(path) else True)
 
 
 def test_a_name_is_looked_up_with_all_that_is_known(ruleset: RuleSet) -> None:
