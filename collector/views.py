@@ -92,8 +92,8 @@ def pairs_of(sides: Mask) -> Iterator[Pair]:
 
 def rows_of(array: Column, width: int) -> list[bytes]:
     """The rows of an array of bytes, `width` bytes each."""
-    data = array.tobytes()
-    return [data[at : at + width] for at in range(0, len(data), width)]
+    rows: list[bytes] = np.ndarray((len(array),), f"V{width}", np.ascontiguousarray(array)).tolist()
+    return rows
 
 
 class FlowView:
