@@ -55,6 +55,9 @@ def with_notices(
 class Ticker:
     """Shows alerts as they come; see `Output`."""
 
+    def __init__(self) -> None:
+        self._out = console()
+
     @classmethod
     def beside(cls, outputs: list[Output], sources: Sequence[Source], quiet: bool) -> bool:
         """Add one to the outputs where alerts would else be shown only at an end that may never come."""
@@ -66,9 +69,8 @@ class Ticker:
 
     def write(self, documents: Sequence[object]) -> None:
         """Show the alerts."""
-        out, width = console(), screen_width()
-        for alert in documents:
-            if isinstance(alert, Alert):
-                out.print(alert_lines(alert, width, several_sensors=False), end="\n\n", soft_wrap=True)
-        if documents:
+        width = screen_width()
+        shown = [alert_lines(each, width, several_sensors=False) for each in documents if isinstance(each, Alert)]
+        if shown:
+            self._out.print("\n\n".join(shown), end="\n\n", soft_wrap=True)
             sys.stdout.flush()

@@ -260,7 +260,10 @@ def times_words(count: int) -> str:
 
 def fill(text: str, width: int) -> list[str]:
     """The text in lines of at most `width` columns; names and addresses stay whole."""
-    return textwrap.wrap(printable(text), max(width, 20), break_long_words=False, break_on_hyphens=False) or [""]
+    text, width = printable(text).rstrip(), max(width, 20)
+    if len(text) <= width:
+        return [text]
+    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
 
 
 def summary_lines(run: Run) -> list[str]:
