@@ -65,7 +65,7 @@ _METHOD_START = re.compile(rb"[A-Z][A-Z0-9_\-]{0,31}(?: |\Z)")
 _METHOD = re.compile(r"[A-Z][A-Z0-9_\-]{0,31}")
 _VERSIONS = frozenset([f"HTTP/1.{minor}" for minor in range(10)])
 # One host at most and one user agent, no body, and no folded line: whatever else there is is not plain.
-# Possessive, and an ignored case spelt out where most lines are asked: half as fast without.
+# Possessive, and an ignored case spelt out where most lines are asked: a quarter faster.
 _PLAIN_REQUEST = re.compile(
     r"(?:GET|HEAD) (/[!->@-~]*+)(?:\?[!-~]*+)? HTTP/1\.[0-9]\r\n"
     r"(?:[Hh][Oo][Ss][Tt]:(?(2)(?!)) *+([A-Za-z0-9_.-]*[A-Za-z])(?::[0-9]{1,5})? *+\r\n"
