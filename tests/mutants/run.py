@@ -297,7 +297,7 @@ def watch(path: Path, fingerprints: tuple[Fingerprint, ...], glance: bool = Fals
         through(path, Pipeline(SETTINGS, fingerprints))
         return
     read = through(path, Pipeline(SETTINGS, fingerprints, asks_of_updates))
-    passed = through(path, Pipeline(SETTINGS, fingerprints, asks_of_updates, None, Unclaimed))
+    passed = through(path, Pipeline(SETTINGS, fingerprints, asks_of_updates, None, lambda: UNCLAIMED))
     assert passed == read, "what is passed at a glance is counted otherwise"
 
 
@@ -316,6 +316,9 @@ class Unclaimed:
     def is_unclaimed_path(self, path: str) -> bool:
         """Whether they ask nothing of a path: they ask of none."""
         return True
+
+
+UNCLAIMED = Unclaimed()
 
 
 def through(path: Path, pipeline: Pipeline) -> Ledger:
