@@ -21,7 +21,6 @@ from collector.dissectors.dissector import FROM_CLIENT, Dissector
 from collector.encrypted_dns import PATH, RESOLVER_ADDRESSES, RESOLVER_NAMES
 from collector.encrypted_dns import PORT as DNS_OVER_TLS_PORT
 from collector.flows import Column
-from collector.identify.evidence import Sign
 from collector.identify.inventory import Inventory
 from collector.naming import NameMemory
 from collector.observation import DATASET_PREFIX, Url
@@ -106,20 +105,21 @@ class Glance:
         self._unclaimed = unclaimed()
         self._told_zones = inventory.call_zones | {zone_of(name) for name in RESOLVER_NAMES}
         self._nobodys: dict[str | bytes, bool] = {}
-        # These two for one batch at most, which bounds them.
+        # For one batch at most, which bounds them.
         self._answers: dict[tuple[str, str, str | None], bool] = {}
-        self._signs: dict[str, tuple[Sign, ...]] = {}
         self._question = Left(numbers[dns.DISSECTOR.name], dns.DISSECTOR)
         self._time = Left(numbers[ntp.DISSECTOR.name], ntp.DISSECTOR)
         self._hello, self._request = (numbers[each.name] for each in (tls.DISSECTOR, http.DISSECTOR))
-        self.looks: tuple[Look, ...] = (
-            no_look, self._look_at_question, self._look_at_time, self._look_at_hello, self._look_at_request,
-        )  # fmt: skip
+        self.looks: dict[int, Look] = {
+            QUESTION: self._look_at_question,
+            TIME: self._look_at_time,
+            HELLO: self._look_at_hello,
+            REQUEST: self._look_at_request,
+        }
 
     def begin(self) -> None:
         """Other rules may be in force than when it was last asked."""
         self._answers.clear()
-        self._signs.clear()
         unclaimed = self._rules()
         if unclaimed is not self._unclaimed:
             self._unclaimed = unclaimed
@@ -201,11 +201,7 @@ class Glance:
             began, macs = values[0], values[7]
             mac = (macs[6:] if began else macs[:6]) if values[4] else b""
             sender = self._inventory.device_at(mac, text_of(client))
-            signs = self._signs.get(agent)
-            if signs is None:
-                signs = self._signs[agent] = self._inventory.banners.of_agent(agent)
-            for sign in signs:
-                sender.add(sign)
+            self._inventory.note_user_agent(sender, agent)
         self._report.unasked[HTTP] += 1
         return name
 
@@ -253,10 +249,6 @@ def kinds_of(
     )
     plain: list[int] = np.where((sides == began) & own[every, began], kinds, 0).tolist()
     return plain
-
-
-def no_look(*_: object) -> None:
-    """What is of no kind is read."""
 
 
 def ends_of(values: FlowValues) -> tuple[bytes, bytes]:

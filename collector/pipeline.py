@@ -4,7 +4,7 @@ No socket, no file, no clock: a source hands blocks in, observations come out, a
 """
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -84,7 +84,7 @@ class Pipeline:
         )  # fmt: skip
         self._report: Any = self.report
         self._glance: Glance | None = None
-        self._looks: tuple[Look, ...] = ()
+        self._looks: Mapping[int, Look] = {}
         if concerns is not None and unclaimed is not None:
             self.glance_with(Glance(self.report, self.inventory, self.names, self._numbers, concerns, unclaimed))
         self.strangers: Strangers | None = None
@@ -97,7 +97,7 @@ class Pipeline:
 
     def glance_with(self, glance: Glance | None) -> None:
         """Let first payloads be passed that concern nobody; None: let all be read."""
-        self._glance, self._looks = glance, () if glance is None else glance.looks
+        self._glance, self._looks = glance, {} if glance is None else glance.looks
 
     def report_to(self, report: Any) -> None:
         """Let another take what was read, as a Reporter does; all of it."""
@@ -263,8 +263,7 @@ class Pipeline:
         sequence number, that of its side's SYN or -1, its time, and what kind of first payload it may be (0: none)."""
         columns = self.flows.columns
         distinct, flows = np.unique(rows, return_inverse=True)
-        addresses, version = columns["addresses"][distinct], columns["version"][distinct]
-        own, group = self._own.sides_of(addresses, version)
+        values_of, own, group = self._own.values_and_sides(columns, distinct)
         syns = np.where(columns["flags"][rows, sides] & SYN, columns["syn"][rows, sides].astype(np.int64), -1)
         # A SYN takes a number of its own, so that data it carries (RFC 7413) begin one later.
         sequences = (batch.sequence[packets] + ((batch.flags[packets] & SYN) != 0)) % SEQUENCE_SPACE
@@ -277,7 +276,7 @@ class Pipeline:
             kinds = kinds_of(
                 columns, rows, sides, own[flows], group[flows], stops - starts, batch.data[starts], in_place
             )
-        return self._own.values(columns, distinct, (own, group)), zip(
+        return values_of, zip(
             rows.tolist(), sides.tolist(), flows.tolist(), starts.tolist(), stops.tolist(), sequences.tolist(),
             syns.tolist(), batch.time_ns[packets].tolist(), kinds, strict=True,
         )  # fmt: skip

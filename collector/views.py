@@ -58,13 +58,15 @@ class OwnNetworks:
                 own[six] |= ((addresses[six] & bits) == wanted).all(axis=2)
         return own
 
-    def values(
-        self, columns: dict[str, Column], rows: Ints, sides: tuple[Mask, Mask] | None = None
-    ) -> list[FlowValues]:
-        """What the table's columns say of some rows, as plain values, a tuple a flow; `sides`: as of `sides_of`."""
+    def values(self, columns: dict[str, Column], rows: Ints) -> list[FlowValues]:
+        """What the table's columns say of some rows, as plain values, a tuple a flow."""
+        return self.values_and_sides(columns, rows)[0]
+
+    def values_and_sides(self, columns: dict[str, Column], rows: Ints) -> tuple[list[FlowValues], Mask, Mask]:
+        """As `values`, and as columns (flows × 2) which sides are ours, and which a group's or unspecified."""
         addresses, version = columns["addresses"][rows], columns["version"][rows]
-        own, group = sides or self.sides_of(addresses, version)
-        return list(
+        own, group = self.are_own(addresses, version), are_groups(addresses, version)
+        values = list(
             zip(
                 columns["began"][rows].tolist(), columns["transport"][rows].tolist(), version.tolist(),
                 columns["vlan"][rows].tolist(), columns["layer2"][rows].tolist(),
@@ -73,16 +75,18 @@ class OwnNetworks:
                 strict=True,
             )
         )  # fmt: skip
+        return values, own, group
 
-    def sides_of(self, addresses: Column, version: Column) -> tuple[Mask, Mask]:
-        """Which addresses (as in `are_own`) are ours, and which a group's or unspecified: flows × 2 each."""
-        first = addresses[:, :, 0]
-        four = (version == 4)[:, None]
-        group = np.where(
-            four, (first >= 224) & ((first < 240) | (addresses[:, :, :4] == 255).all(axis=2)), first == 255
-        )
-        group |= four & (addresses[:, :, :4] == 0).all(axis=2)
-        return self.are_own(addresses, version), group
+
+def are_groups(addresses: Column, version: Column) -> Mask:
+    """Which addresses (as in `OwnNetworks.are_own`) are a group's or unspecified."""
+    first = addresses[:, :, 0]
+    four = (version == 4)[:, None]
+    group: Mask = np.where(
+        four, (first >= 224) & ((first < 240) | (addresses[:, :, :4] == 255).all(axis=2)), first == 255
+    )
+    group |= four & (addresses[:, :, :4] == 0).all(axis=2)
+    return group
 
 
 def pairs_of(sides: Mask) -> Iterator[Pair]:

@@ -146,7 +146,7 @@ def outcome(blocks: Iterable[Block], lean: bool, touches: Any = None, **more: An
         glance = Glance(
             pipeline.report, pipeline.inventory, pipeline.names, pipeline._numbers, concerns, lambda: UNCLAIMED
         )
-        glance.looks = tuple(map(counting, glance.looks))
+        glance.looks = {kind: counting(look) for kind, look in glance.looks.items()}
         pipeline.glance_with(glance)
     keeper, offered = Keeping(), Offered()
     witness = Witness(keeper)
