@@ -16,6 +16,7 @@ MEND: Final = "move the file away, or name another folder at [store] folder"
 DAY_SECONDS: Final = 86_400.0
 LOOK_SECONDS: Final = 3_600.0
 """How often is looked for what has been kept for long enough."""
+RECOUNT_ROWS: Final = 1_000
 
 
 class Retention:
@@ -42,6 +43,33 @@ class Retention:
         self._look_at = at + LOOK_SECONDS
         over = at - self._seconds
         return self._database.execute(f"DELETE FROM {self._table} WHERE kept < ?", (over,)).rowcount  # noqa: S608
+
+
+class Room:
+    """Bounds a table to `most` rows: those that come first by the column `order` go.
+
+    To count reads the table, so it is done when it may be full, and a hundredth of it goes then. What other processes
+    write is seen after RECOUNT_ROWS of one's own.
+    """
+
+    def __init__(self, database: sqlite3.Connection, table: str, order: str, most: int) -> None:
+        self._database, self._table, self._order, self._most = database, table, order, most
+        self._left = 0
+
+    def make(self, written: int) -> None:
+        """Called with how many rows have just been written, new or in place of others."""
+        self._left -= written
+        if self._left >= 0:
+            return
+        count = int(self._database.execute(f"SELECT count(*) FROM {self._table}").fetchone()[0])  # noqa: S608
+        if count > self._most:
+            self._database.execute(
+                f"DELETE FROM {self._table} WHERE id IN "  # noqa: S608
+                f"(SELECT id FROM {self._table} ORDER BY {self._order}, id LIMIT ?)",
+                (count - self._most + self._most // 100,),
+            )
+            count = self._most - self._most // 100
+        self._left = min(self._most - count, RECOUNT_ROWS)
 
 
 def open_database(path: Path, schema: str, several_threads: bool = False) -> sqlite3.Connection:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from streams.database import Retention, naming, open_database
+from streams.database import Retention, Room, naming, open_database
 from streams.processors.firmware import UpdateState
 from streams.processors.stories import Story
 from streams.settings import StoreSettings, state_folder
@@ -40,11 +40,12 @@ class DeviceStore:
 
     def __init__(self, folder: Path, max_devices: int, days: int = 0, now: Callable[[], float] = time.time) -> None:
         self.path = folder / FILE_NAME
-        self.max_devices, self._now = max_devices, now
+        self._now = now
         self._named = functools.partial(naming, self.path, "the device store", "a device in the store")
         with self._named():
             self._database = open_database(self.path, SCHEMA)
             self._retention = Retention(self._database, "devices", days, now())
+            self._room = Room(self._database, "devices", "last_seen", max_devices)
             self._updates_retention = Retention(self._database, "updates", days, now())
             self._heard = self._last_forgotten()
 
@@ -63,11 +64,7 @@ class DeviceStore:
             self._database.execute("BEGIN IMMEDIATE")
             self._database.executemany(UPSERT, rows)
             self._retention.look(at)
-            excess = len(self) - self.max_devices
-            if excess > 0:
-                self._database.execute(
-                    "DELETE FROM devices WHERE id IN (SELECT id FROM devices ORDER BY last_seen, id LIMIT ?)", (excess,)
-                )
+            self._room.make(len(rows))
 
     def __len__(self) -> int:
         with self._named():

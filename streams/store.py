@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from rules.alert import Alert
-from streams.database import Retention, naming, open_database
+from streams.database import Retention, Room, naming, open_database
 from streams.settings import StoreSettings, state_folder
 
 FILE_NAME = "alerts.sqlite"
@@ -32,12 +32,13 @@ class AlertStore:
 
     def __init__(self, folder: Path, max_alerts: int, days: int = 0, now: Callable[[], float] = time.time) -> None:
         self.path = folder / FILE_NAME
-        self.max_alerts, self._now = max_alerts, now
+        self._now = now
         self._named = functools.partial(naming, self.path, "the alert store", "an alert in the store")
         with self._named():
             # What a power cut costs, reading the capture again tells again.
             self._database = open_database(self.path, SCHEMA)
             self._retention = Retention(self._database, "alerts", days, now())
+            self._room = Room(self._database, "alerts", "last_seen", max_alerts)
 
     @staticmethod
     def is_in(folder: Path) -> bool:
@@ -64,11 +65,7 @@ class AlertStore:
             self._database.execute("BEGIN IMMEDIATE")
             self._database.executemany(UPSERT, rows)
             self._retention.look(at)
-            excess = len(self) - self.max_alerts
-            if excess > 0:
-                self._database.execute(
-                    "DELETE FROM alerts WHERE id IN (SELECT id FROM alerts ORDER BY last_seen, id LIMIT ?)", (excess,)
-                )
+            self._room.make(len(rows))
 
     def __len__(self) -> int:
         with self._named():

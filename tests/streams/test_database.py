@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from collector.errors import LenswatchError
-from streams.database import LOOK_SECONDS, Retention, naming, open_database
+from streams.database import LOOK_SECONDS, RECOUNT_ROWS, Retention, Room, naming, open_database
 
 SCHEMA = "CREATE TABLE IF NOT EXISTS things (name TEXT PRIMARY KEY);"
 
@@ -92,3 +92,42 @@ def test_rows_of_a_file_from_before_count_from_when_it_is_first_opened(tmp_path:
         assert database.execute("SELECT name, kept FROM things").fetchall() == [("x", 100 * DAY)]
         Retention(database, "things", 5, 106 * DAY)
         assert database.execute("SELECT name FROM things").fetchall() == []
+
+
+ROWS = "CREATE TABLE IF NOT EXISTS rows (id TEXT PRIMARY KEY, seen INTEGER);"
+
+
+def write(database: sqlite3.Connection, room: Room, numbers: range) -> None:
+    database.executemany("INSERT OR REPLACE INTO rows VALUES (?, ?)", [(f"{each:05}", each) for each in numbers])
+    room.make(len(numbers))
+
+
+def test_a_full_table_lets_its_first_rows_go_and_makes_a_hundredth_of_room(tmp_path: Path) -> None:
+    with contextlib.closing(open_database(tmp_path / "a.sqlite", ROWS)) as database:
+        room = Room(database, "rows", "seen", 500)
+        for first in range(0, 2_000, 20):
+            write(database, room, range(first, first + 20))
+            count, oldest = database.execute("SELECT count(*), min(seen) FROM rows").fetchone()
+            assert count <= 500
+            assert oldest == first + 20 - count
+            assert first < 500 or count >= 495 - 20
+
+
+def test_a_table_with_room_is_not_counted_again(tmp_path: Path) -> None:
+    asked: list[str] = []
+    with contextlib.closing(open_database(tmp_path / "a.sqlite", ROWS)) as database:
+        room = Room(database, "rows", "seen", 100_000)
+        database.set_trace_callback(asked.append)
+        for first in range(2 * RECOUNT_ROWS):
+            write(database, room, range(first % 7, first % 7 + 1))
+    assert sum("count(*)" in each for each in asked) <= 3
+
+
+def test_what_two_write_to_one_table_is_bounded_too(tmp_path: Path) -> None:
+    path = tmp_path / "a.sqlite"
+    with contextlib.closing(open_database(path, ROWS)) as one, contextlib.closing(open_database(path, ROWS)) as two:
+        rooms = [(each, Room(each, "rows", "seen", 5_000)) for each in (one, two)]
+        for first in range(0, 20_000, 50):
+            database, room = rooms[first // 50 % 2]
+            write(database, room, range(first, first + 50))
+        assert one.execute("SELECT count(*) FROM rows").fetchone()[0] <= 5_000 + RECOUNT_ROWS
