@@ -10,6 +10,7 @@ from typing import Protocol
 import msgspec
 import numpy as np
 
+from collector.decode import flow_key
 from collector.dissectors.dissector import Fact
 from collector.encrypted_dns import recognise_encrypted_dns
 from collector.evidence.witness import Witness
@@ -393,8 +394,7 @@ class Reporter:
         macs[:, :, :6] = columns["macs"]
         addresses = columns["addresses"].copy().view(np.uint64).reshape(count, 2, 2)
         # A router's MAC stands before many devices, so that the address is asked for too.
-        ends = macs.view(np.uint64).reshape(count, 2) * np.uint64(0xC2B2AE3D27D4EB4F)
-        ends ^= addresses[:, :, 0] * np.uint64(0x9E3779B97F4A7C15) ^ addresses[:, :, 1]
+        ends = flow_key(addresses[:, :, 0], addresses[:, :, 1], macs.view(np.uint64).reshape(count, 2))
         own = self._own.are_own(columns["addresses"], columns["version"])
         ours = np.flatnonzero(own.reshape(-1))
         _, first, inverse = np.unique(ends.reshape(-1)[ours], return_index=True, return_inverse=True)

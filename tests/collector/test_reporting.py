@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 
 from collector.identify.fingerprint import Banner, Fingerprint, read_fingerprints
@@ -261,3 +262,27 @@ def test_what_a_server_says_is_its_own_also_where_the_flow_was_first_taken_the_w
     pipeline.process(block_of(talk.packets))
     said = {known.ends[0][1]: list(known.signs) for known in pipeline.inventory.devices.values() if known.signs}
     assert list(said) == [SERVER_AT_HOME] and len(said[SERVER_AT_HOME]) == 2, said
+
+
+def test_no_end_is_made_to_pass_for_another(fingerprints: tuple[Fingerprint, ...]) -> None:
+    # Two of ours in IPv6, the second with an interface identifier that its owner chose after a hash that he knows.
+    pipeline, masked = Pipeline(CollectorSettings(), fingerprints), 2**64 - 1
+    macs = np.array([[[2, 0, 0, 0, 0, 1], [4] * 6], [[2, 0, 0, 0, 0, 2], [4] * 6]], np.uint8)
+    addresses = np.zeros((2, 2, 16), np.uint8)
+    addresses[:, 0, :2], addresses[:, 1, :2] = (0xFD, 0), (0x20, 1)
+    words = [
+        int.from_bytes(bytes(mac) + bytes(2), "little") * 0xC2B2AE3D27D4EB4F & masked for mac in macs[:, 0].tolist()
+    ]
+    addresses[1, 0, 8:] = list((words[0] ^ words[1]).to_bytes(8, "little"))
+    columns = {
+        "key": np.zeros(2, np.uint64),
+        "macs": macs,
+        "addresses": addresses,
+        "version": np.full(2, 6),
+        "layer2": np.ones(2, bool),
+        "last_ns": np.full(2, BEGIN_NS),
+        "ingress": np.zeros(2, np.int64),
+    }
+    pipeline.report.still_there(columns, np.arange(2), [])
+    met = {identifier.rpartition("/")[2] for identifier in pipeline.inventory.devices}
+    assert met >= {"02:00:00:00:00:01", "02:00:00:00:00:02"}
