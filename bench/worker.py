@@ -86,7 +86,8 @@ def measure_worker(centre: Centre, count: int, ended: bool = False) -> float:
     if ended:
         worker.process.terminate()
         # Not reaped yet, so that its times can still be read.
-        os.waitid(os.P_PID, worker.process.pid, os.WEXITED | os.WNOWAIT)
+        ended_yet = os.WEXITED | os.WNOWAIT | os.WNOHANG
+        until(lambda: os.waitid(os.P_PID, worker.process.pid, ended_yet), 60, "the worker has ended", 0.1)
         spent = cpu_seconds(worker.process.pid) - before
         worker.process.wait()
     else:

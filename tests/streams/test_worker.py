@@ -3,7 +3,9 @@
 import asyncio
 import copy
 import dataclasses
+import itertools
 import threading
+import time
 import types
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +19,7 @@ from rules.match import RuleSet
 from streams.settings import RulesSettings, Settings
 from streams.sinks.jsonl import AlertLines
 from streams.watchdog import Progress
-from streams.worker import Worker, alert_sink, make_folder, rules_loader
+from streams.worker import MEASURE_REST, Worker, alert_sink, make_folder, rules_loader
 
 
 class Running:
@@ -196,3 +198,32 @@ def test_a_round_that_waits_for_the_broker_is_no_loop_that_stands_still(
             loop.cancel()
 
     asyncio.run(run())
+
+
+def test_a_measuring_that_takes_long_is_followed_by_a_long_rest(
+    rules: RuleSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.worker.ROUND_SECONDS", 0.001)
+    measured: list[float] = []
+
+    def measure(at: float) -> None:
+        measured.append(at)
+        time.sleep(0.01)
+
+    async def tick(_: float) -> None:
+        pass
+
+    async def run() -> None:
+        worker: Any = Worker(Settings(), lambda: rules, rules, [])
+        app = types.SimpleNamespace(crash_reason=None)
+        centre: Any = types.SimpleNamespace(
+            progress=Progress(0.0), app=app, stopping=False, is_ready=True, measure=measure, tick=tick
+        )
+        rounds = asyncio.create_task(worker._rounds(centre))
+        while len(measured) < 3:
+            await asyncio.sleep(0.01)
+        rounds.cancel()
+
+    asyncio.run(run())
+    pauses = [later - earlier for earlier, later in itertools.pairwise(measured)]
+    assert min(pauses) > MEASURE_REST * 0.01
