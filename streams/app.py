@@ -36,6 +36,7 @@ from streams.processors.egress import Policies
 from streams.processors.entry import heads_of
 from streams.processors.partition import Batch, Outcome, Partition
 from streams.reading import Place, Reading, Turn
+from streams.sending import Sending
 from streams.settings import WorkerSettings
 from streams.sinks.sink import Taker
 from streams.table import TextTable, pack_key
@@ -53,8 +54,8 @@ REQUEST_BYTES: Final = 2 << 20
 REQUEST_SECONDS: Final = 60.0
 REBALANCE_SECONDS: Final = 60.0
 POLL_SECONDS: Final = 300.0
-MAX_SENDING: Final = 4_000
-"""Changes of tables that are under way at once: the memory that many more would take is hardly ever given back."""
+HAND_ON_SECONDS: Final = 0.02
+"""So long the sinks rest after they were given alerts: what comes meanwhile goes with the next."""
 
 
 def credentials_of(kafka: KafkaSettings) -> CredentialsT | None:
@@ -124,14 +125,15 @@ class Centre:
         down: Callable[[str], None] = go_down,
     ) -> None:
         self.app, self.settings, self.rules, self.sinks, self.meters = app, settings, rules, sinks, meters
-        self.handing = Handing(sinks, lambda name, count: meters.deliveries.labels(name, "ok").inc(count), self._unkept)
+        self.handing = Handing(
+            sinks, lambda name, count: meters.deliveries.labels(name, "ok").inc(count), self._unkept, HAND_ON_SECONDS
+        )  # fmt: skip
         self.look_up, self.policies, self.learning_days, self.down = look_up, policies, learning_days, down
         self.kafka, self.observations_topic = kafka, kafka.observations_topic
         self.progress = Progress(time.monotonic())
         self.partitions: dict[int, Partition] = {}
         self.deliveries: dict[int, Deliveries] = {}
         self.reading = Reading()
-        self._sending: set[asyncio.Future[Any]] = set()
         self._telling = asyncio.Lock()
         self.stopping = self.recovered = False
         self._busy = 0
@@ -267,15 +269,10 @@ class Centre:
         self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: Any = None
     ) -> None:
         """Send a record. Whether the broker has it is waited for before anything is committed."""
-        sent = await self._teller.send(topic, value, key, partition=partition, headers=headers)
-        self._sending.add(sent)
-        sent.add_done_callback(self._sent)
+        await self.sending.send(Place(topic, partition), key, value, headers)
 
-    def _sent(self, sent: "asyncio.Future[Any]") -> None:
-        self._sending.discard(sent)
-        error = asyncio.CancelledError() if sent.cancelled() else sent.exception()
-        if error is not None:
-            self.down(f"the broker did not take a record: {type(error).__name__}: {error}")
+    def _untaken(self, error: BaseException) -> None:
+        self.down(f"the broker did not take a record: {type(error).__name__}: {error}")
 
     def _unkept(self, error: BaseException) -> None:
         self.down(f"a sink did not take an alert: {type(error).__name__}: {error}")
@@ -286,16 +283,13 @@ class Centre:
         async with self._telling:
             for number, partition in self.partitions.items():
                 self.devices.stage(number, partition.changes())
-            told = list(self._sending)
         staged = [(table, dict(table.staged)) for table in (self.devices, self.delivered)]
-        await asyncio.gather(*told, self.handing.settle())
+        await asyncio.gather(self.sending.settle(), self.handing.settle())
         for table, changes in staged:
             table.keep(changes)
             for key, change in changes.items():
-                if len(self._sending) >= MAX_SENDING:
-                    await asyncio.gather(*self._sending)
                 await self.send(table.topic, change.partition, pack_key(key), change.data)
-        await asyncio.gather(*self._sending)
+        await self.sending.settle()
 
     async def hand_on(self, message: Any, value: bytes | None) -> None:
         """One record of the alerts topic: given to every sink, unless it was already."""
@@ -402,6 +396,7 @@ class Centre:
             max_batch_size=BATCH_BYTES,
         )  # fmt: skip
         await self._teller.start()
+        self.sending = Sending(self._teller, self._untaken)
         keep_place(self.app.consumer, self.reading, lambda: self.recovered, self.settle)
         await self.app.start()
 
@@ -412,6 +407,7 @@ class Centre:
         while self._busy:
             await asyncio.sleep(0.01)
         await self.app.stop()
+        await self.sending.settle()
         await self._teller.stop()
         for sink in self.sinks:
             await sink.close()
