@@ -159,18 +159,19 @@ class FindingMeters:
             "finding_company_verdicts", "Findings, by company, and what each programme says of it.", *COMPANY_LABELS
         )
 
-    def see(self, observation: Observation, rules: RuleSet) -> None:
-        """Count what a camera or recorder sent out, when the observation is a flow's end."""
-        sent, detail = observation.source.bytes, observation.lenswatch
-        if not sent or observation.event.dataset != FLOW or observation.network.direction != "outbound":
-            return
-        if detail is None or detail.device is None or detail.device.type not in CAMERA_KINDS:
-            return
-        contact = rules.contact(observation)
-        geo = observation.destination.geo
-        company = contact.entity_id if contact is not None else NONE
-        values = (company, geo.country_iso_code if geo is not None else NONE, detail.site or NONE)
-        self._inc("device_egress_bytes", self.egress, values, sent)
+    def see(self, observations: Iterable[Observation], rules: RuleSet) -> None:
+        """Count what cameras and recorders sent out, by the flows that have ended."""
+        for observation in observations:
+            sent, detail = observation.source.bytes, observation.lenswatch
+            if not sent or observation.event.dataset != FLOW or observation.network.direction != "outbound":
+                continue
+            if detail is None or detail.device is None or detail.device.type not in CAMERA_KINDS:
+                continue
+            contact = rules.contact(observation)
+            geo = observation.destination.geo
+            company = contact.entity_id if contact is not None else NONE
+            values = (company, geo.country_iso_code if geo is not None else NONE, detail.site or NONE)
+            self._inc("device_egress_bytes", self.egress, values, sent)
 
     def tell(self, alert: Alert) -> None:
         """Count a finding when it is new; a canary is none."""

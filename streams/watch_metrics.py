@@ -51,7 +51,7 @@ class WatchMeters(Collector):
             if isinstance(document, Alert):
                 self.findings.tell(document)
             elif self._local is not None:
-                self.findings.see(document, self._local.rules)
+                self.findings.see((document,), self._local.rules)
         if self._local is not None and self._local.run.waived != self._waived:
             waived = self._local.run.waived.copy()
             self.rules.waive(waived - self._waived)

@@ -272,10 +272,11 @@ class Partition:
         """Note who was seen; who is to be written for it. A clock that runs ahead is held at the record's own time."""
         newest: dict[str, datetime.datetime] = {}
         for observation in batch.observations:
-            if observation.device is not None:
-                last = newest.get(observation.device.id)
-                if last is None or observation.timestamp > last:
-                    newest[observation.device.id] = observation.timestamp
+            device = observation.device
+            if device is not None:
+                at, last = observation.timestamp, newest.get(device.id)
+                if last is None or at > last:
+                    newest[device.id] = at
         times = {DEVICE + who: last.timestamp() for who, last in newest.items()}
         if times:
             sensor = f"{SENSOR}{self.number}/{batch.sensor}"

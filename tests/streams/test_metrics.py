@@ -136,10 +136,9 @@ def test_what_cameras_send_out_is_counted_by_whom_it_goes_to(
     meters = FindingMeters(CollectorRegistry())
     flow = {"event.dataset": "lenswatch.flow", "destination.domain": "www.easy4ipcloud.com"}
     sent = {"source": {"ip": "10.0.0.11", "port": 40000, "bytes": 700}}
-    meters.see(observe(flow | sent), rules)
-    meters.see(observe(flow | sent | {"destination.domain": "www.example.com"}), rules)
-    meters.see(observe(flow | sent | {"lenswatch.device": {"type": "other", "confidence": 0.1}}), rules)
-    meters.see(observe(flow | sent | {"network.direction": "inbound"}), rules)
+    other = {"lenswatch.device": {"type": "other", "confidence": 0.1}}
+    changes = ({}, {"destination.domain": "www.example.com"}, other, {"network.direction": "inbound"})
+    meters.see([observe(flow | sent | change) for change in changes], rules)
     found = {each.labels["company"]: each.value for each in meters.egress.collect()[0].samples}
     assert found == {"dahua": 700, "none": 700}
 
