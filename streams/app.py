@@ -9,6 +9,7 @@ record is read again.
 import asyncio
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +23,7 @@ from faust.types.auth import CredentialsT
 from yarl import URL
 
 from collector.kafka_settings import KafkaSettings
+from collector.observation import Observation
 from rules.alert import Alert
 from rules.match import RuleSet
 from streams import codec
@@ -34,7 +36,7 @@ from streams.processors.delivery import Deliveries, known_of
 from streams.processors.detect import LookUp, enriched
 from streams.processors.egress import Policies
 from streams.processors.entry import heads_of
-from streams.processors.partition import Batch, Outcome, Partition
+from streams.processors.partition import Outcome, Partition
 from streams.reading import Place, Reading, Turn
 from streams.sending import Sending
 from streams.settings import WorkerSettings
@@ -213,7 +215,8 @@ class Centre:
         """One record of the observations topic: its alerts told, its devices written."""
         began = time.perf_counter()
         try:
-            read = codec.read_record(message.headers, value, message.timestamp)
+            sent: Counter[tuple[str, str, str]] = Counter()
+            read = codec.read_record(message.headers, value, message.timestamp, lambda found: self._look(found, sent))
         except codec.Unreadable as error:
             self.meters.records.labels("dead").inc()
             await self._bury(error.reason, error.words, value or b"", message, value)
@@ -229,20 +232,25 @@ class Centre:
                 partition.forget(read.device)
                 outcome = Outcome([])
             else:
-                outcome = self._match(partition, read.batch)
-                if read.fault is not None:
-                    fault = read.fault
+                outcome = self._match(partition, read, sent)
+                fault = read.fault
+                if fault is not None:
                     await self._bury(fault.reason, fault.words, b"\n".join(fault.lines), message, value)
             await self._tell(outcome.news, message.partition)
         self.meters.seconds.observe(time.perf_counter() - began)
 
-    def _match(self, partition: Partition, batch: Batch) -> Outcome:
-        batch = batch._replace(observations=enriched(batch.observations, self.look_up, self.policies))
-        outcome = partition.take(batch, self.rules)
+    def _look(self, found: list[Observation], sent: Counter[tuple[str, str, str]]) -> list[Observation]:
+        """Observations with all that is known of them; `sent` counts what cameras sent out."""
+        known = enriched(found, self.look_up, self.policies)
+        self.meters.findings.add_sent(known, self.rules, sent)
+        return known
+
+    def _match(self, partition: Partition, read: codec.Read, sent: Counter[tuple[str, str, str]]) -> Outcome:
+        outcome = partition.take(read.batch, self.rules)
         self.meters.records.labels("read").inc()
-        self.meters.observations.inc(len(batch.observations))
+        self.meters.observations.inc(read.lines.count())
         if not outcome.duplicate:
-            self.meters.findings.see(batch.observations, self.rules)
+            self.meters.findings.see(sent)
         if outcome.matched:
             self.meters.hits.labels("told").inc(outcome.told)
             waived = sum(outcome.waived.values())

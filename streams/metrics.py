@@ -1,8 +1,9 @@
 """What a worker says of itself to Prometheus, and whether it lives and is ready. Labels have few values only."""
 
+import collections
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, make_wsgi_app
@@ -159,19 +160,26 @@ class FindingMeters:
             "finding_company_verdicts", "Findings, by company, and what each programme says of it.", *COMPANY_LABELS
         )
 
-    def see(self, observations: Iterable[Observation], rules: RuleSet) -> None:
-        """Count what cameras and recorders sent out, by the flows that have ended."""
+    def see(self, sent: Mapping[tuple[str, str, str], int]) -> None:
+        """Count what `add_sent` has added up."""
+        for values, count in sent.items():
+            self._inc("device_egress_bytes", self.egress, values, count)
+
+    @staticmethod
+    def add_sent(
+        observations: Iterable[Observation], rules: RuleSet, sent: collections.Counter[tuple[str, str, str]]
+    ) -> None:
+        """Add up what cameras and recorders sent out, by EGRESS_LABELS: the flows that have ended."""
         for observation in observations:
-            sent, detail = observation.source.bytes, observation.lenswatch
-            if not sent or observation.event.dataset != FLOW or observation.network.direction != "outbound":
+            count, detail = observation.source.bytes, observation.lenswatch
+            if not count or observation.event.dataset != FLOW or observation.network.direction != "outbound":
                 continue
             if detail is None or detail.device is None or detail.device.type not in CAMERA_KINDS:
                 continue
             contact = rules.contact(observation)
             geo = observation.destination.geo
             company = contact.entity_id if contact is not None else NONE
-            values = (company, geo.country_iso_code if geo is not None else NONE, detail.site or NONE)
-            self._inc("device_egress_bytes", self.egress, values, sent)
+            sent[company, geo.country_iso_code if geo is not None else NONE, detail.site or NONE] += count
 
     def tell(self, alert: Alert) -> None:
         """Count a finding when it is new; a canary is none."""

@@ -3,6 +3,7 @@
 import contextlib
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 import msgspec
@@ -138,7 +139,10 @@ def test_what_cameras_send_out_is_counted_by_whom_it_goes_to(
     sent = {"source": {"ip": "10.0.0.11", "port": 40000, "bytes": 700}}
     other = {"lenswatch.device": {"type": "other", "confidence": 0.1}}
     changes = ({}, {"destination.domain": "www.example.com"}, other, {"network.direction": "inbound"})
-    meters.see([observe(flow | sent | change) for change in changes], rules)
+    added: Counter[tuple[str, str, str]] = Counter()
+    meters.add_sent([observe(flow | sent | change) for change in changes], rules, added)
+    assert meters.egress.collect()[0].samples == []
+    meters.see(added)
     found = {each.labels["company"]: each.value for each in meters.egress.collect()[0].samples}
     assert found == {"dahua": 700, "none": 700}
 
