@@ -264,7 +264,7 @@ class Centre:
     async def _tell(self, news: Sequence[Alert], partition: int) -> None:
         for alert in news:
             await self.send(self.settings.alerts_topic, partition, alert.event.id.encode(), codec.write_alert(alert))
-            self.meters.tell(alert)
+        self.meters.tell(news)
 
     async def _bury(self, reason: str, words: str, unreadable: bytes, message: Any, value: bytes | None) -> None:
         """Put what cannot be read on the dead-letter topic."""

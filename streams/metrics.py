@@ -3,15 +3,15 @@
 import collections
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, make_wsgi_app
 
 from collector.errors import LenswatchError
 from collector.observation import CAMERA_KINDS, Observation
 from collector.page import Page
-from rules.alert import Alert
+from rules.alert import Alert, AlertDetail
 from rules.match import RuleSet
 from rules.verdict import OUTCOMES
 from streams.processors.canary import is_canary
@@ -93,10 +93,11 @@ class Meters:
         if oldest is not None:
             self.sensors.labels(OTHER).set(oldest)
 
-    def tell(self, alert: Alert) -> None:
-        """A revision of an alert was told."""
-        self.alerts.labels(alert.lenswatch.level).inc()
-        self.findings.tell(alert)
+    def tell(self, alerts: Sequence[Alert]) -> None:
+        """Revisions of alerts were told."""
+        for level, count in collections.Counter(alert.lenswatch.level for alert in alerts).items():
+            self.alerts.labels(level).inc(count)
+        self.findings.tell(alerts)
 
 
 class SinkMeters:
@@ -133,6 +134,16 @@ class SinkMeters:
         self.dropped.labels(sink, "full")
         self.seconds.labels(sink)
         self.delay.labels(sink)
+
+
+class Labels(NamedTuple):
+    """What findings are told apart by: FINDING_LABELS, the country that was called, and which listings and verdicts
+    they have, by identity, since many have the very same."""
+
+    finding: tuple[str, ...]
+    country: str
+    listings: int
+    verdicts: int
 
 
 class FindingMeters:
@@ -181,19 +192,24 @@ class FindingMeters:
             company = contact.entity_id if contact is not None else NONE
             sent[company, geo.country_iso_code if geo is not None else NONE, detail.site or NONE] += count
 
-    def tell(self, alert: Alert) -> None:
-        """Count a finding when it is new; a canary is none."""
-        self._tell_steps(alert)
-        if alert.lenswatch.state != "new" or is_canary(alert):
-            return
-        detail = alert.lenswatch
-        company = detail.entity.id if detail.entity is not None else NONE
-        values = (
-            alert.rule.name, detail.level, company, detail.role or NONE, detail.site or NONE, alert.observer.name,
-        )  # fmt: skip
-        self._inc("findings", self.findings, values)
+    def tell(self, alerts: Iterable[Alert]) -> None:
+        """Count findings when they are new; a canary is none."""
+        counts: collections.Counter[Labels] = collections.Counter()
+        alike: dict[Labels, Alert] = {}
+        for alert in alerts:
+            self._tell_steps(alert)
+            if alert.lenswatch.state == "new" and not is_canary(alert):
+                labels = labels_of(alert)
+                counts[labels] += 1
+                alike[labels] = alert
+        for labels, count in counts.items():
+            self._tell_new(labels, alike[labels].lenswatch, count)
+
+    def _tell_new(self, labels: Labels, detail: AlertDetail, count: int) -> None:
+        """Count so many findings that have the same labels, listings and verdicts."""
+        self._inc("findings", self.findings, labels.finding, count, count)
         for programme in sorted({each.programme for each in detail.listings or ()}):
-            self._inc("finding_programmes", self.programmes, (programme, detail.level))
+            self._inc("finding_programmes", self.programmes, (programme, detail.level), count, count)
         # Several companies stand behind one finding: of what a programme says of each the strongest counts.
         said: dict[tuple[str, str], str] = {}
         of: dict[tuple[str, str], str] = {}
@@ -203,11 +219,11 @@ class FindingMeters:
                 said[key] = min(said.get(key, verdict.outcome), verdict.outcome, key=OUTCOMES.index)
                 of[whose] = min(of.get(whose, verdict.outcome), verdict.outcome, key=OUTCOMES.index)
         for key, outcome in sorted(said.items()):
-            self._inc("finding_verdicts", self.verdicts, (*key, outcome))
+            self._inc("finding_verdicts", self.verdicts, (*key, outcome), count, count)
         for whose, outcome in sorted(of.items()):
-            self._inc("finding_company_verdicts", self.companies, (*whose, outcome, detail.site or NONE))
-        geo = alert.destination.geo
-        self._inc("finding_countries", self.countries, (geo.country_iso_code if geo is not None else NONE,))
+            values = (*whose, outcome, detail.site or NONE)
+            self._inc("finding_company_verdicts", self.companies, values, count, count)
+        self._inc("finding_countries", self.countries, (labels.country,), count, count)
 
     def _tell_steps(self, alert: Alert) -> None:
         detail = alert.lenswatch
@@ -223,16 +239,25 @@ class FindingMeters:
                 company = detail.entity.id if detail.entity is not None else NONE
                 self._inc("firmware_steps", self.updates, (step.step, detail.update.origin, company))
 
-    def _inc(self, name: str, counter: Counter, values: tuple[str, ...], by: float = 1) -> None:
+    def _inc(self, name: str, counter: Counter, values: tuple[str, ...], by: float = 1, times: int = 1) -> None:
         series = self._known.setdefault(name, {})
         known = series.get(values)
         if known is None:
             if len(series) >= self.max_series:
-                self.overflow.labels(name).inc()
+                self.overflow.labels(name).inc(times)
                 known = counter.labels(*(OTHER,) * len(values))
             else:
                 known = series[values] = counter.labels(*values)
         known.inc(by)
+
+
+def labels_of(alert: Alert) -> Labels:
+    """The labels of a finding, for as long as it lives."""
+    detail, geo = alert.lenswatch, alert.destination.geo
+    company = detail.entity.id if detail.entity is not None else NONE
+    finding = (alert.rule.name, detail.level, company, detail.role or NONE, detail.site or NONE, alert.observer.name)
+    country = geo.country_iso_code if geo is not None else NONE
+    return Labels(finding, country, id(detail.listings), id(detail.verdicts))
 
 
 def ages_of(updated: Iterable[float | None], at: float) -> dict[str, int]:

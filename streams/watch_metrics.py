@@ -50,7 +50,7 @@ class WatchMeters(Collector):
         sent: Counter[tuple[str, str, str]] = Counter()
         for document in documents:
             if isinstance(document, Alert):
-                self.findings.tell(document)
+                self.findings.tell((document,))
             elif self._local is not None:
                 self.findings.add_sent((document,), self._local.rules, sent)
         self.findings.see(sent)
