@@ -59,6 +59,9 @@ POLL_SECONDS: Final = 300.0
 HAND_ON_SECONDS: Final = 0.02
 """So long the sinks rest after they were given alerts: what comes meanwhile goes with the next."""
 
+MAX_TOLD: Final = 1_000
+"""Alerts that were told and are not back from their topic: of so many it is remembered what their bytes say."""
+
 
 def credentials_of(kafka: KafkaSettings) -> CredentialsT | None:
     """Who we are, as Faust takes it; None where the connection is plain. Raises SettingsError."""
@@ -136,6 +139,7 @@ class Centre:
         self.partitions: dict[int, Partition] = {}
         self.deliveries: dict[int, Deliveries] = {}
         self.reading = Reading()
+        self._told: dict[bytes, Alert] = {}
         self._telling = asyncio.Lock()
         self.stopping = self.recovered = False
         self._busy = 0
@@ -164,6 +168,7 @@ class Centre:
             table.staged.clear()
         self.partitions.clear()
         self.deliveries.clear()
+        self._told.clear()
         self.meters.rebalances.inc()
 
     async def _on_recovered(self, *_: Any, **__: Any) -> None:
@@ -263,7 +268,11 @@ class Centre:
 
     async def _tell(self, news: Sequence[Alert], partition: int) -> None:
         for alert in news:
-            await self.send(self.settings.alerts_topic, partition, alert.event.id.encode(), codec.write_alert(alert))
+            value = codec.write_alert(alert)
+            await self.send(self.settings.alerts_topic, partition, alert.event.id.encode(), value)
+            if len(self._told) >= MAX_TOLD:
+                del self._told[next(iter(self._told))]
+            self._told[value] = alert
         self.meters.tell(news)
 
     async def _bury(self, reason: str, words: str, unreadable: bytes, message: Any, value: bytes | None) -> None:
@@ -304,7 +313,8 @@ class Centre:
         if value is None:
             return
         try:
-            alert = codec.read_alert(value)
+            # Most were told here a moment ago.
+            alert = self._told.pop(value, None) or codec.read_alert(value)
         except codec.Unreadable as error:
             await self._bury(error.reason, error.words, value, message, value)
             return

@@ -77,6 +77,8 @@ class Lines:
 
     def __init__(self, value: bytes, count: int, through: Through) -> None:
         self._value, self._said, self._through = value, count, through
+        if value.startswith(ZSTD_MAGIC):
+            raise Unreadable(COMPRESSED, "the value is a zstd frame; compression is Kafka's, not the value's")
         if value.count(b"\n") >= MAX_OBSERVATIONS:
             lines = sum(1 for line in value.split(b"\n") if line.strip())
             if lines > MAX_OBSERVATIONS:
@@ -87,8 +89,6 @@ class Lines:
         while not ahead and self._at < len(value):
             ahead = self._next()
         if not ahead:
-            if value.startswith(ZSTD_MAGIC):
-                raise Unreadable(COMPRESSED, "the value is a zstd frame; compression is Kafka's, not the value's")
             raise Unreadable(*(self._first or (EMPTY, "the value holds nothing but line ends")))
         self._ahead = ahead
 

@@ -3,7 +3,7 @@
 import collections
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, make_wsgi_app
@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 from collector.errors import LenswatchError
 from collector.observation import CAMERA_KINDS, Observation
 from collector.page import Page
-from rules.alert import Alert, AlertDetail
+from rules.alert import Alert, AlertDetail, ListingBasis, Verdict
 from rules.match import RuleSet
 from rules.verdict import OUTCOMES
 from streams.processors.canary import is_canary
@@ -142,8 +142,23 @@ class Labels(NamedTuple):
 
     finding: tuple[str, ...]
     country: str
-    listings: int
-    verdicts: int
+    listings: tuple[int, ...]
+    verdicts: tuple[int, ...]
+
+
+class Series(NamedTuple):
+    """The counter of some labels; `folded` is the name of its metric where it stands for others too."""
+
+    counter: Counter
+    folded: str | None = None
+
+
+class Alike(NamedTuple):
+    """What findings of the same labels have, and where they are counted."""
+
+    listings: Sequence[ListingBasis] | None
+    verdicts: Sequence[Verdict] | None
+    series: list[Series]
 
 
 class FindingMeters:
@@ -152,7 +167,8 @@ class FindingMeters:
 
     def __init__(self, registry: CollectorRegistry, max_series: int = MAX_FINDING_SERIES) -> None:
         self.max_series = max_series
-        self._known: dict[str, dict[tuple[str, ...], Counter]] = {}
+        self._known: dict[str, dict[tuple[str, ...], Series]] = {}
+        self._alike: dict[Labels, Alike] = {}
 
         def counter(name: str, words: str, *labels: str) -> Counter:
             return Counter(PREFIX + name, words, labels, registry=registry)
@@ -207,9 +223,19 @@ class FindingMeters:
 
     def _tell_new(self, labels: Labels, detail: AlertDetail, count: int) -> None:
         """Count so many findings that have the same labels, listings and verdicts."""
-        self._inc("findings", self.findings, labels.finding, count, count)
+        known = self._alike.get(labels)
+        if known is None:
+            if len(self._alike) >= self.max_series:
+                self._alike.clear()
+            # With the listings and the verdicts, or others could come to have their identity.
+            known = self._alike[labels] = Alike(detail.listings, detail.verdicts, list(self._series_of(labels, detail)))
+        for series in known.series:
+            self._add(series, count, count)
+
+    def _series_of(self, labels: Labels, detail: AlertDetail) -> Iterator[Series]:
+        yield self._series("findings", self.findings, labels.finding)
         for programme in sorted({each.programme for each in detail.listings or ()}):
-            self._inc("finding_programmes", self.programmes, (programme, detail.level), count, count)
+            yield self._series("finding_programmes", self.programmes, (programme, detail.level))
         # Several companies stand behind one finding: of what a programme says of each the strongest counts.
         said: dict[tuple[str, str], str] = {}
         of: dict[tuple[str, str], str] = {}
@@ -219,11 +245,10 @@ class FindingMeters:
                 said[key] = min(said.get(key, verdict.outcome), verdict.outcome, key=OUTCOMES.index)
                 of[whose] = min(of.get(whose, verdict.outcome), verdict.outcome, key=OUTCOMES.index)
         for key, outcome in sorted(said.items()):
-            self._inc("finding_verdicts", self.verdicts, (*key, outcome), count, count)
+            yield self._series("finding_verdicts", self.verdicts, (*key, outcome))
         for whose, outcome in sorted(of.items()):
-            values = (*whose, outcome, detail.site or NONE)
-            self._inc("finding_company_verdicts", self.companies, values, count, count)
-        self._inc("finding_countries", self.countries, (labels.country,), count, count)
+            yield self._series("finding_company_verdicts", self.companies, (*whose, outcome, detail.site or NONE))
+        yield self._series("finding_countries", self.countries, (labels.country,))
 
     def _tell_steps(self, alert: Alert) -> None:
         detail = alert.lenswatch
@@ -239,16 +264,22 @@ class FindingMeters:
                 company = detail.entity.id if detail.entity is not None else NONE
                 self._inc("firmware_steps", self.updates, (step.step, detail.update.origin, company))
 
-    def _inc(self, name: str, counter: Counter, values: tuple[str, ...], by: float = 1, times: int = 1) -> None:
-        series = self._known.setdefault(name, {})
-        known = series.get(values)
-        if known is None:
-            if len(series) >= self.max_series:
-                self.overflow.labels(name).inc(times)
-                known = counter.labels(*(OTHER,) * len(values))
-            else:
-                known = series[values] = counter.labels(*values)
-        known.inc(by)
+    def _inc(self, name: str, counter: Counter, values: tuple[str, ...], by: float = 1) -> None:
+        self._add(self._series(name, counter, values), by, 1)
+
+    def _add(self, series: Series, by: float, times: int) -> None:
+        if series.folded is not None:
+            self.overflow.labels(series.folded).inc(times)
+        series.counter.inc(by)
+
+    def _series(self, name: str, counter: Counter, values: tuple[str, ...]) -> Series:
+        known = self._known.setdefault(name, {})
+        series = known.get(values)
+        if series is None:
+            if len(known) >= self.max_series:
+                return Series(counter.labels(*(OTHER,) * len(values)), name)
+            series = known[values] = Series(counter.labels(*values))
+        return series
 
 
 def labels_of(alert: Alert) -> Labels:
@@ -257,7 +288,7 @@ def labels_of(alert: Alert) -> Labels:
     company = detail.entity.id if detail.entity is not None else NONE
     finding = (alert.rule.name, detail.level, company, detail.role or NONE, detail.site or NONE, alert.observer.name)
     country = geo.country_iso_code if geo is not None else NONE
-    return Labels(finding, country, id(detail.listings), id(detail.verdicts))
+    return Labels(finding, country, tuple(map(id, detail.listings or ())), tuple(map(id, detail.verdicts or ())))
 
 
 def ages_of(updated: Iterable[float | None], at: float) -> dict[str, int]:

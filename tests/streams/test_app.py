@@ -8,6 +8,7 @@ import types
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import msgspec
 import pytest
@@ -158,6 +159,33 @@ def test_an_alert_is_delivered_once_and_no_alert_is_buried(run: Any, rules: Rule
                 await agent.put(value, partition=0)
                 await asyncio.sleep(0.05)
         assert sink.alerts == [alert] and [topic for topic, _, _ in centre.sent] == ["lenswatch.deadletters.v1"]
+
+    assert run(test) == []
+
+
+def test_an_alert_that_was_told_here_is_delivered_as_it_was_told_and_any_other_is_read(
+    run: Any, observe: Callable[..., Observation], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.app.MAX_TOLD", 1)
+    read = mock.Mock(wraps=codec.read_alert)
+    monkeypatch.setattr(codec, "read_alert", read)
+
+    async def test(centre: Offline, sink: Kept) -> None:
+        seen = [observe(CLOUD), observe(CLOUD | {"device.id": "site/other"}), observe(CLOUD | {"device.id": "site/3"})]
+        value, headers = record(*seen[:2])
+        await centre._work(Handed(0, value=value, headers=headers), centre.take)
+        first, second = (value for _, _, value in centre.sent)
+        async with centre.deliver.test_context() as agent:
+            for value, reads in ((second, 0), (first, 1), (second, 2)):
+                await agent.put(value, partition=0)
+                await asyncio.sleep(0.05)
+                assert read.call_count == reads, "what was told is looked for once, and of so many"
+        assert [codec.write_alert(each) for each in sink.alerts] == [second, first]
+        value, headers = record(seen[2], seq=2)
+        await centre._work(Handed(1, value=value, headers=headers), centre.take)
+        assert len(centre._told) == 1
+        await centre.app.on_partitions_revoked.send(set())
+        assert not centre._told
 
     assert run(test) == []
 

@@ -96,6 +96,7 @@ def test_fields_and_datasets_that_nobody_knows_yet_are_let_pass(line: bytes) -> 
         (head(), b"{}", "wrong_fields"),
         (head(), b"[1, 2]", "wrong_fields"),
         (head(), b"\x28\xb5\x2f\xfd\x04\x00", "compressed"),
+        (head(), b"\x28\xb5\x2f\xfd" + b"\n." * (MAX_OBSERVATIONS + 1), "compressed"),
         (head(), b"x" * (MAX_VALUE_BYTES + 1), "too_big"),
         (head(), b"{}\n" * (MAX_OBSERVATIONS + 1), "too_big"),
         (head(schema=2), b"{}", "newer_schema"),
