@@ -140,6 +140,7 @@ class RuleSet:
         self._nobodys: dict[str, bool] = {}
         self._matches: dict[str, EndpointMatch | None] = {}
         self._concerned: dict[tuple[str, str | None, str, str], bool] = {}
+        self._has_networks = endpoints.has_networks
 
     def prepare(self) -> None:
         """Do now what the first observation would have to wait for."""
@@ -277,7 +278,7 @@ class RuleSet:
     def concerns_call(self, dataset: str, name: str | None, direction: str, address: str) -> bool:
         """As `concerns`, of what has no URL; remembered, because devices call the same few names and addresses."""
         # Of the address nothing is asked where no fact has one.
-        key = (dataset, name, direction, address if self.endpoints.has_networks else "")
+        key = (dataset, name, direction, address if self._has_networks else "")
         known = self._concerned.get(key)
         if known is None:
             known = self.concerns(dataset, name, direction, lambda: address)
@@ -365,7 +366,7 @@ class RuleSet:
             step = self._firmware_step(direction, url, agent, name)
             if step is not None and (match is None or match.role == CUSTOMER_ROLE):
                 match = step.match
-        if match is None and self.endpoints.has_networks:
+        if match is None and self._has_networks:
             match = self.endpoints.match_address(peer())
         return name, match, step
 
