@@ -54,9 +54,9 @@ class Job:
         """The news of a record and what it changed; `at` is its own time, seconds since 1970."""
         if not self.began:
             self.began = time.process_time()
-        batch = codec.read_record(headers, value, at).batch
-        outcome = partition.take(batch._replace(observations=enriched(batch.observations, self.look_up)), self.rules)
-        self.left -= len(batch.observations)
+        read = codec.read_record(headers, value, at, lambda found: enriched(found, self.look_up))
+        outcome = partition.take(read.batch, self.rules)
+        self.left -= read.lines.count()
         return outcome
 
     def is_done(self) -> bool:

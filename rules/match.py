@@ -39,6 +39,8 @@ FIRMWARE_DOWNLOAD: Final = "firmware_download"
 MAX_DATASETS: Final = 256
 MAX_ZONES: Final = 65_536
 MAX_NAMES: Final = 16_384
+MAX_NAME: Final = 255
+"""Octets of a name (RFC 1035 2.3.4): what is longer is none, and not remembered."""
 NETWORK: Final = "network"
 # Names that are asked of the neighbours (RFC 6762, RFC 4795, NetBIOS), or that stand for an address, are nobody's.
 LOCAL_DATASETS: Final = frozenset(DATASET_PREFIX + name for name in ("mdns", "llmnr", "nbns"))
@@ -137,6 +139,8 @@ class RuleSet:
         self._plans: dict[str, Plan] = {}
         self._nobodys: dict[str, bool] = {}
         self._matches: dict[str, EndpointMatch | None] = {}
+        self._concerned: dict[tuple[str, str | None, str, str], bool] = {}
+        self._has_networks = endpoints.has_networks
 
     def prepare(self) -> None:
         """Do now what the first observation would have to wait for."""
@@ -271,6 +275,19 @@ class RuleSet:
         plan = self._plans.get(dataset) or self._plan(dataset)
         return plan.neither.may_fire(direction) or self.touches(dataset, name, direction, peer, url, agent)
 
+    def concerns_call(self, dataset: str, name: str | None, direction: str, address: str) -> bool:
+        """As `concerns`, of what has no URL; remembered, because devices call the same few names and addresses."""
+        # Of the address nothing is asked where no fact has one.
+        key = (dataset, name, direction, address if self._has_networks else "")
+        known = self._concerned.get(key)
+        if known is None:
+            known = self.concerns(dataset, name, direction, lambda: address)
+            if len(self._concerned) >= MAX_NAMES:
+                self._concerned.clear()
+            if name is None or len(name) <= MAX_NAME:
+                self._concerned[key] = known
+        return known
+
     def touches(
         self,
         dataset: str,
@@ -349,7 +366,7 @@ class RuleSet:
             step = self._firmware_step(direction, url, agent, name)
             if step is not None and (match is None or match.role == CUSTOMER_ROLE):
                 match = step.match
-        if match is None and self.endpoints.has_networks:
+        if match is None and self._has_networks:
             match = self.endpoints.match_address(peer())
         return name, match, step
 

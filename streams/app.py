@@ -9,6 +9,7 @@ record is read again.
 import asyncio
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +23,7 @@ from faust.types.auth import CredentialsT
 from yarl import URL
 
 from collector.kafka_settings import KafkaSettings
+from collector.observation import Observation
 from rules.alert import Alert
 from rules.match import RuleSet
 from streams import codec
@@ -34,8 +36,9 @@ from streams.processors.delivery import Deliveries, known_of
 from streams.processors.detect import LookUp, enriched
 from streams.processors.egress import Policies
 from streams.processors.entry import heads_of
-from streams.processors.partition import Batch, Outcome, Partition
+from streams.processors.partition import Outcome, Partition
 from streams.reading import Place, Reading, Turn
+from streams.sending import Sending
 from streams.settings import WorkerSettings
 from streams.sinks.sink import Taker
 from streams.table import TextTable, pack_key
@@ -53,8 +56,11 @@ REQUEST_BYTES: Final = 2 << 20
 REQUEST_SECONDS: Final = 60.0
 REBALANCE_SECONDS: Final = 60.0
 POLL_SECONDS: Final = 300.0
-MAX_SENDING: Final = 4_000
-"""Changes of tables that are under way at once: the memory that many more would take is hardly ever given back."""
+HAND_ON_SECONDS: Final = 0.02
+"""So long the sinks rest after they were given alerts: what comes meanwhile goes with the next."""
+
+MAX_TOLD: Final = 1_000
+"""Alerts that were told and are not back from their topic: of so many it is remembered what their bytes say."""
 
 
 def credentials_of(kafka: KafkaSettings) -> CredentialsT | None:
@@ -124,14 +130,16 @@ class Centre:
         down: Callable[[str], None] = go_down,
     ) -> None:
         self.app, self.settings, self.rules, self.sinks, self.meters = app, settings, rules, sinks, meters
-        self.handing = Handing(sinks, lambda name, count: meters.deliveries.labels(name, "ok").inc(count), self._unkept)
+        self.handing = Handing(
+            sinks, lambda name, count: meters.deliveries.labels(name, "ok").inc(count), self._unkept, HAND_ON_SECONDS
+        )  # fmt: skip
         self.look_up, self.policies, self.learning_days, self.down = look_up, policies, learning_days, down
         self.kafka, self.observations_topic = kafka, kafka.observations_topic
         self.progress = Progress(time.monotonic())
         self.partitions: dict[int, Partition] = {}
         self.deliveries: dict[int, Deliveries] = {}
         self.reading = Reading()
-        self._sending: set[asyncio.Future[Any]] = set()
+        self._told: dict[bytes, Alert] = {}
         self._telling = asyncio.Lock()
         self.stopping = self.recovered = False
         self._busy = 0
@@ -160,6 +168,7 @@ class Centre:
             table.staged.clear()
         self.partitions.clear()
         self.deliveries.clear()
+        self._told.clear()
         self.meters.rebalances.inc()
 
     async def _on_recovered(self, *_: Any, **__: Any) -> None:
@@ -211,7 +220,8 @@ class Centre:
         """One record of the observations topic: its alerts told, its devices written."""
         began = time.perf_counter()
         try:
-            read = codec.read_record(message.headers, value, message.timestamp)
+            sent: Counter[tuple[str, str, str]] = Counter()
+            read = codec.read_record(message.headers, value, message.timestamp, lambda found: self._look(found, sent))
         except codec.Unreadable as error:
             self.meters.records.labels("dead").inc()
             await self._bury(error.reason, error.words, value or b"", message, value)
@@ -227,20 +237,25 @@ class Centre:
                 partition.forget(read.device)
                 outcome = Outcome([])
             else:
-                outcome = self._match(partition, read.batch)
-                if read.fault is not None:
-                    fault = read.fault
+                outcome = self._match(partition, read, sent)
+                fault = read.fault
+                if fault is not None:
                     await self._bury(fault.reason, fault.words, b"\n".join(fault.lines), message, value)
             await self._tell(outcome.news, message.partition)
         self.meters.seconds.observe(time.perf_counter() - began)
 
-    def _match(self, partition: Partition, batch: Batch) -> Outcome:
-        batch = batch._replace(observations=enriched(batch.observations, self.look_up, self.policies))
-        outcome = partition.take(batch, self.rules)
+    def _look(self, found: list[Observation], sent: Counter[tuple[str, str, str]]) -> list[Observation]:
+        """Observations with all that is known of them; `sent` counts what cameras sent out."""
+        known = enriched(found, self.look_up, self.policies)
+        self.meters.findings.add_sent(known, self.rules, sent)
+        return known
+
+    def _match(self, partition: Partition, read: codec.Read, sent: Counter[tuple[str, str, str]]) -> Outcome:
+        outcome = partition.take(read.batch, self.rules)
         self.meters.records.labels("read").inc()
-        self.meters.observations.inc(len(batch.observations))
-        for observation in () if outcome.duplicate else batch.observations:
-            self.meters.findings.see(observation, self.rules)
+        self.meters.observations.inc(read.lines.count())
+        if not outcome.duplicate:
+            self.meters.findings.see(sent)
         if outcome.matched:
             self.meters.hits.labels("told").inc(outcome.told)
             waived = sum(outcome.waived.values())
@@ -253,8 +268,12 @@ class Centre:
 
     async def _tell(self, news: Sequence[Alert], partition: int) -> None:
         for alert in news:
-            await self.send(self.settings.alerts_topic, partition, alert.event.id.encode(), codec.write_alert(alert))
-            self.meters.tell(alert)
+            value = codec.write_alert(alert)
+            await self.send(self.settings.alerts_topic, partition, alert.event.id.encode(), value)
+            if len(self._told) >= MAX_TOLD:
+                del self._told[next(iter(self._told))]
+            self._told[value] = alert
+        self.meters.tell(news)
 
     async def _bury(self, reason: str, words: str, unreadable: bytes, message: Any, value: bytes | None) -> None:
         """Put what cannot be read on the dead-letter topic."""
@@ -267,15 +286,10 @@ class Centre:
         self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: Any = None
     ) -> None:
         """Send a record. Whether the broker has it is waited for before anything is committed."""
-        sent = await self._teller.send(topic, value, key, partition=partition, headers=headers)
-        self._sending.add(sent)
-        sent.add_done_callback(self._sent)
+        await self.sending.send(Place(topic, partition), key, value, headers)
 
-    def _sent(self, sent: "asyncio.Future[Any]") -> None:
-        self._sending.discard(sent)
-        error = asyncio.CancelledError() if sent.cancelled() else sent.exception()
-        if error is not None:
-            self.down(f"the broker did not take a record: {type(error).__name__}: {error}")
+    def _untaken(self, error: BaseException) -> None:
+        self.down(f"the broker did not take a record: {type(error).__name__}: {error}")
 
     def _unkept(self, error: BaseException) -> None:
         self.down(f"a sink did not take an alert: {type(error).__name__}: {error}")
@@ -286,23 +300,21 @@ class Centre:
         async with self._telling:
             for number, partition in self.partitions.items():
                 self.devices.stage(number, partition.changes())
-            told = list(self._sending)
         staged = [(table, dict(table.staged)) for table in (self.devices, self.delivered)]
-        await asyncio.gather(*told, self.handing.settle())
+        await asyncio.gather(self.sending.settle(), self.handing.settle())
         for table, changes in staged:
             table.keep(changes)
             for key, change in changes.items():
-                if len(self._sending) >= MAX_SENDING:
-                    await asyncio.gather(*self._sending)
                 await self.send(table.topic, change.partition, pack_key(key), change.data)
-        await asyncio.gather(*self._sending)
+        await self.sending.settle()
 
     async def hand_on(self, message: Any, value: bytes | None) -> None:
         """One record of the alerts topic: given to every sink, unless it was already."""
         if value is None:
             return
         try:
-            alert = codec.read_alert(value)
+            # Most were told here a moment ago.
+            alert = self._told.pop(value, None) or codec.read_alert(value)
         except codec.Unreadable as error:
             await self._bury(error.reason, error.words, value, message, value)
             return
@@ -402,6 +414,7 @@ class Centre:
             max_batch_size=BATCH_BYTES,
         )  # fmt: skip
         await self._teller.start()
+        self.sending = Sending(self._teller, self._untaken)
         keep_place(self.app.consumer, self.reading, lambda: self.recovered, self.settle)
         await self.app.start()
 
@@ -412,6 +425,7 @@ class Centre:
         while self._busy:
             await asyncio.sleep(0.01)
         await self.app.stop()
+        await self.sending.settle()
         await self._teller.stop()
         for sink in self.sinks:
             await sink.close()

@@ -7,9 +7,10 @@ reason of a few kinds, so that it can be counted, and kept as a dead letter.
 """
 
 import base64
+import collections
 import datetime
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 import msgspec
@@ -24,6 +25,9 @@ MAX_VALUE_BYTES: Final = 2 << 20
 MAX_OBSERVATIONS: Final = 5_000
 MAX_LINE_BYTES: Final = 256 << 10
 MAX_LETTER_BYTES: Final = 256 << 10
+PIECE_BYTES: Final = 32 << 10
+"""So much of a record is observations at a time. They are worked on and forgotten while they are still in the
+processor's cache; a record's as a whole would not be, and cost half as much again."""
 MAX_WORDS: Final = 300
 ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
 TICK, FORGET = "tick", "forget"
@@ -33,6 +37,7 @@ EMPTY, TOO_BIG, HEADERS, NEWER, NOT_JSON, WRONG, COUNT, COMPRESSED = (
 )  # fmt: skip
 
 Headers = Mapping[str, bytes] | Iterable[tuple[str, bytes]] | None
+Through = Callable[[list[Observation]], list[Observation]]
 _observations = msgspec.json.Decoder(Observation)
 _alerts = msgspec.json.Decoder(Alert)
 _encoder = msgspec.json.Encoder()
@@ -66,11 +71,105 @@ class Fault(NamedTuple):
     lines: list[bytes]
 
 
+class Lines:
+    """The observations of a record of `count`: JSON lines, PIECE_BYTES of which are read at a time, when they are
+    wanted. Each piece goes `through` what is to be done with it first. Raises Unreadable when no line can be read."""
+
+    def __init__(self, value: bytes, count: int, through: Through) -> None:
+        self._value, self._said, self._through = value, count, through
+        if value.startswith(ZSTD_MAGIC):
+            raise Unreadable(COMPRESSED, "the value is a zstd frame; compression is Kafka's, not the value's")
+        if value.count(b"\n") >= MAX_OBSERVATIONS:
+            lines = sum(1 for line in value.split(b"\n") if line.strip())
+            if lines > MAX_OBSERVATIONS:
+                raise Unreadable(TOO_BIG, f"{lines} lines, and {MAX_OBSERVATIONS} are the most")
+        self._ahead: list[Observation] | None = None
+        self._begin()
+        ahead: list[Observation] = []
+        while not ahead and self._at < len(value):
+            ahead = self._next()
+        if not ahead:
+            raise Unreadable(*(self._first or (EMPTY, "the value holds nothing but line ends")))
+        self._ahead = ahead
+
+    def _begin(self) -> None:
+        self._at = self._found = 0
+        self._is_read = False
+        self._bad: list[bytes] = []
+        self._first: tuple[str, str] | None = None
+
+    def __iter__(self) -> Iterator[Observation]:
+        found, self._ahead = self._ahead, None
+        if found is None:
+            self._begin()
+            found = self._next()
+        while True:
+            yield from self._through(found)
+            # Or they would be there while the next are made.
+            del found
+            if self._at >= len(self._value):
+                break
+            found = self._next()
+        self._is_read = True
+
+    def count(self) -> int:
+        """How many there are."""
+        if not self._is_read:
+            collections.deque(self, maxlen=0)
+        return self._found
+
+    @property
+    def fault(self) -> Fault | None:
+        """The lines that could not be read, or that there are not as many as was said."""
+        found = self.count() + len(self._bad)
+        if self._first is not None:
+            return Fault(self._first[0], self._first[1][:MAX_WORDS], self._bad)
+        if self._said != found:
+            return Fault(
+                COUNT, f"the header says {self._said} observations, and there are {found}", [self._value]
+            )  # fmt: skip
+        return None
+
+    def _next(self) -> list[Observation]:
+        """The observations of the next piece, which ends with a line."""
+        value, start = self._value, self._at
+        end = value.find(b"\n", start + PIECE_BYTES)
+        self._at = end = len(value) if end < 0 else end + 1
+        piece = value[start:end]
+        try:
+            found = _observations.decode_lines(piece)
+        except (msgspec.DecodeError, UnicodeDecodeError, ValueError, RecursionError):
+            found = self._one_by_one(piece)
+        self._found += len(found)
+        return found
+
+    def _one_by_one(self, piece: bytes) -> list[Observation]:
+        found: list[Observation] = []
+        for line in piece.split(b"\n"):
+            if not line.strip():
+                continue
+            try:
+                if len(line) > MAX_LINE_BYTES:
+                    raise ValueError(f"{len(line)} bytes, and {MAX_LINE_BYTES} are the most")
+                found.append(_observations.decode(line))
+            except (msgspec.DecodeError, UnicodeDecodeError, ValueError, RecursionError) as error:
+                if self._first is None:
+                    reason = WRONG if isinstance(error, msgspec.ValidationError) else NOT_JSON
+                    self._first = (reason, f"line {self._found + len(found) + len(self._bad) + 1}: {error}")
+                self._bad.append(line)
+        return found
+
+
 class Read(NamedTuple):
-    """A record as far as it could be read."""
+    """A record as far as it could be read. Its observations are read when they are looked at."""
 
     batch: Batch
-    fault: Fault | None
+    lines: Lines
+
+    @property
+    def fault(self) -> Fault | None:
+        """What is wrong with it."""
+        return self.lines.fault
 
 
 class Origin(msgspec.Struct, omit_defaults=True, kw_only=True):
@@ -103,8 +202,16 @@ def read_headers(headers: Headers) -> dict[str, str]:
     return {str(name): (value or b"").decode("utf-8", "replace")[:MAX_WORDS] for name, value in pairs}
 
 
-def read_record(headers: Headers, value: bytes | None, at: float) -> Read | Tick | Forget:
-    """A record of the observations topic. `at` is the record's own time. Raises Unreadable."""
+def as_they_are(found: list[Observation]) -> list[Observation]:
+    """Nothing is to be done with them."""
+    return found
+
+
+def read_record(
+    headers: Headers, value: bytes | None, at: float, through: Through = as_they_are
+) -> Read | Tick | Forget:
+    """A record of the observations topic. `at` is the record's own time; its observations go `through` what is to be
+    done with them first, some at a time. Raises Unreadable."""
     known = read_headers(headers)
     schema = known.get("schema", "")
     if schema.isascii() and schema.isdigit() and int(schema[:9]) > SCHEMA:
@@ -123,11 +230,8 @@ def read_record(headers: Headers, value: bytes | None, at: float) -> Read | Tick
         head = read_head(headers.items() if isinstance(headers, Mapping) else headers or ())
     except Malformed as error:
         raise Unreadable(HEADERS, str(error)) from error
-    observations, fault = read_lines(value)
-    found = len(observations) + (len(fault.lines) if fault is not None else 0)
-    if fault is None and head.count != found:
-        fault = Fault(COUNT, f"the header says {head.count} observations, and there are {found}", [value])
-    return Read(Batch(head.sensor, head.boot_id, head.seq, at, observations), fault)
+    lines = Lines(value, head.count, through)
+    return Read(Batch(head.sensor, head.boot_id, head.seq, at, lines), lines)
 
 
 def _read_forget(headers: Headers) -> str:
@@ -138,42 +242,6 @@ def _read_forget(headers: Headers) -> str:
         return data[:MAX_DEVICE_BYTES].decode("utf-8", "surrogatepass")
     except UnicodeDecodeError as error:
         raise Unreadable(HEADERS, f"the device to be forgotten: {error}") from error
-
-
-def read_lines(value: bytes) -> tuple[list[Observation], Fault | None]:
-    """JSON lines → observations, and the lines that are none. Raises Unreadable when no line could be read."""
-    try:
-        observations = _observations.decode_lines(value)
-    except (msgspec.DecodeError, UnicodeDecodeError, ValueError, RecursionError):
-        observations = None
-    if observations is not None:
-        if not observations:
-            raise Unreadable(EMPTY, "the value holds nothing but line ends")
-        if len(observations) > MAX_OBSERVATIONS:
-            raise Unreadable(TOO_BIG, f"{len(observations)} observations, and {MAX_OBSERVATIONS} are the most")
-        return observations, None
-    if value.startswith(ZSTD_MAGIC):
-        raise Unreadable(COMPRESSED, "the value is a zstd frame; compression is Kafka's, not the value's")
-    found: list[Observation] = []
-    bad: list[bytes] = []
-    first: tuple[str, str] | None = None
-    lines = [line for line in value.split(b"\n") if line.strip()]
-    if len(lines) > MAX_OBSERVATIONS:
-        raise Unreadable(TOO_BIG, f"{len(lines)} lines, and {MAX_OBSERVATIONS} are the most")
-    for number, line in enumerate(lines, 1):
-        try:
-            if len(line) > MAX_LINE_BYTES:
-                raise ValueError(f"{len(line)} bytes, and {MAX_LINE_BYTES} are the most")
-            found.append(_observations.decode(line))
-        except msgspec.ValidationError as error:
-            first, bad = first or (WRONG, f"line {number}: {error}"), [*bad, line]
-        except (msgspec.DecodeError, UnicodeDecodeError, ValueError, RecursionError) as error:
-            first, bad = first or (NOT_JSON, f"line {number}: {error}"), [*bad, line]
-    if first is None:
-        raise Unreadable(NOT_JSON, "the value is no JSON lines")
-    if not found:
-        raise Unreadable(*first)
-    return found, Fault(first[0], first[1][:MAX_WORDS], bad)
 
 
 def write_tick(at: float) -> list[tuple[str, bytes]]:

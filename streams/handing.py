@@ -15,12 +15,14 @@ MAX_HELD: Final = 1_000
 
 class Handing:
     """Hands alerts on to each sink, in order. `done` is told which sink has how many; `failed` is told why a sink did
-    not take some, after which nothing more is taken. Holds MAX_HELD alerts at most. For one event loop."""
+    not take some, after which nothing more is taken. After each time the sinks rest for so many seconds. Holds MAX_HELD
+    alerts at most. For one event loop."""
 
     def __init__(
-        self, sinks: Sequence[Taker], done: Callable[[str, int], None], failed: Callable[[BaseException], None]
-    ) -> None:
-        self._sinks, self._done, self._failed = sinks, done, failed
+        self, sinks: Sequence[Taker], done: Callable[[str, int], None], failed: Callable[[BaseException], None],
+        rest_seconds: float = 0.0,
+    ) -> None:  # fmt: skip
+        self._sinks, self._done, self._failed, self._rest_seconds = sinks, done, failed, rest_seconds
         self._held: list[Alert] = []
         # Of those that are held, or when there are none, of those that were last: whether every sink has them.
         self._kept: asyncio.Future[None] | None = None
@@ -61,4 +63,6 @@ class Handing:
                 self._failed(error)
                 return
             kept.set_result(None)
+            if self._rest_seconds:
+                await asyncio.sleep(self._rest_seconds)
         self._work = None

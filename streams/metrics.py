@@ -1,16 +1,17 @@
 """What a worker says of itself to Prometheus, and whether it lives and is ready. Labels have few values only."""
 
+import collections
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Final, NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, make_wsgi_app
 
 from collector.errors import LenswatchError
 from collector.observation import CAMERA_KINDS, Observation
 from collector.page import Page
-from rules.alert import Alert
+from rules.alert import Alert, AlertDetail, ListingBasis, Verdict
 from rules.match import RuleSet
 from rules.verdict import OUTCOMES
 from streams.processors.canary import is_canary
@@ -92,10 +93,11 @@ class Meters:
         if oldest is not None:
             self.sensors.labels(OTHER).set(oldest)
 
-    def tell(self, alert: Alert) -> None:
-        """A revision of an alert was told."""
-        self.alerts.labels(alert.lenswatch.level).inc()
-        self.findings.tell(alert)
+    def tell(self, alerts: Sequence[Alert]) -> None:
+        """Revisions of alerts were told."""
+        for level, count in collections.Counter(alert.lenswatch.level for alert in alerts).items():
+            self.alerts.labels(level).inc(count)
+        self.findings.tell(alerts)
 
 
 class SinkMeters:
@@ -134,13 +136,39 @@ class SinkMeters:
         self.delay.labels(sink)
 
 
+class Labels(NamedTuple):
+    """What findings are told apart by: FINDING_LABELS, the country that was called, and which listings and verdicts
+    they have, by identity, since many have the very same."""
+
+    finding: tuple[str, ...]
+    country: str
+    listings: tuple[int, ...]
+    verdicts: tuple[int, ...]
+
+
+class Series(NamedTuple):
+    """The counter of some labels; `folded` is the name of its metric where it stands for others too."""
+
+    counter: Counter
+    folded: str | None = None
+
+
+class Alike(NamedTuple):
+    """What findings of the same labels have, and where they are counted."""
+
+    listings: Sequence[ListingBasis] | None
+    verdicts: Sequence[Verdict] | None
+    series: list[Series]
+
+
 class FindingMeters:
     """What was found: each finding counts once, when it is new. Past `max_series` combinations of labels, what is more
     counts as "other", and `label_overflow` says how often."""
 
     def __init__(self, registry: CollectorRegistry, max_series: int = MAX_FINDING_SERIES) -> None:
         self.max_series = max_series
-        self._known: dict[str, dict[tuple[str, ...], Counter]] = {}
+        self._known: dict[str, dict[tuple[str, ...], Series]] = {}
+        self._alike: dict[Labels, Alike] = {}
 
         def counter(name: str, words: str, *labels: str) -> Counter:
             return Counter(PREFIX + name, words, labels, registry=registry)
@@ -159,32 +187,55 @@ class FindingMeters:
             "finding_company_verdicts", "Findings, by company, and what each programme says of it.", *COMPANY_LABELS
         )
 
-    def see(self, observation: Observation, rules: RuleSet) -> None:
-        """Count what a camera or recorder sent out, when the observation is a flow's end."""
-        sent, detail = observation.source.bytes, observation.lenswatch
-        if not sent or observation.event.dataset != FLOW or observation.network.direction != "outbound":
-            return
-        if detail is None or detail.device is None or detail.device.type not in CAMERA_KINDS:
-            return
-        contact = rules.contact(observation)
-        geo = observation.destination.geo
-        company = contact.entity_id if contact is not None else NONE
-        values = (company, geo.country_iso_code if geo is not None else NONE, detail.site or NONE)
-        self._inc("device_egress_bytes", self.egress, values, sent)
+    def see(self, sent: Mapping[tuple[str, str, str], int]) -> None:
+        """Count what `add_sent` has added up."""
+        for values, count in sent.items():
+            self._inc("device_egress_bytes", self.egress, values, count)
 
-    def tell(self, alert: Alert) -> None:
-        """Count a finding when it is new; a canary is none."""
-        self._tell_steps(alert)
-        if alert.lenswatch.state != "new" or is_canary(alert):
-            return
-        detail = alert.lenswatch
-        company = detail.entity.id if detail.entity is not None else NONE
-        values = (
-            alert.rule.name, detail.level, company, detail.role or NONE, detail.site or NONE, alert.observer.name,
-        )  # fmt: skip
-        self._inc("findings", self.findings, values)
+    @staticmethod
+    def add_sent(
+        observations: Iterable[Observation], rules: RuleSet, sent: collections.Counter[tuple[str, str, str]]
+    ) -> None:
+        """Add up what cameras and recorders sent out, by EGRESS_LABELS: the flows that have ended."""
+        for observation in observations:
+            count, detail = observation.source.bytes, observation.lenswatch
+            if not count or observation.event.dataset != FLOW or observation.network.direction != "outbound":
+                continue
+            if detail is None or detail.device is None or detail.device.type not in CAMERA_KINDS:
+                continue
+            contact = rules.contact(observation)
+            geo = observation.destination.geo
+            company = contact.entity_id if contact is not None else NONE
+            sent[company, geo.country_iso_code if geo is not None else NONE, detail.site or NONE] += count
+
+    def tell(self, alerts: Iterable[Alert]) -> None:
+        """Count findings when they are new; a canary is none."""
+        counts: collections.Counter[Labels] = collections.Counter()
+        alike: dict[Labels, Alert] = {}
+        for alert in alerts:
+            self._tell_steps(alert)
+            if alert.lenswatch.state == "new" and not is_canary(alert):
+                labels = labels_of(alert)
+                counts[labels] += 1
+                alike[labels] = alert
+        for labels, count in counts.items():
+            self._tell_new(labels, alike[labels].lenswatch, count)
+
+    def _tell_new(self, labels: Labels, detail: AlertDetail, count: int) -> None:
+        """Count so many findings that have the same labels, listings and verdicts."""
+        known = self._alike.get(labels)
+        if known is None:
+            if len(self._alike) >= self.max_series:
+                self._alike.clear()
+            # With the listings and the verdicts, or others could come to have their identity.
+            known = self._alike[labels] = Alike(detail.listings, detail.verdicts, list(self._series_of(labels, detail)))
+        for series in known.series:
+            self._add(series, count, count)
+
+    def _series_of(self, labels: Labels, detail: AlertDetail) -> Iterator[Series]:
+        yield self._series("findings", self.findings, labels.finding)
         for programme in sorted({each.programme for each in detail.listings or ()}):
-            self._inc("finding_programmes", self.programmes, (programme, detail.level))
+            yield self._series("finding_programmes", self.programmes, (programme, detail.level))
         # Several companies stand behind one finding: of what a programme says of each the strongest counts.
         said: dict[tuple[str, str], str] = {}
         of: dict[tuple[str, str], str] = {}
@@ -194,11 +245,10 @@ class FindingMeters:
                 said[key] = min(said.get(key, verdict.outcome), verdict.outcome, key=OUTCOMES.index)
                 of[whose] = min(of.get(whose, verdict.outcome), verdict.outcome, key=OUTCOMES.index)
         for key, outcome in sorted(said.items()):
-            self._inc("finding_verdicts", self.verdicts, (*key, outcome))
+            yield self._series("finding_verdicts", self.verdicts, (*key, outcome))
         for whose, outcome in sorted(of.items()):
-            self._inc("finding_company_verdicts", self.companies, (*whose, outcome, detail.site or NONE))
-        geo = alert.destination.geo
-        self._inc("finding_countries", self.countries, (geo.country_iso_code if geo is not None else NONE,))
+            yield self._series("finding_company_verdicts", self.companies, (*whose, outcome, detail.site or NONE))
+        yield self._series("finding_countries", self.countries, (labels.country,))
 
     def _tell_steps(self, alert: Alert) -> None:
         detail = alert.lenswatch
@@ -215,15 +265,30 @@ class FindingMeters:
                 self._inc("firmware_steps", self.updates, (step.step, detail.update.origin, company))
 
     def _inc(self, name: str, counter: Counter, values: tuple[str, ...], by: float = 1) -> None:
-        series = self._known.setdefault(name, {})
-        known = series.get(values)
-        if known is None:
-            if len(series) >= self.max_series:
-                self.overflow.labels(name).inc()
-                known = counter.labels(*(OTHER,) * len(values))
-            else:
-                known = series[values] = counter.labels(*values)
-        known.inc(by)
+        self._add(self._series(name, counter, values), by, 1)
+
+    def _add(self, series: Series, by: float, times: int) -> None:
+        if series.folded is not None:
+            self.overflow.labels(series.folded).inc(times)
+        series.counter.inc(by)
+
+    def _series(self, name: str, counter: Counter, values: tuple[str, ...]) -> Series:
+        known = self._known.setdefault(name, {})
+        series = known.get(values)
+        if series is None:
+            if len(known) >= self.max_series:
+                return Series(counter.labels(*(OTHER,) * len(values)), name)
+            series = known[values] = Series(counter.labels(*values))
+        return series
+
+
+def labels_of(alert: Alert) -> Labels:
+    """The labels of a finding, for as long as it lives."""
+    detail, geo = alert.lenswatch, alert.destination.geo
+    company = detail.entity.id if detail.entity is not None else NONE
+    finding = (alert.rule.name, detail.level, company, detail.role or NONE, detail.site or NONE, alert.observer.name)
+    country = geo.country_iso_code if geo is not None else NONE
+    return Labels(finding, country, tuple(map(id, detail.listings or ())), tuple(map(id, detail.verdicts or ())))
 
 
 def ages_of(updated: Iterable[float | None], at: float) -> dict[str, int]:

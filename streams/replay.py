@@ -243,7 +243,10 @@ class Run:
         partition = self._partitions[number]
         done.records += 1
         try:
-            read = codec.read_record(record.headers, record.value, record.timestamp / 1000)
+            read = codec.read_record(
+                record.headers, record.value, record.timestamp / 1000,
+                lambda found: enriched(found, self._look_up, self._policies),
+            )  # fmt: skip
         except codec.Unreadable as error:
             done.unreadable[error.reason] += 1
             return
@@ -253,12 +256,12 @@ class Run:
             partition.forget(read.device)
             outcome = Outcome([])
         else:
-            batch = read.batch._replace(observations=enriched(read.batch.observations, self._look_up, self._policies))
-            outcome = partition.take(batch, self._rules)
-            done.observations += len(batch.observations)
+            outcome = partition.take(read.batch, self._rules)
+            done.observations += read.lines.count()
             done.duplicates += outcome.duplicate
-            if read.fault is not None:
-                done.unreadable[read.fault.reason] += len(read.fault.lines)
+            fault = read.fault
+            if fault is not None:
+                done.unreadable[fault.reason] += len(fault.lines)
         for key, data in partition.changes().items():
             if data is None:
                 self._tables[number].pop(key, None)

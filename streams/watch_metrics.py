@@ -47,11 +47,13 @@ class WatchMeters(Collector):
 
     def write(self, documents: Sequence[Observation | Alert]) -> None:
         """Count observations, or alerts."""
+        sent: Counter[tuple[str, str, str]] = Counter()
         for document in documents:
             if isinstance(document, Alert):
-                self.findings.tell(document)
+                self.findings.tell((document,))
             elif self._local is not None:
-                self.findings.see(document, self._local.rules)
+                self.findings.add_sent((document,), self._local.rules, sent)
+        self.findings.see(sent)
         if self._local is not None and self._local.run.waived != self._waived:
             waived = self._local.run.waived.copy()
             self.rules.waive(waived - self._waived)

@@ -24,6 +24,8 @@ LATE_SECONDS: Final = 3_600
 MAX_MET: Final = 200
 MAX_NEW_A_DAY: Final = 20
 OUTSIDE: Final = "outside"
+TELLING: Final = frozenset((FLOW_DATASET, DEVICE_DATASET))
+"""The datasets that say anything of what is usual."""
 
 
 class Met(msgspec.Struct, array_like=True):

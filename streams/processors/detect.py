@@ -14,10 +14,12 @@ from streams.processors.baseline import Baseline
 from streams.processors.correlate import Correlate
 from streams.processors.egress import Policies
 from streams.processors.enrich import AddressFacts, enrich
-from streams.processors.firmware import Updates, concerns_updates
+from streams.processors.firmware import TELLING, Updates, concerns_updates
 from streams.processors.fold import ENDED, Fold
 
 INBOUND = "inbound"
+SAYING = TELLING | baseline.TELLING
+"""The datasets that may tell anything of an update, or of what is usual: most observations are of others."""
 LookUp = Callable[[str], AddressFacts]
 
 
@@ -127,13 +129,11 @@ def concerning(found: Iterable[Observation], rules: RuleSet, pending: Collection
     """The observations that could be a hit or a step, or say what is usual: most touch nobody, and are told apart by
     the end of a name. Each is looked at when the one before it has been judged, which may have made its device one of
     `pending`."""
-    concerns = rules.concerns
+    concerns, concerns_call = rules.concerns, rules.concerns_call
     for observation in found:
-        device = observation.device
-        if (
-            (device is not None and device.id in pending)
-            or concerns_updates(observation)
-            or baseline.concerns(observation)
+        device, dataset = observation.device, observation.event.dataset
+        if (device is not None and device.id in pending) or (
+            dataset in SAYING and (concerns_updates(observation) or baseline.concerns(observation))
         ):
             yield observation
             continue
@@ -142,8 +142,13 @@ def concerning(found: Iterable[Observation], rules: RuleSet, pending: Collection
         if name is None and dns is not None and dns.question is not None:
             name = dns.question.name
         peer = observation.source if direction == INBOUND else observation.destination
+        url = observation.url
+        if url is None:
+            if concerns_call(dataset, name, direction or "", peer.ip):
+                yield observation
+            continue
         agent = observation.user_agent.original if observation.user_agent is not None else None
-        if concerns(observation.event.dataset, name, direction or "", lambda ip=peer.ip: ip, observation.url, agent):  # type: ignore[misc]
+        if concerns(dataset, name, direction or "", lambda ip=peer.ip: ip, url, agent):  # type: ignore[misc]
             yield observation
 
 

@@ -13,7 +13,7 @@ import datetime
 import itertools
 import math
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 import msgspec
@@ -53,13 +53,14 @@ class Body(msgspec.Struct, array_like=True):
 
 
 class Batch(NamedTuple):
-    """The observations of one record, where they are from, and the record's own time (seconds since 1970)."""
+    """The observations of one record, where they are from, and the record's own time (seconds since 1970). They are
+    looked at once, in order."""
 
     sensor: str
     boot_id: str
     seq: int
     at: float
-    observations: list[Observation]
+    observations: Iterable[Observation]
 
 
 class Outcome(NamedTuple):
@@ -191,9 +192,10 @@ class Partition:
             known = touched[key]
             return known.memory if known is not None else None
 
-        found = concerning(batch.observations, rules, self._pending)
+        newest: dict[str, datetime.datetime] = {}
+        found = concerning(noting(batch.observations, newest), rules, self._pending)
         judged = judge(found, rules, memory_of, on, self._pending)
-        due = self._note_seen(batch)
+        due = self._note_seen(batch, newest)
         changed = set()
         for key, device in touched.items():
             if device is not None:
@@ -268,14 +270,8 @@ class Partition:
         everybody = sum(last < before for last in self.seen.values())
         return everybody - sum(self.seen[key] < before for key in self.sensors)
 
-    def _note_seen(self, batch: Batch) -> list[str]:
+    def _note_seen(self, batch: Batch, newest: Mapping[str, datetime.datetime]) -> list[str]:
         """Note who was seen; who is to be written for it. A clock that runs ahead is held at the record's own time."""
-        newest: dict[str, datetime.datetime] = {}
-        for observation in batch.observations:
-            if observation.device is not None:
-                last = newest.get(observation.device.id)
-                if last is None or observation.timestamp > last:
-                    newest[observation.device.id] = observation.timestamp
         times = {DEVICE + who: last.timestamp() for who, last in newest.items()}
         if times:
             sensor = f"{SENSOR}{self.number}/{batch.sensor}"
@@ -370,6 +366,17 @@ class Partition:
             for key in gone:
                 self._forget(key)
             self.evicted += len(gone)
+
+
+def noting(found: Iterable[Observation], newest: dict[str, datetime.datetime]) -> Iterator[Observation]:
+    """The observations, each noted: when a device was seen last."""
+    for observation in found:
+        device = observation.device
+        if device is not None:
+            at, last = observation.timestamp, newest.get(device.id)
+            if last is None or at > last:
+                newest[device.id] = at
+        yield observation
 
 
 def each_alert(body: Body, do: Callable[[Alert], Alert | None]) -> Body:

@@ -254,6 +254,23 @@ def test_what_concerns_nobody_makes_no_alert(
     observation = read_example({}, change)
     if not asked.concerns(dataset, name, direction, lambda: peer, observation.url, None):
         assert asked.match(observation) == []
+    for _ in range(2):
+        assert asked.concerns_call(dataset, name, direction, peer) == asked.concerns(
+            dataset, name, direction, lambda: peer
+        )
+
+
+def test_of_the_names_that_concern_somebody_or_nobody_a_bounded_number_is_remembered(
+    ruleset: RuleSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rules.match.MAX_NAMES", 3)
+    ruleset._concerned.clear()
+    names = ["acme.example", "example.net", f"{'x' * 300}.acme.example", None, "www.acme.example", "example.org"]
+    for name in names * 2:
+        known = ruleset.concerns_call("lenswatch.tls", name, "outbound", "192.0.2.1")
+        assert known == ruleset.concerns("lenswatch.tls", name, "outbound", lambda: "192.0.2.1")
+        assert len(ruleset._concerned) <= 3 and not any(len(each or "") > 255 for _, each, *_ in ruleset._concerned)
+    assert ruleset._concerned
 
 
 def test_what_could_make_an_alert_concerns_somebody(ruleset: RuleSet) -> None:

@@ -8,6 +8,7 @@ import types
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import msgspec
 import pytest
@@ -21,7 +22,9 @@ from streams import codec
 from streams.app import Centre, credentials_of, make_app
 from streams.metrics import Meters
 from streams.reading import Place
+from streams.sending import Sending
 from streams.settings import WorkerSettings
+from tests.streams.answers import Answers
 
 KAFKA = KafkaSettings(servers="127.0.0.1:1,127.0.0.1:2", partitions=1)
 CLOUD: dict[str, Any] = {"event.dataset": "lenswatch.tls", "destination.domain": "www.easy4ipcloud.com"}
@@ -73,6 +76,7 @@ def run(rules: RuleSet, tmp_path: Path) -> Callable[[Callable[[Offline, Kept], A
             app.conf.stream_wait_empty = False
             centre = Offline(app, KAFKA, settings, rules, [sink], Meters(), down=said.append)
             centre.sent, centre.sought = [], []
+            centre.sending = Sending(Answers(), centre._untaken)
             for topic in (KAFKA.observations_topic, settings.alerts_topic):
                 centre.reading.begin(Place(topic, 0), 0)
             await test(centre, sink)
@@ -155,6 +159,33 @@ def test_an_alert_is_delivered_once_and_no_alert_is_buried(run: Any, rules: Rule
                 await agent.put(value, partition=0)
                 await asyncio.sleep(0.05)
         assert sink.alerts == [alert] and [topic for topic, _, _ in centre.sent] == ["lenswatch.deadletters.v1"]
+
+    assert run(test) == []
+
+
+def test_an_alert_that_was_told_here_is_delivered_as_it_was_told_and_any_other_is_read(
+    run: Any, observe: Callable[..., Observation], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.app.MAX_TOLD", 1)
+    read = mock.Mock(wraps=codec.read_alert)
+    monkeypatch.setattr(codec, "read_alert", read)
+
+    async def test(centre: Offline, sink: Kept) -> None:
+        seen = [observe(CLOUD), observe(CLOUD | {"device.id": "site/other"}), observe(CLOUD | {"device.id": "site/3"})]
+        value, headers = record(*seen[:2])
+        await centre._work(Handed(0, value=value, headers=headers), centre.take)
+        first, second = (value for _, _, value in centre.sent)
+        async with centre.deliver.test_context() as agent:
+            for value, reads in ((second, 0), (first, 1), (second, 2)):
+                await agent.put(value, partition=0)
+                await asyncio.sleep(0.05)
+                assert read.call_count == reads, "what was told is looked for once, and of so many"
+        assert [codec.write_alert(each) for each in sink.alerts] == [second, first]
+        value, headers = record(seen[2], seq=2)
+        await centre._work(Handed(1, value=value, headers=headers), centre.take)
+        assert len(centre._told) == 1
+        await centre.app.on_partitions_revoked.send(set())
+        assert not centre._told
 
     assert run(test) == []
 
@@ -242,7 +273,7 @@ def test_what_was_told_is_kept_by_the_broker_before_a_change_is_written(
 ) -> None:
     async def test(centre: Offline, sink: Kept) -> None:
         broker = Answers()
-        centre._teller = broker  # type: ignore[assignment]
+        centre.sending = Sending(broker, centre._untaken)
         centre.send = types.MethodType(Centre.send, centre)  # type: ignore[method-assign]
         value, headers = record(observe(CLOUD))
         await centre._work(Handed(0, value=value, headers=headers), centre.take)
@@ -260,20 +291,16 @@ def test_what_was_told_is_kept_by_the_broker_before_a_change_is_written(
     assert run(test) == []
 
 
-def test_a_commit_of_many_changes_has_a_bounded_number_of_them_under_way(
-    run: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("streams.app.MAX_SENDING", 2)
-
+def test_a_commit_of_many_changes_has_a_bounded_number_of_them_under_way(run: Any) -> None:
     async def test(centre: Offline, sink: Kept) -> None:
         broker = Answers()
-        centre._teller = broker  # type: ignore[assignment]
+        centre.sending = Sending(broker, centre._untaken, most=2)
         centre.send = types.MethodType(Centre.send, centre)  # type: ignore[method-assign]
         centre.devices.stage(0, {f"d/{number}": b"1" for number in range(5)})
         settled = asyncio.create_task(centre.settle())
         for sent in (2, 4, 5):
             await asyncio.sleep(0.01)
-            assert len(broker.sent) == sent and not settled.done()
+            assert len(broker.topics()) == sent and not settled.done()
             broker.answer()
         await settled
         assert len(centre.devices) == 5 and not centre.devices.staged
@@ -310,36 +337,17 @@ def test_nothing_is_written_between_a_change_and_the_telling_of_it(
 def test_a_record_that_the_broker_does_not_take_ends_the_worker_and_settles_nothing(run: Any) -> None:
     async def test(centre: Offline, sink: Kept) -> None:
         broker = Answers()
-        centre._teller = broker  # type: ignore[assignment]
+        centre.sending = Sending(broker, centre._untaken)
         await Centre.send(centre, "lenswatch.alerts.v1", 0, b"id", b"{}")
         centre.devices.stage(0, {"d/x": b"1"})
         settled = asyncio.create_task(centre.settle())
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.01)
         broker.answer(OSError("gone"))
         with pytest.raises(OSError, match="gone"):
             await settled
         assert broker.topics() == ["lenswatch.alerts.v1"]
 
     assert run(test) == ["the broker did not take a record: OSError: gone"]
-
-
-class Answers:
-    """A producer whose broker answers when it is told to."""
-
-    def __init__(self) -> None:
-        self.sent: list[tuple[str, asyncio.Future[None]]] = []
-
-    async def send(self, topic: str, *_: Any, **__: Any) -> "asyncio.Future[None]":
-        self.sent.append((topic, asyncio.get_running_loop().create_future()))
-        return self.sent[-1][1]
-
-    def topics(self) -> list[str]:
-        return [topic for topic, _ in self.sent]
-
-    def answer(self, error: Exception | None = None) -> None:
-        for _, future in self.sent:
-            if not future.done():
-                future.set_exception(error) if error is not None else future.set_result(None)
 
 
 def test_no_table_is_looked_at_before_it_is_whole(run: Any) -> None:

@@ -4,6 +4,7 @@ import base64
 import hashlib
 from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
 import msgspec
 import pytest
@@ -17,6 +18,7 @@ from streams.codec import (
     MAX_LETTER_BYTES,
     MAX_OBSERVATIONS,
     MAX_VALUE_BYTES,
+    PIECE_BYTES,
     DeadLetter,
     Forget,
     Read,
@@ -50,8 +52,10 @@ def without(name: str) -> Headers:
 def test_a_record_says_where_it_is_from_and_what_was_seen(line: bytes, observe: Callable[..., Observation]) -> None:
     read = read_record(head(2), pack([line, line]), 5.0)
     assert isinstance(read, Read) and read.fault is None
-    assert read.batch == ("door", "0a", 7, 5.0, [observe(), observe()])
-    assert read_record(dict(head(2)), pack([line, line]), 5.0) == read
+    assert read.batch[:4] == ("door", "0a", 7, 5.0)
+    assert list(read.batch.observations) == [observe(), observe()] == list(read.batch.observations)
+    again = read_record(dict(head(2)), pack([line, line]), 5.0)
+    assert isinstance(again, Read) and again.batch[:4] == read.batch[:4] and list(again.lines) == list(read.lines)
 
 
 @pytest.mark.parametrize("device", ["hq/44:19:b6:00:00:01", "büro/10.0.0.9", "x" * 1_000, "odd\udcff/1"])
@@ -77,7 +81,7 @@ def test_fields_and_datasets_that_nobody_knows_yet_are_let_pass(line: bytes) -> 
     document["event"]["dataset"] = "lenswatch.quantum"
     document["destination"]["mood"] = "fine"
     read = read_record([*head(), ("colour", b"\xff")], msgspec.json.encode(document), 0.0)
-    assert isinstance(read, Read) and read.batch.observations[0].event.dataset == "lenswatch.quantum"
+    assert isinstance(read, Read) and next(iter(read.batch.observations)).event.dataset == "lenswatch.quantum"
 
 
 @pytest.mark.parametrize(
@@ -92,6 +96,7 @@ def test_fields_and_datasets_that_nobody_knows_yet_are_let_pass(line: bytes) -> 
         (head(), b"{}", "wrong_fields"),
         (head(), b"[1, 2]", "wrong_fields"),
         (head(), b"\x28\xb5\x2f\xfd\x04\x00", "compressed"),
+        (head(), b"\x28\xb5\x2f\xfd" + b"\n." * (MAX_OBSERVATIONS + 1), "compressed"),
         (head(), b"x" * (MAX_VALUE_BYTES + 1), "too_big"),
         (head(), b"{}\n" * (MAX_OBSERVATIONS + 1), "too_big"),
         (head(schema=2), b"{}", "newer_schema"),
@@ -117,20 +122,20 @@ def test_a_record_that_is_none_says_why(headers: Any, value: bytes | None, reaso
 def test_of_a_record_with_bad_lines_the_good_ones_are_read(line: bytes) -> None:
     bad = [b'{"@timestamp": 5}', b"half a li"]
     read = read_record(head(4), pack([line, bad[0], line, bad[1]]), 0.0)
-    assert isinstance(read, Read) and len(read.batch.observations) == 2
+    assert isinstance(read, Read) and read.lines.count() == 2
     assert read.fault is not None and read.fault.lines == bad and read.fault.reason == "wrong_fields"
     assert read.fault.words.startswith("line 2: ")
 
 
 def test_a_count_that_is_not_so_is_told_and_the_observations_are_read(line: bytes) -> None:
     read = read_record(head(3), pack([line, line]), 0.0)
-    assert isinstance(read, Read) and len(read.batch.observations) == 2
+    assert isinstance(read, Read) and read.lines.count() == 2
     assert read.fault is not None and read.fault.reason == "count"
 
 
 def test_a_clock_in_1970_is_no_reason_to_refuse(line: bytes) -> None:
     read = read_record(head(), line.replace(b"2026-11-02", b"1970-01-01"), 0.0)
-    assert isinstance(read, Read) and read.batch.observations[0].timestamp.year == 1970
+    assert isinstance(read, Read) and next(iter(read.batch.observations)).timestamp.year == 1970
 
 
 @given(
@@ -141,9 +146,47 @@ def test_a_clock_in_1970_is_no_reason_to_refuse(line: bytes) -> None:
 )
 def test_whatever_the_bytes_a_record_is_read_or_unreadable(headers: Headers, value: bytes | None) -> None:
     try:
-        read_record(headers, value, 0.0)
+        read = read_record(headers, value, 0.0)
+        assert not isinstance(read, Read) or read.lines.count() == len(list(read.batch.observations))
     except Unreadable as error:
         assert error.reason
+
+
+BAD = {b'{"@timestamp": 5}': "wrong_fields", b"half a li": "not_json", b"\xff": "not_json"}
+
+
+@pytest.mark.parametrize("piece_bytes", [0, 1, 700, PIECE_BYTES])
+@given(kinds=st.lists(st.sampled_from(["good", "blank", *BAD]), max_size=30), ends=st.booleans())
+def test_however_a_record_is_cut_every_line_is_read_or_is_at_fault(
+    line: bytes, piece_bytes: int, kinds: list[Any], ends: bool
+) -> None:
+    lines = [{"good": line, "blank": b" "}.get(kind, kind) for kind in kinds]
+    value = b"\n".join(lines) + (b"\n" if ends else b"")
+    good, bad = kinds.count("good"), [each for each in lines if each in BAD]
+    with mock.patch("streams.codec.PIECE_BYTES", piece_bytes):
+        if not good:
+            with pytest.raises(Unreadable) as refused:
+                read_record(head(good), value, 0.0)
+            assert refused.value.reason == (BAD[bad[0]] if bad else "empty")
+            return
+        pieces: list[int] = []
+
+        def through(found: list[Observation]) -> list[Observation]:
+            pieces.append(len(found))
+            return found[::-1]
+
+        read = read_record(head(good), value, 0.0, through)
+        assert isinstance(read, Read) and pieces == [], "nothing is done with them before they are wanted"
+        for _ in range(2):
+            assert len(list(read.batch.observations)) == good == read.lines.count() == sum(pieces)
+            assert piece_bytes == PIECE_BYTES or max(pieces) <= 1 + piece_bytes // len(line)
+            pieces.clear()
+        fault = read.fault
+        assert pieces == []
+    assert (fault.lines if fault is not None else []) == bad
+    if fault is not None:
+        number = 1 + [each for each in lines if each != b" "].index(bad[0])
+        assert fault.reason == BAD[bad[0]] and fault.words.startswith(f"line {number}: ")
 
 
 def test_a_dead_letter_keeps_reason_digest_origin_and_the_bytes() -> None:

@@ -16,6 +16,8 @@ from faust.transport.consumer import Consumer
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from faust.types import TP
 from intervaltree import IntervalTree
+from mode import Service
+from mode.utils.locks import Event
 
 from collector.errors import LenswatchError
 from collector.kafka_settings import KafkaSettings
@@ -35,8 +37,11 @@ def unpatched() -> Iterator[None]:
 
 
 def restore() -> Iterator[None]:
-    names = ("_new_offset", "_filter_tps_with_pending_acks", "_commit_offsets", "perform_seek")
-    faust = (faust_patch.NEW_OFFSET, faust_patch.PENDING, faust_patch.COMMIT_OFFSETS, faust_patch.PERFORM_SEEK)
+    names = ("_new_offset", "_filter_tps_with_pending_acks", "_commit_offsets", "perform_seek", "_drain_messages")
+    faust = (
+        faust_patch.NEW_OFFSET, faust_patch.PENDING, faust_patch.COMMIT_OFFSETS, faust_patch.PERFORM_SEEK,
+        faust_patch.DRAIN,
+    )  # fmt: skip
     kept = [getattr(Consumer, name) for name in names]
     for name, method in zip(names, faust, strict=True):
         setattr(Consumer, name, method)
@@ -218,6 +223,129 @@ def test_all_that_is_read_may_be_committed_also_what_was_acknowledged_before_a_r
     apply_patch()
     assert list(Consumer._filter_tps_with_pending_acks(consumer)) == [PLACE]  # type: ignore[arg-type]
     assert list(Consumer._filter_tps_with_pending_acks(consumer, {"other"})) == []  # type: ignore[arg-type]
+
+
+class Fetched(Service):
+    """A consumer that has fetched so many records and hands them to `callback`."""
+
+    _commit_every, _n_acked, consumer_stopped_errors = 100, 0, ()
+    diag: Any = types.SimpleNamespace(set_flag=lambda _: None, unset_flag=lambda _: None)
+
+    def __init__(self, count: int, callback: Any) -> None:
+        super().__init__()
+        self.count, self.callback, self.suspend_flow, self.commits = count, callback, Event(), 0
+        self._read_offset: Any = faust_patch._Unread()
+        self.transport = types.SimpleNamespace(app=types.SimpleNamespace(should_stop=False))
+        self.app = types.SimpleNamespace(topics=types.SimpleNamespace(acks_enabled_for=lambda _: True))
+
+    async def getmany(self, timeout: float) -> Any:
+        for offset in range(self.count):
+            yield PLACE, types.SimpleNamespace(topic=PLACE.topic, offset=offset)
+        await self.stop()
+
+    async def commit(self) -> None:
+        self.commits += 1
+
+    async def hand_out(self) -> None:
+        await self.start()
+        await asyncio.wait_for(Consumer._drain_messages(self, self), 10)  # type: ignore[arg-type]
+
+
+def hand_out(count: int, room: int, ready: bool = True) -> tuple[list[int], int]:
+    """Records for which there is room for so many at once: which were taken, and the most tasks there were."""
+
+    async def run() -> tuple[list[int], int]:
+        taken: list[int] = []
+        queue: asyncio.Queue[int] = asyncio.Queue(room)
+        tasks = 0
+
+        async def put(message: Any) -> None:
+            nonlocal tasks
+            tasks = max(tasks, len(asyncio.all_tasks()))
+            await queue.put(message.offset)
+
+        async def take() -> None:
+            while True:
+                taken.append(await queue.get())
+
+        consumer = Fetched(count, put)
+        taking = asyncio.create_task(take())
+        await consumer.hand_out()
+        await asyncio.sleep(0.01)
+        taking.cancel()
+        return taken, tasks
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize("is_patched", [False, True])
+@pytest.mark.parametrize("room", [1, 3, 100])
+def test_records_are_handed_out_in_order_whether_there_is_room_at_once_or_not(room: int, is_patched: bool) -> None:
+    if is_patched:
+        apply_patch()
+    assert hand_out(20, room)[0] == list(range(20))
+
+
+def test_a_record_that_need_not_wait_makes_no_task() -> None:
+    before = hand_out(20, 100)[1]
+    apply_patch()
+    assert hand_out(20, 100)[1] <= before - 3
+
+
+@pytest.mark.parametrize("is_patched", [False, True])
+def test_a_record_that_waits_for_room_is_let_go_when_reading_is_suspended(is_patched: bool) -> None:
+    if is_patched:
+        apply_patch()
+
+    async def run() -> list[int]:
+        begun: list[int] = []
+        given_up: list[int] = []
+
+        async def put(message: Any) -> None:
+            begun.append(message.offset)
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                given_up.append(message.offset)
+                raise
+
+        consumer = Fetched(2, put)
+        handing = asyncio.create_task(consumer.hand_out())
+        await asyncio.sleep(0.05)
+        assert begun == [0] and given_up == []
+        consumer.suspend_flow.set()
+        await handing
+        return given_up
+
+    assert asyncio.run(run())[0] == 0
+
+
+@pytest.mark.parametrize("waits", [False, True])
+def test_what_goes_wrong_with_a_record_ends_the_handing_out(waits: bool) -> None:
+    apply_patch()
+
+    async def fail(message: Any) -> None:
+        if waits:
+            await asyncio.sleep(0.01)
+        raise OSError("broken")
+
+    with pytest.raises(OSError, match="broken"):
+        asyncio.run(Fetched(2, fail).hand_out())
+
+
+def test_all_that_is_done_is_committed_when_it_is_much() -> None:
+    apply_patch()
+
+    async def put(_: Any) -> None:
+        consumer._n_acked += 50
+
+    consumer = Fetched(5, put)
+
+    async def run() -> None:
+        await consumer.hand_out()
+
+    asyncio.run(run())
+    assert consumer.commits == 2
 
 
 def test_another_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -127,3 +127,20 @@ def test_an_error_of_a_sink_is_told_and_whoever_settles_or_takes_gets_it(alert: 
 
     done, failed = play(test)
     assert done == [] and isinstance(failed[0], OSError)
+
+
+def test_after_each_time_the_sinks_rest_and_what_comes_meanwhile_goes_together(alert: Alert) -> None:
+    alerts = many_alerts(alert, 4)
+
+    async def run() -> None:
+        sink = Slow()
+        sink.free = asyncio.Semaphore(10)
+        handing = Handing([sink], lambda *_: None, lambda _: None, rest_seconds=0.05)
+        for each in alerts:
+            await handing.take(each)
+            await turn()
+        assert sink.batches == [alerts[:1]], "the first is not kept waiting"
+        await handing.settle()
+        assert sink.batches == [alerts[:1], alerts[1:]]
+
+    asyncio.run(run())

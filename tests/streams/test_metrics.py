@@ -3,6 +3,7 @@
 import contextlib
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 import msgspec
@@ -18,6 +19,7 @@ from rules.match import RuleSet
 from streams.metrics import COMPANY_LABELS, MAX_SENSORS, VERDICT_LABELS, FindingMeters, Meters, ages_of, serve
 from streams.processors.firmware import update_of
 from streams.processors.fold import revise
+from tests.streams.told import many_alerts
 
 
 @pytest.fixture
@@ -83,8 +85,8 @@ def finding(alert: Alert, number: int) -> Alert:
 def test_past_the_cap_what_is_more_counts_as_other_and_says_so(alert: Alert) -> None:
     meters = FindingMeters(CollectorRegistry(), max_series=10)
     for number in range(100):
-        meters.tell(finding(alert, number))
-        meters.tell(finding(alert, 0))
+        meters.tell([finding(alert, number)])
+        meters.tell([finding(alert, 0)])
     samples = [each for each in meters.findings.collect()[0].samples if each.name.endswith("_total")]
     assert len(samples) == 11 and sum(each.value for each in samples) == 200
     (other,) = [each.value for each in samples if each.labels["company"] == "other"]
@@ -94,11 +96,24 @@ def test_past_the_cap_what_is_more_counts_as_other_and_says_so(alert: Alert) -> 
 
 def test_a_finding_counts_once_and_under_each_programme(alert: Alert) -> None:
     meters = FindingMeters(CollectorRegistry())
-    meters.tell(alert)
-    meters.tell(revise(alert, alert.timestamp, "step"))
+    meters.tell([alert, revise(alert, alert.timestamp, "step")])
     assert sum(each.value for each in meters.findings.collect()[0].samples) == 1
     programmes = {each.labels["programme"] for each in meters.programmes.collect()[0].samples}
     assert programmes == {each.programme for each in alert.lenswatch.listings or ()} and programmes
+
+
+def test_findings_that_are_told_together_count_as_those_told_one_by_one(alert: Alert) -> None:
+    verdicts = [verdict("A", "review"), verdict("B", "prohibited", entity="maker")]
+    detail = msgspec.structs.replace(alert.lenswatch, verdicts=verdicts, listings=None)
+    other = msgspec.structs.replace(alert, lenswatch=detail)
+    alerts = [*many_alerts(alert, 3), *many_alerts(other, 4), finding(alert, 7), revise(alert, alert.timestamp, "step")]
+    together, alone = CollectorRegistry(), CollectorRegistry()
+    FindingMeters(together).tell(alerts)
+    meters = FindingMeters(alone)
+    for each in alerts:
+        meters.tell([each])
+    assert sorted(generate_latest(together).splitlines()) == sorted(generate_latest(alone).splitlines())
+    assert sum(each.value for each in meters.countries.collect()[0].samples) == 8
 
 
 def test_each_step_of_an_update_counts_once_however_often_it_is_told(alert: Alert) -> None:
@@ -113,7 +128,7 @@ def test_each_step_of_an_update_counts_once_however_often_it_is_told(alert: Aler
         return msgspec.structs.replace(alert, lenswatch=detail)
 
     for revision in (telling(check), telling(check, download), telling(check, download)):
-        meters.tell(revision)
+        meters.tell([revision])
     counted = {
         step: registry.get_sample_value(
             "lenswatch_firmware_steps_total", {"step": step, "origin": "maker", "company": "dahua"}
@@ -126,7 +141,7 @@ def test_each_step_of_an_update_counts_once_however_often_it_is_told(alert: Aler
 def test_a_canary_is_no_finding(rules: RuleSet, alert: Alert) -> None:
     meters = FindingMeters(CollectorRegistry())
     (canary,) = rules.match(make_canary("sensor", "site", alert.timestamp))
-    meters.tell(canary)
+    meters.tell([canary])
     assert meters.findings.collect()[0].samples == []
 
 
@@ -136,10 +151,12 @@ def test_what_cameras_send_out_is_counted_by_whom_it_goes_to(
     meters = FindingMeters(CollectorRegistry())
     flow = {"event.dataset": "lenswatch.flow", "destination.domain": "www.easy4ipcloud.com"}
     sent = {"source": {"ip": "10.0.0.11", "port": 40000, "bytes": 700}}
-    meters.see(observe(flow | sent), rules)
-    meters.see(observe(flow | sent | {"destination.domain": "www.example.com"}), rules)
-    meters.see(observe(flow | sent | {"lenswatch.device": {"type": "other", "confidence": 0.1}}), rules)
-    meters.see(observe(flow | sent | {"network.direction": "inbound"}), rules)
+    other = {"lenswatch.device": {"type": "other", "confidence": 0.1}}
+    changes = ({}, {"destination.domain": "www.example.com"}, other, {"network.direction": "inbound"})
+    added: Counter[tuple[str, str, str]] = Counter()
+    meters.add_sent([observe(flow | sent | change) for change in changes], rules, added)
+    assert meters.egress.collect()[0].samples == []
+    meters.see(added)
     found = {each.labels["company"]: each.value for each in meters.egress.collect()[0].samples}
     assert found == {"dahua": 700, "none": 700}
 
@@ -160,8 +177,8 @@ def test_a_finding_counts_once_for_each_programme_and_profile_by_its_strongest_o
     ]  # fmt: skip
     meters = FindingMeters(CollectorRegistry())
     alert = msgspec.structs.replace(alert, lenswatch=msgspec.structs.replace(alert.lenswatch, verdicts=said))
-    meters.tell(alert)
-    meters.tell(revise(alert, alert.timestamp, "step"))
+    meters.tell([alert])
+    meters.tell([revise(alert, alert.timestamp, "step")])
     samples = [each for each in meters.verdicts.collect()[0].samples if each.name.endswith("_total")]
     found = {tuple(each.labels[label] for label in VERDICT_LABELS): each.value for each in samples}
     assert found == {
@@ -178,8 +195,8 @@ def test_a_finding_counts_once_for_each_company_and_programme_at_its_site(alert:
     meters = FindingMeters(CollectorRegistry())
     detail = msgspec.structs.replace(alert.lenswatch, verdicts=said, site="quay")
     alert = msgspec.structs.replace(alert, lenswatch=detail)
-    meters.tell(alert)
-    meters.tell(revise(alert, alert.timestamp, "step"))
+    meters.tell([alert])
+    meters.tell([revise(alert, alert.timestamp, "step")])
     samples = [each for each in meters.companies.collect()[0].samples if each.name.endswith("_total")]
     found = {tuple(each.labels[label] for label in COMPANY_LABELS): each.value for each in samples}
     assert found == {("e", "A", "prohibited", "quay"): 1, ("maker", "A", "context_only", "quay"): 1}
