@@ -25,6 +25,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from kafka import KafkaConsumer, TopicPartition
 
 from collector.observation import Observation
+from collector.running import rare_collection
 from rules.load import load_rules
 from streams import codec
 from streams.processors.partition import Partition
@@ -192,7 +193,8 @@ def main() -> None:
     given = parser.parse_args()
     if given.plain:
         address, topic, group, count = given.plain
-        print(asyncio.run(plain_loop(address, topic, group, int(count))))
+        with rare_collection():  # as the worker runs
+            print(asyncio.run(plain_loop(address, topic, group, int(count))))
         return
     libs = find_libs()
     if libs is None:
@@ -212,7 +214,8 @@ def measure(broker: Broker, folder: Path, count: int) -> list[str]:
     """All figures in one run; what was missed."""
     with centre_at(broker.address, folder / "rate", settle_seconds=600.0, variables=DEFAULTS) as centre:
         records = centre.records(camera_like(count))
-        measure_alone(records, count)
+        with rare_collection():
+            measure_alone(records, count)
         centre.send(records)
         worker = measure_worker(centre, count)
         plain = measure_plain(centre, count)
