@@ -21,7 +21,7 @@ from rules.correlate import Occurrence
 from rules.correlation import Correlation
 from rules.court import Court
 from rules.detection import Detection
-from rules.endpoints import CUSTOMER_ROLE, EndpointIndex, EndpointMatch, normalise_name
+from rules.endpoints import CUSTOMER_ROLE, MAX_NAME_LENGTH, EndpointIndex, EndpointMatch, normalise_name
 from rules.fact import AsNumber, Entity
 from rules.factbook import Facts
 from rules.finding import Finding, device_of, step_of
@@ -39,8 +39,6 @@ FIRMWARE_DOWNLOAD: Final = "firmware_download"
 MAX_DATASETS: Final = 256
 MAX_ZONES: Final = 65_536
 MAX_NAMES: Final = 16_384
-MAX_NAME: Final = 255
-"""Octets of a name (RFC 1035 2.3.4): what is longer is none, and not remembered."""
 NETWORK: Final = "network"
 # Names that are asked of the neighbours (RFC 6762, RFC 4795, NetBIOS), or that stand for an address, are nobody's.
 LOCAL_DATASETS: Final = frozenset(DATASET_PREFIX + name for name in ("mdns", "llmnr", "nbns"))
@@ -284,7 +282,8 @@ class RuleSet:
             known = self.concerns(dataset, name, direction, lambda: address)
             if len(self._concerned) >= MAX_NAMES:
                 self._concerned.clear()
-            if name is None or len(name) <= MAX_NAME:
+            # What is longer is no name.
+            if name is None or len(name) <= MAX_NAME_LENGTH:
                 self._concerned[key] = known
         return known
 
