@@ -63,12 +63,13 @@ class Room:
             return
         count = int(self._database.execute(f"SELECT count(*) FROM {self._table}").fetchone()[0])  # noqa: S608
         if count > self._most:
+            kept = self._most - self._most // 100
             self._database.execute(
                 f"DELETE FROM {self._table} WHERE id IN "  # noqa: S608
                 f"(SELECT id FROM {self._table} ORDER BY {self._order}, id LIMIT ?)",
-                (count - self._most + self._most // 100,),
+                (count - kept,),
             )
-            count = self._most - self._most // 100
+            count = kept
         self._left = min(self._most - count, RECOUNT_ROWS)
 
 
