@@ -47,14 +47,14 @@ class WatchMeters(Collector):
 
     def write(self, documents: Sequence[Observation | Alert]) -> None:
         """Count observations, or alerts."""
+        self.findings.tell(each for each in documents if isinstance(each, Alert))
+        if self._local is None:
+            return
         sent: Counter[tuple[str, str, str]] = Counter()
-        for document in documents:
-            if isinstance(document, Alert):
-                self.findings.tell((document,))
-            elif self._local is not None:
-                self.findings.add_sent((document,), self._local.rules, sent)
+        observations = (each for each in documents if isinstance(each, Observation))
+        self.findings.add_sent(observations, self._local.rules, sent)
         self.findings.see(sent)
-        if self._local is not None and self._local.run.waived != self._waived:
+        if self._local.run.waived != self._waived:
             waived = self._local.run.waived.copy()
             self.rules.waive(waived - self._waived)
             self._waived = waived
