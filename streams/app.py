@@ -59,6 +59,9 @@ POLL_SECONDS: Final = 300.0
 HAND_ON_SECONDS: Final = 0.02
 """So long the sinks rest after they were given alerts: what comes meanwhile goes with the next."""
 
+MAX_UNWRITTEN: Final = 10_000
+"""Entries that are changed and not written: what they were and what they are is in memory until they are, so that past
+so many the next record waits for it."""
 MAX_TOLD: Final = 1_000
 """Alerts that were told and are not back from their topic: of so many it is remembered what their bytes say."""
 
@@ -140,7 +143,7 @@ class Centre:
         self.deliveries: dict[int, Deliveries] = {}
         self.reading = Reading()
         self._told: dict[bytes, Alert] = {}
-        self._telling = asyncio.Lock()
+        self._telling, self._settling = asyncio.Lock(), asyncio.Lock()
         self.stopping = self.recovered = False
         self._busy = 0
         self.devices = self._table(DEVICES_TABLE, kafka.partitions)
@@ -243,6 +246,8 @@ class Centre:
                     await self._bury(fault.reason, fault.words, b"\n".join(fault.lines), message, value)
             await self._tell(outcome.news, message.partition)
         self.meters.seconds.observe(time.perf_counter() - began)
+        if sum(each.unwritten for each in self.partitions.values()) >= MAX_UNWRITTEN:
+            await self.settle()
 
     def _look(self, found: list[Observation], sent: Counter[tuple[str, str, str]]) -> list[Observation]:
         """Observations with all that is known of them; `sent` counts what cameras sent out."""
@@ -297,16 +302,18 @@ class Centre:
     async def settle(self) -> None:
         """Wait until the broker has all that was told, and the sinks all that was handed to them; then write what the
         same records changed: a record whose change is known is not told again. Raises what went wrong."""
-        async with self._telling:
-            for number, partition in self.partitions.items():
-                self.devices.stage(number, partition.changes())
-        staged = [(table, dict(table.staged)) for table in (self.devices, self.delivered)]
-        await asyncio.gather(self.sending.settle(), self.handing.settle())
-        for table, changes in staged:
-            table.keep(changes)
-            for key, change in changes.items():
-                await self.send(table.topic, change.partition, pack_key(key), change.data)
-        await self.sending.settle()
+        # One after the other: of two values of a key the later one must be written last.
+        async with self._settling:
+            async with self._telling:
+                for number, partition in self.partitions.items():
+                    self.devices.stage(number, partition.changes())
+            staged = [(table, dict(table.staged)) for table in (self.devices, self.delivered)]
+            await asyncio.gather(self.sending.settle(), self.handing.settle())
+            for table, changes in staged:
+                table.keep(changes)
+                for key, change in changes.items():
+                    await self.send(table.topic, change.partition, pack_key(key), change.data)
+            await self.sending.settle()
 
     async def hand_on(self, message: Any, value: bytes | None) -> None:
         """One record of the alerts topic: given to every sink, unless it was already."""

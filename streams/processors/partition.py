@@ -176,6 +176,11 @@ class Partition:
         """Findings that have not ended."""
         return sum(self._open.values())
 
+    @property
+    def unwritten(self) -> int:
+        """Entries that `changes` would have to write, but for the grounds'."""
+        return len(self._changed) + len(self._packed)
+
     def take(self, batch: Batch, rules: RuleSet, on: datetime.date | None = None) -> Outcome:
         """The news of a record's observations. A record that was counted already changes nothing."""
         self._at = max(self._at, batch.at)

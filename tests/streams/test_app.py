@@ -308,6 +308,47 @@ def test_a_commit_of_many_changes_has_a_bounded_number_of_them_under_way(run: An
     assert run(test) == []
 
 
+def test_past_so_many_changes_the_next_record_waits_until_they_are_written(
+    run: Any, observe: Callable[..., Observation], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.app.MAX_UNWRITTEN", 2)
+
+    async def test(centre: Offline, sink: Kept) -> None:
+        broker = Answers()
+        centre.sending = Sending(broker, centre._untaken)
+        centre.send = types.MethodType(Centre.send, centre)  # type: ignore[method-assign]
+        value, headers = record(observe(CLOUD))
+        taking = asyncio.create_task(centre._work(Handed(0, value=value, headers=headers), centre.take))
+        for topics in (["lenswatch.alerts.v1"], [centre.devices.topic] * 3):
+            await asyncio.sleep(0.01)
+            assert broker.topics()[-len(topics) :] == topics and not taking.done()
+            assert centre.reading.done[SEEN] == 0, "what is not written may not be committed"
+            broker.answer()
+        await taking
+        assert not centre.devices.staged and len(centre.devices) == 3 and centre.reading.done[SEEN] == 1
+
+    assert run(test) == []
+
+
+def test_of_two_values_of_a_key_the_later_is_written_last_whoever_else_writes(run: Any) -> None:
+    async def test(centre: Offline, sink: Kept) -> None:
+        broker = Answers()
+        centre.sending = Sending(broker, centre._untaken, most=1)
+        centre.send = types.MethodType(Centre.send, centre)  # type: ignore[method-assign]
+        both = []
+        for changes in (dict.fromkeys("uvw", b"1") | {"x": b"before"}, {"x": b"after"}):
+            centre.devices.stage(0, changes)
+            both.append(asyncio.create_task(centre.settle()))
+            await asyncio.sleep(0.01)
+        while not all(each.done() for each in both):
+            broker.answer()
+            await asyncio.sleep(0.01)
+        written = [value for _, _, records in broker.sent for key, value, _ in records if key == b"x"]
+        assert written == [b"before", b"after"] and centre.devices["x"] == b"after" and not centre.devices.staged
+
+    assert run(test) == []
+
+
 def test_nothing_is_written_between_a_change_and_the_telling_of_it(
     run: Any, observe: Callable[..., Observation]
 ) -> None:

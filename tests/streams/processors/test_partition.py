@@ -90,8 +90,10 @@ def test_a_device_is_written_once_however_often_it_changed(rules: RuleSet, see: 
     outcome = partition.take(
         batch(1, *(see("cloud", at) for at in range(5)), see("check", 9), see(device="site/b")), rules
     )
+    assert partition.unwritten == 3
     changes = [key for key in partition.changes() if not key.startswith(GROUNDS)]
     assert set(changes) == {"d/site/a", "d/site/b", "s/0/sensor"} and partition.changes() == {}
+    assert partition.unwritten == 0
     assert outcome.matched == outcome.told + 4 and len(outcome.news) == outcome.told
 
 
