@@ -6,8 +6,12 @@ One document from the dissector to the SIEM: a line of JSON, a value on Kafka, t
 """
 
 import datetime
+from typing import Annotated
 
 import msgspec
+
+Moment = Annotated[datetime.datetime, msgspec.Meta(tz=True)]
+"""A time with its zone; one without could not be compared with the others."""
 
 DATASET_PREFIX = "lenswatch."
 CAMERA_KINDS = ("camera", "recorder", "doorbell", "intercom", "access_control", "encoder")
@@ -164,8 +168,8 @@ class X509(Fields):
 
     subject: X509Name
     issuer: X509Name
-    not_before: datetime.datetime
-    not_after: datetime.datetime
+    not_before: Moment
+    not_after: Moment
     serial_number: str
     alternative_names: list[str] | None = None
 
@@ -182,8 +186,8 @@ class TlsServer(Fields):
 
     subject: str
     issuer: str
-    not_before: datetime.datetime
-    not_after: datetime.datetime
+    not_before: Moment
+    not_after: Moment
     hash: TlsHash
     x509: X509
 
@@ -412,7 +416,7 @@ class Lenswatch(Fields):
 class Observation(Fields, rename={"timestamp": "@timestamp"}):
     """One thing seen on the wire."""
 
-    timestamp: datetime.datetime
+    timestamp: Moment
     event: Event
     observer: Observer
     source: Endpoint

@@ -28,7 +28,7 @@ from rules.alert import Alert
 from rules.match import RuleSet
 from streams import codec
 from streams.connection import OAUTH, client_options
-from streams.faust_patch import apply_patch, committed_offset, keep_place
+from streams.faust_patch import apply_patch, committed_offset, has_its_place, keep_place
 from streams.handing import Handing
 from streams.metrics import Meters, ages_of
 from streams.processors.baseline import LEARNING_DAYS
@@ -81,6 +81,11 @@ def credentials_of(kafka: KafkaSettings) -> CredentialsT | None:
         username=options["sasl_plain_username"], password=options["sasl_plain_password"],
         mechanism=kafka.sasl_mechanism, ssl_context=context,
     )  # fmt: skip
+
+
+def time_of(message: Any) -> float:
+    """When a record was sent, seconds since 1970."""
+    return codec.believable(message.timestamp, time.time())
 
 
 def make_app(kafka: KafkaSettings, settings: WorkerSettings, folder: Path) -> faust.App:
@@ -166,16 +171,21 @@ class Centre:
     async def _on_revoked(self, *_: Any, **__: Any) -> None:
         """What was known of the partitions is another's now; their tables are read again when they come back."""
         self.recovered = False
+        self._leave()
+        self.meters.rebalances.inc()
+
+    def _leave(self) -> None:
         self.reading.leave()
         for table in (self.devices, self.delivered):
             table.staged.clear()
         self.partitions.clear()
         self.deliveries.clear()
         self._told.clear()
-        self.meters.rebalances.inc()
 
     async def _on_recovered(self, *_: Any, **__: Any) -> None:
-        """The tables are whole. Nobody may look at them before: half a table is taken for all there is."""
+        """The tables are whole. Nobody may look at them before: half a table is taken for all there is. Faust may say
+        so once too often, of a recovery that the next has overtaken; what was believed then is not believed on."""
+        self._leave()
         self.recovered = True
 
     async def _detect(self, stream: Any) -> None:
@@ -224,7 +234,7 @@ class Centre:
         began = time.perf_counter()
         try:
             sent: Counter[tuple[str, str, str]] = Counter()
-            read = codec.read_record(message.headers, value, message.timestamp, lambda found: self._look(found, sent))
+            read = codec.read_record(message.headers, value, time_of(message), lambda found: self._look(found, sent))
         except codec.Unreadable as error:
             self.meters.records.labels("dead").inc()
             await self._bury(error.reason, error.words, value or b"", message, value)
@@ -283,7 +293,7 @@ class Centre:
     async def _bury(self, reason: str, words: str, unreadable: bytes, message: Any, value: bytes | None) -> None:
         """Put what cannot be read on the dead-letter topic."""
         place = (message.topic, message.partition, message.offset)
-        letter = codec.write_dead_letter(reason, words, unreadable, value, message.headers, place, message.timestamp)
+        letter = codec.write_dead_letter(reason, words, unreadable, value, message.headers, place, time_of(message))
         await self.send(self.settings.dead_letters_topic, 0, None, letter)
         self.meters.dead_letters.labels(reason).inc()
 
@@ -299,9 +309,14 @@ class Centre:
     def _unkept(self, error: BaseException) -> None:
         self.down(f"a sink did not take an alert: {type(error).__name__}: {error}")
 
-    async def settle(self) -> None:
+    async def holds_its_place(self) -> bool:
+        """Whether the partitions are still this worker's, as the broker knows it."""
+        return await has_its_place(self.app.consumer)
+
+    async def settle(self) -> bool:
         """Wait until the broker has all that was told, and the sinks all that was handed to them; then write what the
-        same records changed: a record whose change is known is not told again. Raises what went wrong."""
+        same records changed: a record whose change is known is not told again. False, and nothing is written, when the
+        partitions are another's by now, who writes by himself. Raises what went wrong."""
         # One after the other: of two values of a key the later one must be written last.
         async with self._settling:
             async with self._telling:
@@ -309,11 +324,14 @@ class Centre:
                     self.devices.stage(number, partition.changes())
             staged = [(table, dict(table.staged)) for table in (self.devices, self.delivered)]
             await asyncio.gather(self.sending.settle(), self.handing.settle())
+            if not await self.holds_its_place():
+                return False
             for table, changes in staged:
                 table.keep(changes)
                 for key, change in changes.items():
                     await self.send(table.topic, change.partition, pack_key(key), change.data)
             await self.sending.settle()
+            return True
 
     async def hand_on(self, message: Any, value: bytes | None) -> None:
         """One record of the alerts topic: given to every sink, unless it was already."""

@@ -29,6 +29,7 @@ PIECE_BYTES: Final = 32 << 10
 """So much of a record is observations at a time. They are worked on and forgotten while they are still in the
 processor's cache; a record's as a whole would not be, and cost half as much again."""
 MAX_WORDS: Final = 300
+MAX_AHEAD_SECONDS: Final = 86_400.0
 ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
 TICK, FORGET = "tick", "forget"
 MAX_DEVICE_BYTES: Final = 1_024
@@ -238,10 +239,18 @@ def _read_forget(headers: Headers) -> str:
     """The id whole, however long."""
     pairs = headers.items() if isinstance(headers, Mapping) else headers or ()
     data = next(value for name, value in pairs if name == FORGET)
+    if not data:
+        raise Unreadable(HEADERS, "the device to be forgotten has no id")
     try:
         return data[:MAX_DEVICE_BYTES].decode("utf-8", "surrogatepass")
     except UnicodeDecodeError as error:
         raise Unreadable(HEADERS, f"the device to be forgotten: {error}") from error
+
+
+def believable(at: float | None, now: float) -> float:
+    """The time of a record, seconds since 1970, of one that its sender's clock gave: no earlier, and a day ahead of
+    `now` at most."""
+    return min(max(at or 0.0, 0.0), now + MAX_AHEAD_SECONDS)
 
 
 def write_tick(at: float) -> list[tuple[str, bytes]]:

@@ -61,11 +61,13 @@ class _Unread(dict[TP, int | None]):
 
 
 def keep_place(
-    consumer: Any, reading: Reading, is_whole: Callable[[], bool], settle: Callable[[], Awaitable[None]]
+    consumer: Any, reading: Reading, is_whole: Callable[[], bool], settle: Callable[[], Awaitable[bool]]
 ) -> None:
     """Have a consumer commit what `reading` says is done, and begin to read where it stands. `is_whole` says whether
-    the tables are; `settle` sends and writes what was done, before it is committed."""
+    the tables are; `settle` sends and writes what was done, before it is committed, and says whether it could."""
     consumer.reading, consumer.is_whole, consumer.settle, consumer._read_offset = reading, is_whole, settle, _Unread()
+    # Where the group has each partition. Faust forgets its own of it before the last commit of a rebalance.
+    consumer.held = {}
 
 
 def pending(self: Any, topics: Any = None) -> Iterator[TP]:
@@ -86,22 +88,43 @@ async def perform_seek(self: Any) -> None:
     await PERFORM_SEEK(self)
     if not self.is_whole():
         return
-    ours = {tp for tp in self.assignment() if not self._is_changelog_tp(tp)}
+    ours = read_by(self)
     first, end = await self.earliest_offsets(*ours), await self.highwaters(*ours)
+    # Meanwhile they may have been taken away; whoever gets them next begins by himself.
+    if not self.is_whole() or read_by(self) != ours:
+        return
     self.reading.leave(ours)
     for tp in ours:
         committed = self._committed_offset.get(tp)
-        is_there = committed is not None and first[tp] <= committed <= end[tp]
-        self.reading.begin(Place(*tp), committed if is_there else first[tp])
+        if committed is None or not first[tp] <= committed <= end[tp]:
+            # From here on it goes up again: with what is not there any more as the last, nothing would be committed.
+            committed = self._committed_offset[tp] = first[tp]
+        self.held[tp] = committed
+        self.reading.begin(Place(*tp), committed)
     await self.seek_wait({tp: self.reading.done[tp] for tp in ours})
+
+
+def read_by(consumer: Any) -> set[TP]:
+    """The partitions that a consumer has, but for the tables'."""
+    return {tp for tp in consumer.assignment() if not consumer._is_changelog_tp(tp)}
+
+
+async def has_its_place(consumer: Any) -> bool:
+    """Whether the partitions that are read are still this worker's, by the broker's own word: what was committed last
+    is committed once more. Who stood still for too long was put out of the group, and does not know it yet."""
+    last = {TP(*place): consumer.held[place] for place in consumer.reading.done}
+    # Of what it does not have any more, the consumer commits nothing, and says that it did.
+    return not last or (last.keys() <= read_by(consumer) and await consumer._commit(last))
 
 
 async def commit_offsets(self: Any, offsets: Mapping[TP, int], start_new_transaction: bool = True) -> bool:
     """Commit, once all that was sent before is kept by the broker; on a refusal, know that nothing is committed."""
     try:
-        await self.settle()
+        is_settled = await self.settle()
     except Exception as failure:
         await self.crash(failure)
+        return False
+    if not is_settled:
         return False
     assigned = self.assignment()
     ours = {tp: offset for tp, offset in offsets.items() if tp in assigned}
@@ -109,6 +132,7 @@ async def commit_offsets(self: Any, offsets: Mapping[TP, int], start_new_transac
         return False
     self.app.tables.on_commit(ours)
     self._committed_offset.update(ours)
+    self.held.update(ours)
     self.app.monitor.on_tp_commit(ours)
     for tp, offset in ours.items():
         kept = [number for number in self._acked[tp] if number >= offset]

@@ -8,6 +8,7 @@ import asyncio
 import datetime
 import math
 import re
+import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -244,7 +245,7 @@ class Run:
         done.records += 1
         try:
             read = codec.read_record(
-                record.headers, record.value, record.timestamp / 1000,
+                record.headers, record.value, codec.believable(record.timestamp / 1000, time.time()),
                 lambda found: enriched(found, self._look_up, self._policies),
             )  # fmt: skip
         except codec.Unreadable as error:

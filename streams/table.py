@@ -55,11 +55,17 @@ class TextTable(Mapping[str, bytes]):
 
     def keep(self, staged: Mapping[str, Change]) -> None:
         """What was staged is written; what has changed again since stays staged."""
+        data = self._table.data
         for key, change in staged.items():
+            packed = pack_key(key)
             if change.data is not None:
-                self._table.data[pack_key(key)] = change.data
+                data[packed] = change.data
+                # By this Faust forgets what was of a partition that is another's now; it notes it itself only for what
+                # it has read from a changelog.
+                data._key_partition[packed] = change.partition
             else:
-                self._table.data.pop(pack_key(key), None)
+                data.pop(packed, None)
+                data._key_partition.pop(packed, None)
             if self.staged.get(key) is change:
                 del self.staged[key]
 

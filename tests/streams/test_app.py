@@ -54,6 +54,10 @@ class Offline(Centre):
     sent: list[tuple[str, int, bytes]]
     sought: list[dict[Place, int]]
     error: Exception | None = None
+    is_displaced = False
+
+    async def holds_its_place(self) -> bool:
+        return not self.is_displaced
 
     async def read_again(self, place: Place) -> None:
         self.sought.append({place: self.reading.done[place]})
@@ -326,6 +330,21 @@ def test_past_so_many_changes_the_next_record_waits_until_they_are_written(
             broker.answer()
         await taking
         assert not centre.devices.staged and len(centre.devices) == 3 and centre.reading.done[SEEN] == 1
+
+    assert run(test) == []
+
+
+def test_a_worker_whose_partitions_are_anothers_by_now_writes_nothing(
+    run: Any, observe: Callable[..., Observation]
+) -> None:
+    async def test(centre: Offline, sink: Kept) -> None:
+        value, headers = record(observe(CLOUD))
+        await centre._work(Handed(0, value=value, headers=headers), centre.take)
+        centre.is_displaced = True
+        assert not await centre.settle()
+        assert [topic for topic, *_ in centre.sent] == ["lenswatch.alerts.v1"] and not centre.devices._table.data
+        centre.is_displaced = False
+        assert await centre.settle() and len(centre.devices) == 3
 
     assert run(test) == []
 

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import re
 from collections.abc import Callable
 from typing import Any
 from unittest import mock
@@ -24,6 +25,7 @@ from streams.codec import (
     Read,
     Tick,
     Unreadable,
+    believable,
     read_alert,
     read_record,
     write_alert,
@@ -66,9 +68,24 @@ def test_the_word_that_a_device_is_to_be_forgotten_has_its_id_whole(device: str)
 def test_an_id_that_is_too_long_or_no_text_is_no_such_word() -> None:
     with pytest.raises(ValueError, match="longer than 1024"):
         write_forget("x" * 1_025)
-    with pytest.raises(Unreadable, match="to be forgotten") as caught:
-        read_record([("schema", b"1"), ("forget", b"\xff\xfe")], None, 0.0)
-    assert caught.value.reason == "headers"
+    for data in (b"\xff\xfe", b"", None):
+        with pytest.raises(Unreadable, match="to be forgotten") as caught:
+            read_record([("schema", b"1"), ("forget", data)], None, 0.0)  # type: ignore[list-item]
+        assert caught.value.reason == "headers"
+
+
+@pytest.mark.parametrize(
+    ("said", "believed"), [(None, 0.0), (-0.001, 0.0), (1e9, 1e9), (1.7e12, 2e9 + 86_400), (float("inf"), 2e9 + 86_400)]
+)
+def test_the_time_of_a_record_is_what_its_sender_says_within_reason(said: float | None, believed: float) -> None:
+    assert believable(said, 2e9) == believed
+    write_dead_letter("empty", "", b"", b"", [], ("seen", 0, 1), believed)
+
+
+def test_an_observation_whose_time_has_no_zone_is_none(line: bytes) -> None:
+    read = read_record(head(2), pack([line, re.sub(rb'("@timestamp":"[^"]*?)(Z|\+00:00)"', rb'\1"', line)]), 5.0)
+    assert isinstance(read, Read) and len(list(read.lines)) == 1 and read.fault is not None
+    assert read.fault.reason == "wrong_fields" and "timezone" in read.fault.words
 
 
 def test_a_tick_is_a_time() -> None:

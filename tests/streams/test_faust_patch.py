@@ -23,7 +23,7 @@ from collector.errors import LenswatchError
 from collector.kafka_settings import KafkaSettings
 from streams import faust_patch
 from streams.app import make_app
-from streams.faust_patch import FETCH_WAIT_MS, apply_patch, committed_offset, keep_place
+from streams.faust_patch import FETCH_WAIT_MS, apply_patch, committed_offset, has_its_place, keep_place
 from streams.reading import Place, Reading
 from streams.settings import WorkerSettings
 
@@ -63,6 +63,7 @@ class Ledgers:
         self._committed_offset = defaultdict(lambda: None, {PLACE: committed})
         self._unacked_messages = [types.SimpleNamespace(tp=PLACE, offset=each, acked=False) for each in at_work]
         self._read_offset: Any = {}
+        self.mine = {PLACE}
         self.commits, self.asked, self.crashed = commits, [], None  # type: ignore[var-annotated]
         self.committed, self.whole, self.sought = committed, True, {}  # type: ignore[var-annotated]
         keep_place(self, Reading(), lambda: self.whole, self.settled)
@@ -76,11 +77,11 @@ class Ledgers:
     async def flush(self) -> None:
         pass
 
-    async def settled(self) -> None:
-        pass
+    async def settled(self) -> bool:
+        return True
 
     def assignment(self) -> set[TP]:
-        return {PLACE}
+        return self.mine
 
     async def _commit(self, offsets: dict[TP, int]) -> bool:
         self.asked.append(offsets[PLACE])
@@ -152,6 +153,42 @@ def test_a_partition_begins_where_the_group_committed_or_with_its_first_record(
     consumer = Ledgers(committed, [], at_work=[])
     consumer.first, consumer.end = 7, 300
     assert consumer.seek() == begin and consumer.reading.done == {PLACE: begin}
+    # From there on it goes up again.
+    assert Consumer._should_commit(consumer, PLACE, begin + 1)  # type: ignore[arg-type]
+    assert not Consumer._should_commit(consumer, PLACE, begin)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("lost", [{"whole": False}, {"mine": set()}])
+def test_a_partition_that_is_taken_away_while_its_ends_are_asked_for_does_not_begin(lost: dict[str, Any]) -> None:
+    apply_patch()
+    consumer = Ledgers(101, [], at_work=[])
+
+    async def highwaters(*_: TP) -> dict[TP, int]:
+        vars(consumer).update(lost)
+        return {PLACE: consumer.end}
+
+    consumer.highwaters = highwaters  # type: ignore[method-assign]
+    assert consumer.seek() is None and consumer.reading.done == {}
+
+
+def test_whether_a_place_is_still_held_is_what_the_broker_says_of_the_last_commit() -> None:
+    apply_patch()
+
+    async def run() -> None:
+        consumer = Ledgers(101, [], at_work=[])
+        assert await has_its_place(consumer) and consumer.asked == [], "nothing is read, nothing can be lost"
+        await Consumer.perform_seek(consumer)  # type: ignore[arg-type]
+        consumer.reading.finish(Place(*PLACE), 101)
+        # As Faust does at the beginning of a rebalance.
+        consumer._committed_offset.clear()
+        assert await has_its_place(consumer) and consumer.asked == [101]
+        assert await consumer.commit(102) and await has_its_place(consumer) and consumer.asked == [101, 102, 102]
+        consumer.commits = False
+        assert not await has_its_place(consumer)
+        consumer.commits, consumer.mine = True, set()
+        assert not await has_its_place(consumer), "of nothing a commit always succeeds"
+
+    asyncio.run(run())
 
 
 def test_no_partition_begins_while_its_tables_are_half_read() -> None:
@@ -211,6 +248,12 @@ def test_nothing_is_committed_before_all_is_settled_nor_after_what_failed() -> N
         consumer.settle = fail
         assert not await consumer.commit(12)
         assert consumer.asked == [11] and str(consumer.crashed) == "gone"
+
+        async def displaced() -> bool:
+            return False
+
+        consumer.settle, consumer.crashed = displaced, None
+        assert not await consumer.commit(12) and consumer.asked == [11] and consumer.crashed is None
 
     asyncio.run(run())
 

@@ -1,6 +1,8 @@
 """The distributed shape on a real broker: the same alerts as the embedded one, whoever comes, goes or dies."""
 
 import hashlib
+import itertools
+import signal
 import threading
 import time
 from collections import Counter
@@ -14,6 +16,9 @@ from collector.record import RecordHead, write_head
 from rules.alert import Alert
 from rules.load import load_rules
 from streams.codec import DeadLetter
+from streams.processors.entry import Packing
+from streams.processors.partition import Body
+from streams.topics import DEVICES_TABLE, changelog
 from tests.streams.command import spawn
 from tests.system.centre import Centre, until
 from tests.system.load import expected, make_load, substance
@@ -99,6 +104,43 @@ def test_a_killed_worker_loses_and_doubles_nothing(centre: Centre, load: Load) -
     told = {(key, each.lenswatch.revision): each for key, each in all_told(centre)}
     for alert in centre.workers[-1].alerts():
         assert told[alert.event.id, alert.lenswatch.revision] == alert
+
+
+def test_a_worker_that_stood_still_writes_nothing_of_what_is_anothers_by_now(centre: Centre, load: Load) -> None:
+    observations, _ = load
+    centre.variables = {"LENSWATCH_WORKER_COMMIT_SECONDS": "12", "LENSWATCH_WORKER_STALL_SECONDS": "120"}
+    frozen = centre.worker("w1").wait_ready()
+    records = centre.records(observations, 25)
+    half = len(records) // 2
+    centre.send(records[:half])
+    until(lambda: frozen.metric("matcher_records_total") >= half, 10, "the first has read half of it")
+    assert not centre.read(changelog(centre.group, DEVICES_TABLE)), "and written nothing yet"
+    frozen.process.send_signal(signal.SIGSTOP)
+    try:
+        # It is out of the group after session_seconds; whoever comes reads what it had not committed.
+        centre.variables = {}
+        other = centre.worker("w2").wait_ready()
+        centre.send(records[half:])
+        until(lambda: other.metric("matcher_records_total") >= len(records), 60, "the second has read all of it")
+    finally:
+        frozen.process.send_signal(signal.SIGCONT)
+    until(lambda: frozen.metric("rebalances_total") >= 2 and frozen.get("/readyz") is not None, 60, "the first is back")
+    assert sets_back(centre) == []
+
+
+def sets_back(centre: Centre) -> list[bytes]:
+    """The devices of which the changelog says less than it had said before: fewer records counted."""
+    packing, body = Packing(), msgspec.msgpack.Decoder(Body)
+    most: dict[bytes, int] = {}
+    fewer = []
+    for record in centre.read(changelog(centre.group, DEVICES_TABLE)):
+        if record.key.startswith(b"d/") and record.value is not None:
+            last = max(itertools.chain(*body.decode(packing.unpack(record.value)[1]).marks.values()), default=-1)
+            if last < most.setdefault(record.key, last):
+                fewer.append(record.key)
+            most[record.key] = max(most[record.key], last)
+    assert most
+    return fewer
 
 
 POISON = ("not JSON", "wrong schema", "truncated zstd", "huge", "future schema", "wrong types", "empty")
