@@ -4,6 +4,7 @@ What a broker keeps is tested on a real one, in tests/system/.
 """
 
 import asyncio
+import time
 import types
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -200,15 +201,40 @@ SEEN = Place(KAFKA.observations_topic, 0)
 class Handed:
     """A stream that hands out records of these offsets, all the same one."""
 
-    def __init__(self, *offsets: int, value: bytes = b"", headers: Any = None) -> None:
-        self.offsets, self.value, self.headers = offsets, value, headers
+    def __init__(self, *offsets: int, value: bytes = b"", headers: Any = None, at: float = 0.0) -> None:
+        self.offsets, self.value, self.headers, self.at = offsets, value, headers, at
 
     async def events(self) -> AsyncIterator[Any]:
         for offset in self.offsets:
             message = types.SimpleNamespace(
-                topic=SEEN.topic, partition=0, offset=offset, timestamp=0.0, headers=self.headers
+                topic=SEEN.topic, partition=0, offset=offset, timestamp=self.at, headers=self.headers
             )
             yield types.SimpleNamespace(message=message, value=self.value)
+
+
+def test_a_record_that_its_sender_dates_beyond_all_years_is_buried_and_holds_up_no_time(
+    run: Any, observe: Callable[..., Observation]
+) -> None:
+    async def test(centre: Offline, sink: Kept) -> None:
+        value, headers = record(observe(CLOUD))
+        await centre._work(Handed(0, value=b"not json", headers=headers, at=1.7e12), centre.take)
+        await centre._work(Handed(1, value=value, headers=headers, at=1.7e12), centre.take)
+        assert [topic for topic, _, _ in centre.sent] == ["lenswatch.deadletters.v1", "lenswatch.alerts.v1"]
+        assert centre.partitions[0].is_due(time.time() + 30 * 86_400)
+
+    assert run(test) == []
+
+
+def test_what_was_believed_of_a_recovery_that_another_overtook_is_not_believed_on(
+    run: Any, observe: Callable[..., Observation]
+) -> None:
+    async def test(centre: Offline, sink: Kept) -> None:
+        await centre.app.on_rebalance_complete.send()
+        centre._partition(0)
+        await centre.app.on_rebalance_complete.send()
+        assert centre.partitions == {} and centre.reading.done == {} and centre.recovered
+
+    assert run(test) == []
 
 
 @pytest.mark.parametrize("error", [OSError("no"), KeyError("x"), MemoryError(), asyncio.CancelledError()])
