@@ -23,7 +23,7 @@ from streams import codec
 from streams.app import Centre, credentials_of, make_app
 from streams.metrics import Meters
 from streams.reading import Place
-from streams.sending import Sending
+from streams.sending import MAX_SENDING, Sending
 from streams.settings import WorkerSettings
 from tests.streams.answers import Answers
 
@@ -67,6 +67,18 @@ class Offline(Centre):
         if self.error is not None:
             raise self.error
         self.sent.append((topic, partition, value))
+
+    def goes_online(self, most: int = MAX_SENDING) -> Answers:
+        """Send from now on as a worker does, to a broker that answers when it is told to."""
+        broker = Answers()
+        self.sending = Sending(broker, self._untaken, most)
+        self.send = types.MethodType(Centre.send, self)  # type: ignore[method-assign]
+        return broker
+
+    async def take_one(self, observe: Callable[..., Observation]) -> None:
+        """Take a record of one call to a maker's cloud."""
+        value, headers = record(observe(CLOUD))
+        await self._work(Handed(0, value=value, headers=headers), self.take)
 
 
 @pytest.fixture
@@ -302,11 +314,8 @@ def test_what_was_told_is_kept_by_the_broker_before_a_change_is_written(
     run: Any, observe: Callable[..., Observation]
 ) -> None:
     async def test(centre: Offline, sink: Kept) -> None:
-        broker = Answers()
-        centre.sending = Sending(broker, centre._untaken)
-        centre.send = types.MethodType(Centre.send, centre)  # type: ignore[method-assign]
-        value, headers = record(observe(CLOUD))
-        await centre._work(Handed(0, value=value, headers=headers), centre.take)
+        broker = centre.goes_online()
+        await centre.take_one(observe)
         settled = asyncio.create_task(centre.settle())
         await asyncio.sleep(0.01)
         assert broker.topics() == ["lenswatch.alerts.v1"] and not settled.done() and len(centre.devices.staged) == 3
@@ -323,9 +332,7 @@ def test_what_was_told_is_kept_by_the_broker_before_a_change_is_written(
 
 def test_a_commit_of_many_changes_has_a_bounded_number_of_them_under_way(run: Any) -> None:
     async def test(centre: Offline, sink: Kept) -> None:
-        broker = Answers()
-        centre.sending = Sending(broker, centre._untaken, most=2)
-        centre.send = types.MethodType(Centre.send, centre)  # type: ignore[method-assign]
+        broker = centre.goes_online(2)
         centre.devices.stage(0, {f"d/{number}": b"1" for number in range(5)})
         settled = asyncio.create_task(centre.settle())
         for sent in (2, 4, 5):
@@ -344,11 +351,8 @@ def test_past_so_many_changes_the_next_record_waits_until_they_are_written(
     monkeypatch.setattr("streams.app.MAX_UNWRITTEN", 2)
 
     async def test(centre: Offline, sink: Kept) -> None:
-        broker = Answers()
-        centre.sending = Sending(broker, centre._untaken)
-        centre.send = types.MethodType(Centre.send, centre)  # type: ignore[method-assign]
-        value, headers = record(observe(CLOUD))
-        taking = asyncio.create_task(centre._work(Handed(0, value=value, headers=headers), centre.take))
+        broker = centre.goes_online()
+        taking = asyncio.create_task(centre.take_one(observe))
         for topics in (["lenswatch.alerts.v1"], [centre.devices.topic] * 3):
             await asyncio.sleep(0.01)
             assert broker.topics()[-len(topics) :] == topics and not taking.done()
@@ -364,8 +368,7 @@ def test_a_worker_whose_partitions_are_anothers_by_now_writes_nothing(
     run: Any, observe: Callable[..., Observation]
 ) -> None:
     async def test(centre: Offline, sink: Kept) -> None:
-        value, headers = record(observe(CLOUD))
-        await centre._work(Handed(0, value=value, headers=headers), centre.take)
+        await centre.take_one(observe)
         centre.is_displaced = True
         assert not await centre.settle()
         assert [topic for topic, *_ in centre.sent] == ["lenswatch.alerts.v1"] and not centre.devices._table.data
@@ -377,9 +380,7 @@ def test_a_worker_whose_partitions_are_anothers_by_now_writes_nothing(
 
 def test_of_two_values_of_a_key_the_later_is_written_last_whoever_else_writes(run: Any) -> None:
     async def test(centre: Offline, sink: Kept) -> None:
-        broker = Answers()
-        centre.sending = Sending(broker, centre._untaken, most=1)
-        centre.send = types.MethodType(Centre.send, centre)  # type: ignore[method-assign]
+        broker = centre.goes_online(1)
         both = []
         for changes in (dict.fromkeys("uvw", b"1") | {"x": b"before"}, {"x": b"after"}):
             centre.devices.stage(0, changes)
@@ -407,8 +408,7 @@ def test_nothing_is_written_between_a_change_and_the_telling_of_it(
 
         told: list[str] = []
         centre.send = send  # type: ignore[method-assign]
-        value, headers = record(observe(CLOUD))
-        taking = asyncio.create_task(centre._work(Handed(0, value=value, headers=headers), centre.take))
+        taking = asyncio.create_task(centre.take_one(observe))
         await asyncio.sleep(0.01)
         settled = asyncio.create_task(centre.settle())
         await asyncio.sleep(0.01)
@@ -452,8 +452,7 @@ def test_what_is_open_in_a_partition_that_has_just_come_is_told_before_a_record_
     run: Any, observe: Callable[..., Observation]
 ) -> None:
     async def test(centre: Offline, sink: Kept) -> None:
-        value, headers = record(observe(CLOUD))
-        await centre._work(Handed(0, value=value, headers=headers), centre.take)
+        await centre.take_one(observe)
         await centre.settle()
         centre.partitions.clear()
         centre.assigned = lambda: {0}  # type: ignore[method-assign]
