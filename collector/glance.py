@@ -10,7 +10,7 @@ Whatever is not plain is not passed, and is read as ever. What else than its nam
 import functools
 import re
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterator
 from typing import Final, Protocol
 
 import msgspec
@@ -24,10 +24,10 @@ from collector.flows import Column
 from collector.identify.inventory import Inventory
 from collector.naming import NameMemory
 from collector.observation import DATASET_PREFIX, Url
-from collector.packets import TCP, Bytes, Ints, Mask
-from collector.reading import DatagramReader, StreamReader
+from collector.packets import TCP, Bytes, Ints, Payloads
+from collector.reading import SEQUENCE_SPACE, DatagramReader, StreamReader
 from collector.reporting import Concerns, Reporter
-from collector.views import FlowValues
+from collector.views import OwnNetworks, are_groups, rows_of
 
 
 class Unclaimed(Protocol):
@@ -83,24 +83,28 @@ class Left(msgspec.Struct, gc=False):
         reader.name, reader.noted = self.name, True
 
 
-Look = Callable[[FlowValues, int, bytes, int, int], Left | None]
-"""Looks at the first payload of a flow, which is of one kind: values of the flow, sequence number, payload, number of
-the SYN (both as `StreamReader.feed` has them), time. Gives what is left of a flow that was passed; None: it is read."""
+Passing = tuple[Left, bytes, bytes, bytes, str | None]
+"""A first payload that may be passed: what is left of it, the addresses of who sent it and of who was called, the MAC
+address of the latter for a question and of the former for all else (none where layer 2 is not seen), a user agent."""
+
+Opening = tuple[bytes, bytes, bytes, bool, bytes, int, int]
+"""A first payload to look at: addresses and MAC address as in `Passing`, whether it stays with us, the payload, its
+sequence number and that of the SYN (both as `StreamReader.feed` has them)."""
 
 
 class Glance:
     """Looks at first payloads for a pipeline whose reporter this is. Not for several threads.
 
-    `looks` are by what `kinds_of` says; while there is news of a device, none may be taken. `numbers` are the
-    protocols' in the flow table. What a dissector would refuse, and what is none of these plain
-    messages, is never passed.
+    Many are looked over at once, and then each passes in its turn, for what another says meanwhile may be of it; while
+    there is news of a device, none may. `numbers` are the protocols' in the flow table. What a dissector would refuse,
+    and what is none of these plain messages, is never passed.
     """
 
     def __init__(
-        self, report: Reporter, inventory: Inventory, names: NameMemory, numbers: dict[str, int], concerns: Concerns,
-        unclaimed: Callable[[], Unclaimed],
+        self, report: Reporter, inventory: Inventory, names: NameMemory, own: OwnNetworks, numbers: dict[str, int],
+        concerns: Concerns, unclaimed: Callable[[], Unclaimed],
     ) -> None:  # fmt: skip
-        self._report, self._inventory, self._names = report, inventory, names
+        self._report, self._inventory, self._names, self._own = report, inventory, names, own
         self._concerns, self._rules = concerns, unclaimed
         self._unclaimed = unclaimed()
         self._told_zones = inventory.call_zones | {zone_of(name) for name in RESOLVER_NAMES}
@@ -110,11 +114,11 @@ class Glance:
         self._question = Left(numbers[dns.DISSECTOR.name], dns.DISSECTOR)
         self._time = Left(numbers[ntp.DISSECTOR.name], ntp.DISSECTOR)
         self._hello, self._request = (numbers[each.name] for each in (tls.DISSECTOR, http.DISSECTOR))
-        self.looks: dict[int, Look] = {
-            QUESTION: self._look_at_question,
-            TIME: self._look_at_time,
-            HELLO: self._look_at_hello,
-            REQUEST: self._look_at_request,
+        self._looks: dict[int, Callable[[Iterator[Opening]], Iterator[Passing | None]]] = {
+            QUESTION: self._questions,
+            TIME: self._times,
+            HELLO: self._hellos,
+            REQUEST: self._requests,
         }
 
     def begin(self) -> None:
@@ -125,50 +129,96 @@ class Glance:
             self._unclaimed = unclaimed
             self._nobodys.clear()
 
-    def _look_at_question(self, values: FlowValues, sequence: int, payload: bytes, syn: int, at_ns: int) -> Left | None:
-        peer, (_, server) = 1 - values[0], ends_of(values)
-        resolver = server + (values[7][6 * peer : 6 * peer + 6] if values[4] else b"")
-        wire = dns.glance(payload)
-        # Of who answers DNS, it is noted that he does: once.
-        if wire is None or resolver not in self._report.resolvers:
-            return None
-        known = self._nobodys.get(wire)
-        if known is None:
-            text = dns.read_labels(wire)
-            known = self._remember(wire, text if _PLAIN_ZONE(text) else None)
-        if not known or self._is_asked_for(DNS, direction_of(values), server):
-            return None
-        self._report.unasked[DNS] += 1
-        return self._question
+    def look_over(
+        self, data: Bytes, columns: dict[str, Column], payloads: Payloads, read: Container[int]
+    ) -> list[Passing | None]:
+        """What of some packets may pass, were it their turn; None: it is to be read, as is what comes on a row that is
+        `read` already."""
+        found: list[Passing | None] = [None] * len(payloads.rows)
+        kinds = self._kinds_of(data, columns, payloads)
+        firsts = np.unique(payloads.rows, return_index=True)[1]
+        firsts = firsts[kinds[firsts] != 0]
+        firsts = firsts[[row not in read for row in payloads.rows[firsts].tolist()]]
+        for kind, look in self._looks.items():
+            some = firsts[kinds[firsts] == kind]
+            if len(some):
+                openings = self._openings(data, columns, payloads.at(some), kind == QUESTION)
+                passing = list(look(openings))
+                for place, each in zip(some.tolist(), passing, strict=True):
+                    found[place] = each
+                # Nobody else looks at it before it has passed or been read.
+                columns["protocol"][payloads.rows[some]] = [0 if each is None else each[0].number for each in passing]
+        return found
 
-    def _look_at_time(self, values: FlowValues, sequence: int, payload: bytes, syn: int, at_ns: int) -> Left | None:
-        client, server = ends_of(values)
-        if not ntp.glance(payload) or self._names.name_of(client, server, at_ns) is not None:
-            return None
-        if self._is_asked_for(NTP, direction_of(values), server):
-            return None
-        self._report.unasked[NTP] += 1
-        return self._time
+    def passes(self, passing: Passing, at_ns: int) -> bool:
+        """Pass a first payload in its turn, and do what reading it would have done; False: it is to be read."""
+        left, client, server, mac, agent = passing
+        if left.name is not None:
+            if agent is not None:
+                self._inventory.note_user_agent(self._inventory.device_at(mac, text_of(client)), agent)
+            self._names.learn(client, (server,), left.name[0], at_ns, left.name[1])
+        elif left is self._question:
+            # Of who answers DNS, it is noted that he does: once.
+            if server + mac not in self._report.resolvers:
+                return False
+        elif self._names.name_of(client, server, at_ns) is not None:
+            return False
+        self._report.unasked[DATASET_PREFIX + left.dissector.name] += 1
+        return True
 
-    def _look_at_hello(self, values: FlowValues, sequence: int, payload: bytes, syn: int, at_ns: int) -> Left | None:
-        client, server = ends_of(values)
-        name = self._pass_hello(server, values[5][1 - values[0]], payload)
-        if name is None:
-            return None
-        self._names.learn(client, (server,), name, at_ns, "tls_sni")
-        return Left(self._hello, tls.DISSECTOR, (sequence, payload, syn), (name, "tls_sni"), True)
+    def _openings(
+        self, data: Bytes, columns: dict[str, Column], payloads: Payloads, of_server: bool
+    ) -> Iterator[Opening]:
+        """What there is to look at; with the MAC address of the server or of the client."""
+        rows, client, every = payloads.rows, payloads.sides, np.arange(len(payloads.rows))
+        addresses, version, layer2 = columns["addresses"][rows], columns["version"][rows], columns["layer2"][rows]
+        server, view = 1 - client, data.data
+        macs = rows_of(columns["macs"][rows, server if of_server else client], 6)
+        inside = (self._own.are_own(addresses, version) | are_groups(addresses, version))[every, server]
+        return zip(
+            addresses_of(addresses[every, client], version), addresses_of(addresses[every, server], version),
+            macs if layer2.all() else [mac if seen else b"" for mac, seen in zip(macs, layer2.tolist(), strict=True)],
+            inside.tolist(),
+            [bytes(view[start:stop]) for start, stop in
+             zip(payloads.starts.tolist(), payloads.stops.tolist(), strict=True)],
+            payloads.sequences.tolist(), payloads.syns.tolist(), strict=True,
+        )  # fmt: skip
 
-    def _look_at_request(self, values: FlowValues, sequence: int, payload: bytes, syn: int, at_ns: int) -> Left | None:
-        client, server = ends_of(values)
-        name = self._pass_request(values, client, server, payload)
-        if name is None:
-            return None
-        self._names.learn(client, (server,), name, at_ns, "http_host")
-        return Left(self._request, http.DISSECTOR, (sequence, payload, syn), (name, "http_host"))
+    def _questions(self, openings: Iterator[Opening]) -> Iterator[Passing | None]:
+        known, asked, glance, nobodys = self._report.resolvers, set[bytes](), dns.glance, self._nobodys
+        for client, server, mac, stays, payload, _, _ in openings:
+            wire, resolver = glance(payload), server + mac
+            is_passed = wire is not None and (nobodys[wire] if wire in nobodys else self._remember_question(wire))
+            if is_passed and resolver not in known and resolver not in asked:
+                # This one is read, and those that come after it need not be.
+                asked.add(resolver)
+                is_passed = False
+            if is_passed and not self._is_asked_for(DNS, INTERNAL if stays else OUTBOUND, server):
+                yield self._question, client, server, mac, None
+            else:
+                yield None
 
-    def _pass_hello(self, server: bytes, port: int, payload: bytes) -> str | None:
+    def _remember_question(self, wire: bytes) -> bool:
+        text = dns.read_labels(wire)
+        return self._remember(wire, text if _PLAIN_ZONE(text) else None)
+
+    def _times(self, openings: Iterator[Opening]) -> Iterator[Passing | None]:
+        for client, server, mac, stays, payload, _, _ in openings:
+            plain = ntp.glance(payload) and not self._is_asked_for(NTP, INTERNAL if stays else OUTBOUND, server)
+            yield (self._time, client, server, mac, None) if plain else None
+
+    def _hellos(self, openings: Iterator[Opening]) -> Iterator[Passing | None]:
+        for client, server, mac, _, payload, sequence, syn in openings:
+            name = self._name_in_hello(server, payload)
+            if name is None:
+                yield None
+            else:
+                left = Left(self._hello, tls.DISSECTOR, (sequence, payload, syn), (name, "tls_sni"), True)
+                yield left, client, server, mac, None
+
+    def _name_in_hello(self, server: bytes, payload: bytes) -> str | None:
         """The name in a ClientHello that concerns nobody."""
-        if self._inventory.banners.knows_hellos or port == DNS_OVER_TLS_PORT or server in RESOLVER_ADDRESSES:
+        if self._inventory.banners.knows_hellos or server in RESOLVER_ADDRESSES:
             return None
         hello = tls.glance(payload)
         if hello is None or DOT in hello[1]:
@@ -179,31 +229,27 @@ class Glance:
         known = self._nobodys.get(name)
         if known is None:
             known = self._remember(name, name.lower() if _PLAIN_NAME(name) else None)
-        if not known or self._is_asked_for(TLS, OUTBOUND, server):
-            return None
-        self._report.unasked[TLS] += 1
-        return name
+        return name if known and not self._is_asked_for(TLS, OUTBOUND, server) else None
 
-    def _pass_request(self, values: FlowValues, client: bytes, server: bytes, payload: bytes) -> str | None:
-        """The name in an HTTP request that concerns nobody. Who sends it is met, and its user agent noted."""
-        asked = http.glance(payload)
-        if asked is None or len(asked[0]) > dns.MAX_NAME_BYTES:
-            return None
-        name, path, agent = asked
+    def _requests(self, openings: Iterator[Opening]) -> Iterator[Passing | None]:
+        """Who sends a request is met when it passes, and its user agent noted."""
+        for client, server, mac, _, payload, sequence, syn in openings:
+            asked = http.glance(payload)
+            if asked is None or not self._is_nobodys_request(server, *asked):
+                yield None
+            else:
+                left = Left(self._request, http.DISSECTOR, (sequence, payload, syn), (asked[0], "http_host"))
+                yield left, client, server, mac, asked[2]
+
+    def _is_nobodys_request(self, server: bytes, name: str, path: str, agent: str | None) -> bool:
+        if len(name) > dns.MAX_NAME_BYTES:
+            return False
         known = self._nobodys.get(name)
         if known is None:
             known = self._remember(name, name if _PLAIN_NAME(name) else None)
         if not known or path == PATH or not self._unclaimed.is_unclaimed_path(path):
-            return None
-        if self._is_asked_for(HTTP, OUTBOUND, server, agent):
-            return None
-        if agent is not None:
-            began, macs = values[0], values[7]
-            mac = (macs[6:] if began else macs[:6]) if values[4] else b""
-            sender = self._inventory.device_at(mac, text_of(client))
-            self._inventory.note_user_agent(sender, agent)
-        self._report.unasked[HTTP] += 1
-        return name
+            return False
+        return not self._is_asked_for(HTTP, OUTBOUND, server, agent)
 
     def _remember(self, said: str | bytes, name: str | None) -> bool:
         """Whether it is nobody's what is said so; None: it is not plain."""
@@ -229,39 +275,32 @@ class Glance:
                 self._answers[dataset, direction, agent] = known
         return known
 
-
-def kinds_of(
-    columns: dict[str, Column], rows: Ints, sides: Ints, own: Mask, group: Mask, sizes: Ints, first: Bytes,
-    in_place: Mask,
-) -> list[int]:  # fmt: skip
-    """What the payloads of some packets would be, were they the first of their flows; 0: one that is read.
-
-    `own` and `group` (packets × 2): whether the sides of each packet's flow are ours, or a group's. `first` is the
-    first byte of each payload; `in_place`: it stands where a stream begins to which nobody has answered.
-    """
-    every, began = np.arange(len(rows)), columns["began"][rows]
-    peer = 1 - began
-    port, inside = columns["ports"][rows, peer], own[every, peer] | group[every, peer]
-    kinds = np.select(
-        (columns["transport"][rows] != TCP, inside | ~in_place | (sizes > MAX_LEFT_BYTES)),
-        (np.where(port == dns.PORT, QUESTION, np.where(port == ntp.PORT, TIME, 0)), 0),
-        _STREAM_KINDS[first],
-    )
-    plain: list[int] = np.where((sides == began) & own[every, began], kinds, 0).tolist()
-    return plain
+    def _kinds_of(self, data: Bytes, columns: dict[str, Column], payloads: Payloads) -> Ints:
+        """What payloads would be, were they the first of their flows; 0: one that is read."""
+        rows, sides, starts, stops, sequences, syns, _ = payloads
+        every, began = np.arange(len(rows)), columns["began"][rows]
+        addresses, version = columns["addresses"][rows], columns["version"][rows]
+        own, group, peer = self._own.are_own(addresses, version), are_groups(addresses, version), 1 - began
+        port, inside = columns["ports"][rows, peer], own[every, peer] | group[every, peer]
+        # Where a server has spoken on a connection it will answer, and then what it was asked is to be read.
+        lone = columns["packets"][rows, 1 - sides] == 0
+        in_place = lone & ((syns < 0) | (sequences == (syns + 1) % SEQUENCE_SPACE))
+        kinds = np.select(
+            (columns["transport"][rows] != TCP, inside | ~in_place | (stops - starts > MAX_LEFT_BYTES)),
+            (np.where(port == dns.PORT, QUESTION, np.where(port == ntp.PORT, TIME, 0)), 0),
+            _STREAM_KINDS[data[starts]],
+        )
+        kinds[(kinds == HELLO) & (port == DNS_OVER_TLS_PORT)] = 0
+        plain: Ints = np.where((sides == began) & own[every, began], kinds, 0)
+        return plain
 
 
-def ends_of(values: FlowValues) -> tuple[bytes, bytes]:
-    """The addresses of the side that began the flow and of the one that was called."""
-    addresses = values[6]
-    lower, upper = (addresses[:4], addresses[16:20]) if values[2] == 4 else (addresses[:16], addresses[16:])
-    return (upper, lower) if values[0] else (lower, upper)
-
-
-def direction_of(values: FlowValues) -> str:
-    """Whether a flow that one of ours began stays with us."""
-    peer = 1 - values[0]
-    return INTERNAL if values[8][peer] or values[9][peer] else OUTBOUND
+def addresses_of(addresses: Bytes, version: Bytes) -> list[bytes]:
+    """Addresses (flows × 16 bytes, IPv4 in the first four) as bytes, four or 16."""
+    if (version == 4).all():
+        return rows_of(addresses[:, :4], 4)
+    whole = zip(rows_of(addresses, 16), (version == 4).tolist(), strict=True)
+    return [address[:4] if four else address for address, four in whole]
 
 
 def zone_of(name: str) -> str:

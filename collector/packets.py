@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +40,23 @@ def big_endian(rows: Bytes, at: int, width: int) -> Ints:
     for column in range(at + 1, at + width):
         value = (value << 8) | rows[:, column]
     return value
+
+
+class Payloads(NamedTuple):
+    """The payloads of some packets, a value a packet: the row and the side of its flow, where it starts and stops in
+    the batch's data, its sequence number, that of its side's SYN or -1, its time (nanoseconds since 1970)."""
+
+    rows: Ints
+    sides: Ints
+    starts: Ints
+    stops: Ints
+    sequences: Ints
+    syns: Ints
+    times: Ints
+
+    def at(self, places: Ints) -> "Payloads":
+        """Those at these places."""
+        return Payloads(*(column[places] for column in self))
 
 
 @dataclasses.dataclass(slots=True)

@@ -4,7 +4,7 @@ No socket, no file, no clock: a source hands blocks in, observations come out, a
 """
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -16,13 +16,13 @@ from collector.dissectors.dissector import FROM_CLIENT, FROM_SERVER, Fact
 from collector.evidence.segments import Kept
 from collector.evidence.witness import MAX_KEPT_BYTES, NO_NAMES, Witness
 from collector.flows import EVICTED_SHARE, NS, READ_BOTH, READ_NOTHING, SWEEP_SECONDS, FlowTable
-from collector.glance import Glance, Left, Look, Unclaimed, kinds_of
+from collector.glance import Glance, Left, Passing, Unclaimed
 from collector.identify.fingerprint import Fingerprint
 from collector.identify.inventory import Inventory
 from collector.ledger import Ledger
 from collector.naming import NameMemory
 from collector.observation import Broken, Observation
-from collector.packets import SYN, TCP, Block, Ints, PacketBatch
+from collector.packets import SYN, TCP, Block, Ints, PacketBatch, Payloads
 from collector.reading import (
     SEQUENCE_SPACE,
     DatagramReader,
@@ -84,9 +84,9 @@ class Pipeline:
         )  # fmt: skip
         self._report: Any = self.report
         self._glance: Glance | None = None
-        self._looks: Mapping[int, Look] = {}
         if concerns is not None and unclaimed is not None:
-            self.glance_with(Glance(self.report, self.inventory, self.names, self._numbers, concerns, unclaimed))
+            whom = self.report, self.inventory, self.names, self._own, self._numbers
+            self.glance_with(Glance(*whom, concerns, unclaimed))
         self.strangers: Strangers | None = None
         self.witness: Witness | None = None
         self._part: Block | None = None
@@ -97,7 +97,7 @@ class Pipeline:
 
     def glance_with(self, glance: Glance | None) -> None:
         """Let first payloads be passed that concern nobody; None: let all be read."""
-        self._glance, self._looks = glance, {} if glance is None else glance.looks
+        self._glance = glance
 
     def report_to(self, report: Any) -> None:
         """Let another take what was read, as a Reporter does; all of it."""
@@ -208,32 +208,29 @@ class Pipeline:
         self, batch: PacketBatch, rows: Ints, packets: Ints, sides: Ints, found: list[Observation]
     ) -> None:
         readers, strangers, witness = self.flows.readers, self.strangers, self.witness
-        reading, protocols = self.flows.columns["reading"].data, self.flows.columns["protocol"]
-        looks, news, max_readers = self._looks, self.inventory.news, self.settings.max_readers
-        data = batch.data.data
-        values_of, packets_of = self._line_up(batch, rows, packets, sides)
-        seen: list[Seen] = []
-        for place, (row, side, flow, start, stop, sequence, syn, at_ns, kind) in enumerate(packets_of):
-            reader, values, before = readers.get(row), values_of[flow], len(found)
+        reading, max_readers = self.flows.columns["reading"].data, self.settings.max_readers
+        data, seen = batch.data.data, list[Seen]()
+        payloads = self._payloads(batch, rows, packets, sides)
+        passing = self._look_over(batch, payloads)
+        lined_up = self._line_up(payloads.at(np.flatnonzero([each is None for each in passing])))
+        passes = None if self._glance is None else self._glance.passes
+        for place, (passed, row, at_ns) in enumerate(zip(passing, rows.tolist(), payloads.times.tolist(), strict=True)):
+            before, turn = len(found), lined_up
+            if passed is not None and passes is not None:
+                if not self.inventory.news and passes(passed, at_ns):
+                    if len(readers) >= max_readers:
+                        self._give_some_up()
+                    readers[row] = passed[0]
+                    self._note_pass(place, payloads, passed[0], seen, found)
+                    continue
+                turn = self._line_up(payloads.at(np.array([place])))
+            _, side, values, start, stop, sequence, syn, _ = next(turn)
+            reader = readers.get(row)
             if reader is None:
                 if not reading[row]:
                     continue
                 if len(readers) >= max_readers:
                     self._give_some_up()
-                # What is new of a device is told with the next message that is read.
-                if kind and not news:
-                    left = looks[kind](values, sequence, bytes(data[start:stop]), syn, at_ns)
-                    if left is not None:
-                        readers[row], protocols[row] = left, left.number
-                        # As if there had been a view of this flow: of another's, what was met before is not known.
-                        self._viewed = None
-                        if left.half:
-                            self.flows.keep_reading(row, 1 << 1 - side)
-                        if news:
-                            self.report.tell_news(values[-1], at_ns, found)
-                        if witness is not None and len(found) > before:
-                            seen.append((place, values, True, before, len(found), NO_NAMES))
-                        continue
                 reader = readers[row] = self._new_reader(values)
             elif reader.__class__ is Left:
                 reader = readers[row] = self._go_on(reader, values)
@@ -256,29 +253,43 @@ class Pipeline:
         if witness is not None and seen:
             self._bear_witness(witness, batch, packets, seen, found)
 
-    def _line_up(
-        self, batch: PacketBatch, rows: Ints, packets: Ints, sides: Ints
-    ) -> tuple[list[FlowValues], Iterator[tuple[int, ...]]]:
-        """The flows of some packets, and of each packet its row, side, flow, where its payload starts and stops, its
-        sequence number, that of its side's SYN or -1, its time, and what kind of first payload it may be (0: none)."""
+    def _payloads(self, batch: PacketBatch, rows: Ints, packets: Ints, sides: Ints) -> Payloads:
         columns = self.flows.columns
-        distinct, flows = np.unique(rows, return_inverse=True)
-        values_of, own, group = self._own.values_and_sides(columns, distinct)
         syns = np.where(columns["flags"][rows, sides] & SYN, columns["syn"][rows, sides].astype(np.int64), -1)
         # A SYN takes a number of its own, so that data it carries (RFC 7413) begin one later.
         sequences = (batch.sequence[packets] + ((batch.flags[packets] & SYN) != 0)) % SEQUENCE_SPACE
-        starts, stops = batch.payload[packets], batch.payload_end[packets]
-        kinds: Iterable[int] = itertools.repeat(0, len(packets))
-        if self._looks:
-            # Where a server has spoken on a connection it will answer, and then what it was asked is to be read.
-            lone = columns["packets"][rows, 1 - sides] == 0
-            in_place = lone & ((syns < 0) | (sequences == (syns + 1) % SEQUENCE_SPACE))
-            kinds = kinds_of(
-                columns, rows, sides, own[flows], group[flows], stops - starts, batch.data[starts], in_place
-            )
-        return values_of, zip(
-            rows.tolist(), sides.tolist(), flows.tolist(), starts.tolist(), stops.tolist(), sequences.tolist(),
-            syns.tolist(), batch.time_ns[packets].tolist(), kinds, strict=True,
+        return Payloads(
+            rows, sides, batch.payload[packets], batch.payload_end[packets], sequences, syns,
+            batch.time_ns[packets],
+        )  # fmt: skip
+
+    def _look_over(self, batch: PacketBatch, payloads: Payloads) -> list[Passing | None]:
+        # What is new of a device is told with the next message that is read.
+        if self._glance is None or self.inventory.news:
+            return [None] * len(payloads.rows)
+        return self._glance.look_over(batch.data, self.flows.columns, payloads, self.flows.readers)
+
+    def _note_pass(
+        self, place: int, payloads: Payloads, left: Left, seen: list[Seen], found: list[Observation]
+    ) -> None:
+        # As if there had been a view of this flow: of another's, what was met before is not known.
+        self._viewed = None
+        if left.half:
+            self.flows.keep_reading(int(payloads.rows[place]), 1 << 1 - int(payloads.sides[place]))
+        if self.inventory.news:
+            before, values = len(found), self._own.values(self.flows.columns, payloads.rows[place : place + 1])[0]
+            self.report.tell_news(values[-1], int(payloads.times[place]), found)
+            if self.witness is not None and len(found) > before:
+                seen.append((place, values, True, before, len(found), NO_NAMES))
+
+    def _line_up(self, payloads: Payloads) -> Iterator[tuple[int, int, FlowValues, int, int, int, int, int]]:
+        """Of each packet what `Payloads` says of it, and its flow's values."""
+        rows, sides, *more = payloads
+        distinct, flows = np.unique(rows, return_inverse=True)
+        values = self._own.values(self.flows.columns, distinct)
+        return zip(
+            rows.tolist(), sides.tolist(), map(values.__getitem__, flows.tolist()), *(each.tolist() for each in more),
+            strict=True,
         )  # fmt: skip
 
     def _bear_witness(

@@ -60,22 +60,17 @@ class OwnNetworks:
 
     def values(self, columns: dict[str, Column], rows: Ints) -> list[FlowValues]:
         """What the table's columns say of some rows, as plain values, a tuple a flow."""
-        return self.values_and_sides(columns, rows)[0]
-
-    def values_and_sides(self, columns: dict[str, Column], rows: Ints) -> tuple[list[FlowValues], Mask, Mask]:
-        """As `values`, and as columns (flows × 2) which sides are ours, and which a group's or unspecified."""
         addresses, version = columns["addresses"][rows], columns["version"][rows]
-        own, group = self.are_own(addresses, version), are_groups(addresses, version)
-        values = list(
+        return list(
             zip(
                 columns["began"][rows].tolist(), columns["transport"][rows].tolist(), version.tolist(),
                 columns["vlan"][rows].tolist(), columns["layer2"][rows].tolist(),
                 zip(*columns["ports"][rows].T.tolist(), strict=True), rows_of(addresses, 32),
-                rows_of(columns["macs"][rows], 12), pairs_of(own), pairs_of(group), columns["ingress"][rows].tolist(),
+                rows_of(columns["macs"][rows], 12), pairs_of(self.are_own(addresses, version)),
+                pairs_of(are_groups(addresses, version)), columns["ingress"][rows].tolist(),
                 strict=True,
             )
         )  # fmt: skip
-        return values, own, group
 
 
 def are_groups(addresses: Column, version: Column) -> Mask:

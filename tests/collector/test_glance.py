@@ -16,7 +16,7 @@ from collector.capture.pcap_file import CaptureFile
 from collector.dissectors.http import DISSECTOR as HTTP
 from collector.errors import CaptureError
 from collector.evidence.witness import Witness
-from collector.glance import MAX_LEFT_BYTES, Glance, Left, Look
+from collector.glance import MAX_LEFT_BYTES, Glance, Left, Passing
 from collector.observation import Observation, Url
 from collector.packets import ACK, SYN, Block
 from collector.pipeline import Pipeline
@@ -128,26 +128,27 @@ class Offered:
         return []
 
 
-def outcome(blocks: Iterable[Block], lean: bool, touches: Any = None, **more: Any) -> tuple[Any, ...]:
-    """Everything that can be told of a run from outside, and how many first payloads were passed."""
+class Counting(Glance):
+    """Knows how many it has passed."""
+
     passed = 0
 
-    def counting(look: Look) -> Look:
-        def count(*what: Any) -> Left | None:
-            nonlocal passed
-            left = look(*what)
-            passed += left is not None
-            return left
+    def passes(self, passing: Passing, at_ns: int) -> bool:
+        passes = super().passes(passing, at_ns)
+        self.passed += passes
+        return passes
 
-        return count
 
+def outcome(blocks: Iterable[Block], lean: bool, touches: Any = None, **more: Any) -> tuple[Any, ...]:
+    """Everything that can be told of a run from outside, and how many first payloads were passed."""
     pipeline = Pipeline(CollectorSettings(max_flows=10_000, **more), (ACME, OTHER), concerns, touches)
     if lean:
-        glance = Glance(
-            pipeline.report, pipeline.inventory, pipeline.names, pipeline._numbers, concerns, lambda: UNCLAIMED
-        )
-        glance.looks = {kind: counting(look) for kind, look in glance.looks.items()}
-        pipeline.glance_with(glance)
+        pipeline.glance_with(
+            Counting(
+                pipeline.report, pipeline.inventory, pipeline.names, pipeline._own, pipeline._numbers, concerns,
+                lambda: UNCLAIMED,
+            )
+        )  # fmt: skip
     keeper, offered = Keeping(), Offered()
     witness = Witness(keeper)
     pipeline.keep_with(witness)
@@ -159,6 +160,7 @@ def outcome(blocks: Iterable[Block], lean: bool, touches: Any = None, **more: An
     read = list(table.readers)
     found.append(pipeline.finish())
     devices = [(each.device, each.identity, each.ends, each.resolver) for each in pipeline.inventory.devices.values()]
+    passed = pipeline._glance.passed if isinstance(pipeline._glance, Counting) else 0
     return passed, (
         msgspec.json.encode(found), pipeline.ledger, pipeline.report.foreign, list(pipeline.names._names.items()),
         devices, sorted(pipeline.report.resolvers), keeper.rows, rows, read, offered.packets, witness.held_bytes,
