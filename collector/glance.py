@@ -7,9 +7,7 @@ Whatever is not plain is not passed, and is read as ever. What else than its nam
 (its path, who asks, whom) is asked of the same rules, in the same words.
 """
 
-import functools
 import re
-import socket
 from collections.abc import Callable, Container, Iterator
 from typing import Final, Protocol
 
@@ -27,7 +25,7 @@ from collector.observation import DATASET_PREFIX, Url
 from collector.packets import TCP, Bytes, Ints, Payloads
 from collector.reading import SEQUENCE_SPACE, DatagramReader, StreamReader
 from collector.reporting import Concerns, Reporter
-from collector.views import OwnNetworks, are_groups, rows_of
+from collector.views import OwnNetworks, addresses_of, are_groups, macs_of, text_of
 
 
 class Unclaimed(Protocol):
@@ -47,7 +45,6 @@ MAX_LEFT_BYTES: Final = 1_024
 """Of a first segment that is kept until its flow goes on; requests and hellos are shorter, mostly."""
 MAX_NAMES: Final = 65_536
 """Of which it is remembered whether they are nobody's: as they stand in messages."""
-MAX_TEXTS: Final = 16_384
 OUTBOUND, INTERNAL = "outbound", "internal"
 QUESTION, TIME, HELLO, REQUEST = 1, 2, 3, 4
 _STREAM_KINDS = np.zeros(256, np.int64)
@@ -64,11 +61,10 @@ _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.-]*[A-Za-z]").fullmatch
 
 # A struct, for one is made a flow, and nothing is made faster.
 class Left(msgspec.Struct, gc=False):
-    """What stands in place of a flow's reader after its first payload was passed: `number`, of the protocol, and what
-    brings a reader to where it would be. Of a stream the segment and the name that it said; `half`: of the client,
-    nothing more is of use."""
+    """What stands in place of a flow's reader after its first payload was passed, and brings a reader to where it would
+    be: whose dissector it is, of a stream the segment and the name that it said; `half`: of the client, nothing more is
+    of use."""
 
-    number: int
     dissector: Dissector
     segment: tuple[int, bytes, int] | None = None
     name: tuple[str, str] | None = None
@@ -111,9 +107,9 @@ class Glance:
         self._nobodys: dict[str | bytes, bool] = {}
         # For one batch at most, which bounds them.
         self._answers: dict[tuple[str, str, str | None], bool] = {}
-        self._question = Left(numbers[dns.DISSECTOR.name], dns.DISSECTOR)
-        self._time = Left(numbers[ntp.DISSECTOR.name], ntp.DISSECTOR)
-        self._hello, self._request = (numbers[each.name] for each in (tls.DISSECTOR, http.DISSECTOR))
+        self._question, self._time = Left(dns.DISSECTOR), Left(ntp.DISSECTOR)
+        kinds = {QUESTION: dns, TIME: ntp, HELLO: tls, REQUEST: http}
+        self._numbers = {kind: numbers[each.DISSECTOR.name] for kind, each in kinds.items()}
         self._looks: dict[int, Callable[[Iterator[Opening]], Iterator[Passing | None]]] = {
             QUESTION: self._questions,
             TIME: self._times,
@@ -131,23 +127,25 @@ class Glance:
 
     def look_over(
         self, data: Bytes, columns: dict[str, Column], payloads: Payloads, read: Container[int]
-    ) -> list[Passing | None]:
-        """What of some packets may pass, were it their turn; None: it is to be read, as is what comes on a row that is
-        `read` already."""
-        found: list[Passing | None] = [None] * len(payloads.rows)
+    ) -> dict[int, Passing]:
+        """What of some packets may pass when it is their turn, by their numbers; not what comes on a row that is `read`
+        already."""
+        found: dict[int, Passing] = {}
         kinds = self._kinds_of(data, columns, payloads)
         firsts = np.unique(payloads.rows, return_index=True)[1]
         firsts = firsts[kinds[firsts] != 0]
         firsts = firsts[[row not in read for row in payloads.rows[firsts].tolist()]]
         for kind, look in self._looks.items():
-            some = firsts[kinds[firsts] == kind]
-            if len(some):
-                openings = self._openings(data, columns, payloads.at(some), kind == QUESTION)
-                passing = list(look(openings))
-                for place, each in zip(some.tolist(), passing, strict=True):
-                    found[place] = each
-                # Nobody else looks at it before it has passed or been read.
-                columns["protocol"][payloads.rows[some]] = [0 if each is None else each[0].number for each in passing]
+            some = payloads.at(firsts[kinds[firsts] == kind])
+            if len(some.rows):
+                openings = self._openings(data, columns, some, kind == QUESTION)
+                plain = []
+                for number, row, passing in zip(some.packets.tolist(), some.rows.tolist(), look(openings), strict=True):
+                    if passing is not None:
+                        found[number] = passing
+                        plain.append(row)
+                # Also of those that will be read after all: what is plain is of no other protocol.
+                columns["protocol"][plain] = self._numbers[kind]
         return found
 
     def passes(self, passing: Passing, at_ns: int) -> bool:
@@ -171,14 +169,12 @@ class Glance:
     ) -> Iterator[Opening]:
         """What there is to look at; with the MAC address of the server or of the client."""
         rows, client, every = payloads.rows, payloads.sides, np.arange(len(payloads.rows))
-        addresses, version, layer2 = columns["addresses"][rows], columns["version"][rows], columns["layer2"][rows]
+        addresses, version = columns["addresses"][rows], columns["version"][rows]
         server, view = 1 - client, data.data
-        macs = rows_of(columns["macs"][rows, server if of_server else client], 6)
         inside = (self._own.are_own(addresses, version) | are_groups(addresses, version))[every, server]
         return zip(
             addresses_of(addresses[every, client], version), addresses_of(addresses[every, server], version),
-            macs if layer2.all() else [mac if seen else b"" for mac, seen in zip(macs, layer2.tolist(), strict=True)],
-            inside.tolist(),
+            macs_of(columns, rows, server if of_server else client), inside.tolist(),
             [bytes(view[start:stop]) for start, stop in
              zip(payloads.starts.tolist(), payloads.stops.tolist(), strict=True)],
             payloads.sequences.tolist(), payloads.syns.tolist(), strict=True,
@@ -213,7 +209,7 @@ class Glance:
             if name is None:
                 yield None
             else:
-                left = Left(self._hello, tls.DISSECTOR, (sequence, payload, syn), (name, "tls_sni"), True)
+                left = Left(tls.DISSECTOR, (sequence, payload, syn), (name, "tls_sni"), True)
                 yield left, client, server, mac, None
 
     def _name_in_hello(self, server: bytes, payload: bytes) -> str | None:
@@ -238,7 +234,7 @@ class Glance:
             if asked is None or not self._is_nobodys_request(server, *asked):
                 yield None
             else:
-                left = Left(self._request, http.DISSECTOR, (sequence, payload, syn), (asked[0], "http_host"))
+                left = Left(http.DISSECTOR, (sequence, payload, syn), (asked[0], "http_host"))
                 yield left, client, server, mac, asked[2]
 
     def _is_nobodys_request(self, server: bytes, name: str, path: str, agent: str | None) -> bool:
@@ -277,7 +273,7 @@ class Glance:
 
     def _kinds_of(self, data: Bytes, columns: dict[str, Column], payloads: Payloads) -> Ints:
         """What payloads would be, were they the first of their flows; 0: one that is read."""
-        rows, sides, starts, stops, sequences, syns, _ = payloads
+        _, rows, sides, starts, stops, sequences, syns, _ = payloads
         every, began = np.arange(len(rows)), columns["began"][rows]
         addresses, version = columns["addresses"][rows], columns["version"][rows]
         own, group, peer = self._own.are_own(addresses, version), are_groups(addresses, version), 1 - began
@@ -295,21 +291,7 @@ class Glance:
         return plain
 
 
-def addresses_of(addresses: Bytes, version: Bytes) -> list[bytes]:
-    """Addresses (flows × 16 bytes, IPv4 in the first four) as bytes, four or 16."""
-    if (version == 4).all():
-        return rows_of(addresses[:, :4], 4)
-    whole = zip(rows_of(addresses, 16), (version == 4).tolist(), strict=True)
-    return [address[:4] if four else address for address, four in whole]
-
-
 def zone_of(name: str) -> str:
     """The last two labels of a name, or all of it."""
     last = name.rfind(".")
     return name[name.rfind(".", 0, last) + 1 :] if last > 0 else name
-
-
-@functools.lru_cache(MAX_TEXTS)
-def text_of(address: bytes) -> str:
-    """An address's text."""
-    return socket.inet_ntop(socket.AF_INET if len(address) == 4 else socket.AF_INET6, address)

@@ -4,7 +4,7 @@ No socket, no file, no clock: a source hands blocks in, observations come out, a
 """
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -194,34 +194,48 @@ class Pipeline:
         if self._glance is not None:
             self._glance.begin()
         reading = self.flows.columns["reading"]
-        sides = (~batch.upward).view(np.uint8)
-        packets = np.flatnonzero((reading[rows] >> sides) & (batch.payload_end > batch.payload))
+        side = (~batch.upward).view(np.uint8)
+        packets = np.flatnonzero((reading[rows] >> side) & (batch.payload_end > batch.payload))
+        sides = side.astype(np.int64)
+        passing = self._look_over(batch, rows[packets], packets, sides[packets])
         # A flow that has said what it is says no more: looked at piece by piece, its other packets are never touched.
         for first in range(0, len(packets), READ_AT_ONCE):
             some = packets[first : first + READ_AT_ONCE]
             if first:
                 some = some[(reading[rows[some]] >> sides[some]) & 1 != 0]
             if len(some):
-                self._read_packets(batch, rows[some], some, sides[some].astype(np.int64), found)
+                self._read_packets(batch, rows[some], some, sides[some], found, passing)
+
+    def _look_over(self, batch: PacketBatch, rows: Ints, packets: Ints, sides: Ints) -> dict[int, Passing]:
+        # What is new of a device is told with the next message that is read.
+        if self._glance is None or self.inventory.news or not len(packets):
+            return {}
+        payloads = self._payloads(batch, rows, packets, sides)
+        return self._glance.look_over(batch.data, self.flows.columns, payloads, self.flows.readers)
 
     def _read_packets(
-        self, batch: PacketBatch, rows: Ints, packets: Ints, sides: Ints, found: list[Observation]
-    ) -> None:
-        readers, strangers, witness = self.flows.readers, self.strangers, self.witness
+        self, batch: PacketBatch, rows: Ints, packets: Ints, sides: Ints, found: list[Observation],
+        passing: Mapping[int, Passing],
+    ) -> None:  # fmt: skip
+        """Those that are `passing` pass, by their numbers in the batch, unless by now they are to be read too."""
+        readers, strangers, witness, news = self.flows.readers, self.strangers, self.witness, self.inventory.news
         reading, max_readers = self.flows.columns["reading"].data, self.settings.max_readers
-        data, seen = batch.data.data, list[Seen]()
+        data, seen, glance = batch.data.data, list[Seen](), self._glance
         payloads = self._payloads(batch, rows, packets, sides)
-        passing = self._look_over(batch, payloads)
-        lined_up = self._line_up(payloads.at(np.flatnonzero([each is None for each in passing])))
-        passes = None if self._glance is None else self._glance.passes
-        for place, (passed, row, at_ns) in enumerate(zip(passing, rows.tolist(), payloads.times.tolist(), strict=True)):
+        may_pass = [passing.get(each) for each in packets.tolist()]
+        lined_up = self._line_up(payloads.at(np.flatnonzero([each is None for each in may_pass])))
+        for place, (passed, row, at_ns) in enumerate(
+            zip(may_pass, rows.tolist(), payloads.times.tolist(), strict=True)
+        ):
             before, turn = len(found), lined_up
-            if passed is not None and passes is not None:
-                if not self.inventory.news and passes(passed, at_ns):
+            if passed is not None and glance is not None:
+                if not news and glance.passes(passed, at_ns):
                     if len(readers) >= max_readers:
                         self._give_some_up()
-                    readers[row] = passed[0]
-                    self._note_pass(place, payloads, passed[0], seen, found)
+                    # As if there had been a view of this flow: of another's, what was met before is not known.
+                    readers[row], self._viewed = passed[0], None
+                    if news or passed[0].half:
+                        self._note_pass(place, payloads, passed[0], seen, found)
                     continue
                 turn = self._line_up(payloads.at(np.array([place])))
             _, side, values, start, stop, sequence, syn, _ = next(turn)
@@ -259,21 +273,13 @@ class Pipeline:
         # A SYN takes a number of its own, so that data it carries (RFC 7413) begin one later.
         sequences = (batch.sequence[packets] + ((batch.flags[packets] & SYN) != 0)) % SEQUENCE_SPACE
         return Payloads(
-            rows, sides, batch.payload[packets], batch.payload_end[packets], sequences, syns,
+            packets, rows, sides, batch.payload[packets], batch.payload_end[packets], sequences, syns,
             batch.time_ns[packets],
         )  # fmt: skip
-
-    def _look_over(self, batch: PacketBatch, payloads: Payloads) -> list[Passing | None]:
-        # What is new of a device is told with the next message that is read.
-        if self._glance is None or self.inventory.news:
-            return [None] * len(payloads.rows)
-        return self._glance.look_over(batch.data, self.flows.columns, payloads, self.flows.readers)
 
     def _note_pass(
         self, place: int, payloads: Payloads, left: Left, seen: list[Seen], found: list[Observation]
     ) -> None:
-        # As if there had been a view of this flow: of another's, what was met before is not known.
-        self._viewed = None
         if left.half:
             self.flows.keep_reading(int(payloads.rows[place]), 1 << 1 - int(payloads.sides[place]))
         if self.inventory.news:
@@ -284,7 +290,7 @@ class Pipeline:
 
     def _line_up(self, payloads: Payloads) -> Iterator[tuple[int, int, FlowValues, int, int, int, int, int]]:
         """Of each packet what `Payloads` says of it, and its flow's values."""
-        rows, sides, *more = payloads
+        _, rows, sides, *more = payloads
         distinct, flows = np.unique(rows, return_inverse=True)
         values = self._own.values(self.flows.columns, distinct)
         return zip(

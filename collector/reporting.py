@@ -44,7 +44,7 @@ from collector.pushes import TFTP, read_pushes
 from collector.reading import DatagramReader, StreamReader
 from collector.settings import CollectorSettings
 from collector.telling import IDENTIFIED, SEEN, concerns_us, is_followed, tell_of
-from collector.views import FlowValues, FlowView, OwnNetworks, time_of
+from collector.views import FlowValues, FlowView, OwnNetworks, addresses_of, macs_of, text_of, time_of
 
 NS = 10**9
 Place = tuple[int | str, int]
@@ -390,22 +390,18 @@ class Reporter:
         """The ends of ours of some flows (2 × row + side), of each the number of its device, and these devices: asked
         for once an end, not once a flow."""
         count = len(columns["key"])
-        macs = np.zeros((count, 2, 8), np.uint8)
-        macs[:, :, :6] = columns["macs"]
-        addresses = columns["addresses"].copy().view(np.uint64).reshape(count, 2, 2)
+        below = np.zeros((count, 2, 8), np.uint8)
+        below[:, :, :6] = columns["macs"]
+        halves = columns["addresses"].copy().view(np.uint64).reshape(count, 2, 2)
         # A router's MAC stands before many devices, so that the address is asked for too.
-        ends = flow_key(addresses[:, :, 0], addresses[:, :, 1], macs.view(np.uint64).reshape(count, 2))
+        ends = flow_key(halves[:, :, 0], halves[:, :, 1], below.view(np.uint64).reshape(count, 2))
         own = self._own.are_own(columns["addresses"], columns["version"])
         ours = np.flatnonzero(own.reshape(-1))
         _, first, inverse = np.unique(ends.reshape(-1)[ours], return_index=True, return_inverse=True)
-        devices = []
-        for place in ours[first].tolist():
-            row, side = divmod(place, 2)
-            size = 4 if columns["version"][row] == 4 else 16
-            address = columns["addresses"][row, side, :size].tobytes()
-            text = socket.inet_ntop(socket.AF_INET if size == 4 else socket.AF_INET6, address)
-            mac = columns["macs"][row, side].tobytes() if columns["layer2"][row] else b""
-            devices.append(self._inventory.device_at(mac, text))
+        rows, sides = np.divmod(ours[first], 2)
+        addresses = addresses_of(columns["addresses"][rows, sides], columns["version"][rows])
+        macs = macs_of(columns, rows, sides)
+        devices = list(map(self._inventory.device_at, macs, map(text_of, addresses)))
         return ours, inverse, devices
 
     def _may_be_cameras(self, columns: dict[str, Column]) -> Mask:

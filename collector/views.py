@@ -16,7 +16,7 @@ from collector.identify.known import End, KnownDevice
 from collector.observation import Endpoint, Network, Vlan
 from collector.packets import TCP, Ints, Mask
 
-MAX_COMMUNITY_IDS = 1 << 14
+MAX_COMMUNITY_IDS = MAX_TEXTS = 1 << 14
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
 Pair = tuple[bool, bool]
@@ -93,6 +93,26 @@ def rows_of(array: Column, width: int) -> list[bytes]:
     """The rows of an array of bytes, `width` bytes each."""
     rows: list[bytes] = np.ndarray((len(array),), f"V{width}", np.ascontiguousarray(array)).tolist()
     return rows
+
+
+def addresses_of(addresses: Column, version: Column) -> list[bytes]:
+    """Addresses (flows × 16 bytes, IPv4 in the first four) as bytes, four or 16."""
+    if (version == 4).all():
+        return rows_of(addresses[:, :4], 4)
+    whole = zip(rows_of(addresses, 16), (version == 4).tolist(), strict=True)
+    return [address[:4] if four else address for address, four in whole]
+
+
+def macs_of(columns: dict[str, Column], rows: Ints, sides: Ints) -> list[bytes]:
+    """The MAC addresses of a side of some flows, empty where layer 2 is not seen."""
+    macs, seen = rows_of(columns["macs"][rows, sides], 6), columns["layer2"][rows]
+    return macs if seen.all() else [mac if known else b"" for mac, known in zip(macs, seen.tolist(), strict=True)]
+
+
+@functools.lru_cache(MAX_TEXTS)
+def text_of(address: bytes) -> str:
+    """An address's text."""
+    return socket.inet_ntop(socket.AF_INET if len(address) == 4 else socket.AF_INET6, address)
 
 
 class FlowView:

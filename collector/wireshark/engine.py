@@ -151,7 +151,7 @@ class WiresharkPipeline(Pipeline):
             some = own[before:until]
             some = some[(reading[rows[some]] >> sides[some]) & 1 != 0]
             if len(some):
-                self._read_packets(batch, rows[some], some, sides[some], found)
+                self._read_packets(batch, rows[some], some, sides[some], found, {})
             before = until
             if number is not None:
                 self._viewed = None

@@ -353,7 +353,7 @@ def test_news_of_a_device_is_told_with_the_very_next_message() -> None:
 
 
 def test_of_a_stream_is_left_what_its_reader_needs() -> None:
-    left = Left(1, HTTP, (7, ASKED, -1), ("www.site-1.example", "http_host"))
+    left = Left(HTTP, (7, ASKED, -1), ("www.site-1.example", "http_host"))
     reader = StreamReader(stream_candidates(load_dissectors()), 80, 0)
     left.bring(reader)
     assert (reader.protocol, reader.noted, reader.name) == ("http", True, ("www.site-1.example", "http_host"))
