@@ -22,7 +22,7 @@ from collector.flows import Column
 from collector.identify.inventory import Inventory
 from collector.naming import NameMemory
 from collector.observation import DATASET_PREFIX, Url
-from collector.packets import TCP, Bytes, Ints, Payloads
+from collector.packets import TCP, Bytes, Ints, Mask, Payloads
 from collector.reading import SEQUENCE_SPACE, DatagramReader, StreamReader
 from collector.reporting import Concerns, Reporter
 from collector.views import OwnNetworks, addresses_of, are_groups, macs_of, text_of
@@ -79,9 +79,10 @@ class Left(msgspec.Struct, gc=False):
         reader.name, reader.noted = self.name, True
 
 
-Passing = tuple[Left, bytes, bytes, bytes, str | None]
-"""A first payload that may be passed: what is left of it, the addresses of who sent it and of who was called, the MAC
-address of the latter for a question and of the former for all else (none where layer 2 is not seen), a user agent."""
+Passing = tuple[Left, str, bytes, bytes, bytes, str | None]
+"""A first payload that may be passed: what is left of it, its dataset, the addresses of who sent it and of who was
+called, the MAC address of the latter for a question and of the former for all else (none where layer 2 is not seen), a
+user agent."""
 
 Opening = tuple[bytes, bytes, bytes, bool, bytes, int, int]
 """A first payload to look at: addresses and MAC address as in `Passing`, whether it stays with us, the payload, its
@@ -131,14 +132,15 @@ class Glance:
         """What of some packets may pass when it is their turn, by their numbers; not what comes on a row that is `read`
         already."""
         found: dict[int, Passing] = {}
-        kinds = self._kinds_of(data, columns, payloads)
+        kinds, inside = self._kinds_of(data, columns, payloads)
         firsts = np.unique(payloads.rows, return_index=True)[1]
         firsts = firsts[kinds[firsts] != 0]
         firsts = firsts[[row not in read for row in payloads.rows[firsts].tolist()]]
         for kind, look in self._looks.items():
-            some = payloads.at(firsts[kinds[firsts] == kind])
-            if len(some.rows):
-                openings = self._openings(data, columns, some, kind == QUESTION)
+            places = firsts[kinds[firsts] == kind]
+            if len(places):
+                some = payloads.at(places)
+                openings = openings_of(data, columns, some, inside[places], kind == QUESTION)
                 plain = []
                 for number, row, passing in zip(some.packets.tolist(), some.rows.tolist(), look(openings), strict=True):
                     if passing is not None:
@@ -150,35 +152,19 @@ class Glance:
 
     def passes(self, passing: Passing, at_ns: int) -> bool:
         """Pass a first payload in its turn, and do what reading it would have done; False: it is to be read."""
-        left, client, server, mac, agent = passing
-        if left.name is not None:
-            if agent is not None:
-                self._inventory.note_user_agent(self._inventory.device_at(mac, text_of(client)), agent)
-            self._names.learn(client, (server,), left.name[0], at_ns, left.name[1])
-        elif left is self._question:
+        left, dataset, client, server, mac, agent = passing
+        if dataset is DNS:
             # Of who answers DNS, it is noted that he does: once.
             if server + mac not in self._report.resolvers:
                 return False
+        elif left.name is not None:
+            if agent is not None:
+                self._inventory.note_user_agent(self._inventory.device_at(mac, text_of(client)), agent)
+            self._names.learn(client, (server,), left.name[0], at_ns, left.name[1])
         elif self._names.name_of(client, server, at_ns) is not None:
             return False
-        self._report.unasked[DATASET_PREFIX + left.dissector.name] += 1
+        self._report.unasked[dataset] += 1
         return True
-
-    def _openings(
-        self, data: Bytes, columns: dict[str, Column], payloads: Payloads, of_server: bool
-    ) -> Iterator[Opening]:
-        """What there is to look at; with the MAC address of the server or of the client."""
-        rows, client, every = payloads.rows, payloads.sides, np.arange(len(payloads.rows))
-        addresses, version = columns["addresses"][rows], columns["version"][rows]
-        server, view = 1 - client, data.data
-        inside = (self._own.are_own(addresses, version) | are_groups(addresses, version))[every, server]
-        return zip(
-            addresses_of(addresses[every, client], version), addresses_of(addresses[every, server], version),
-            macs_of(columns, rows, server if of_server else client), inside.tolist(),
-            [bytes(view[start:stop]) for start, stop in
-             zip(payloads.starts.tolist(), payloads.stops.tolist(), strict=True)],
-            payloads.sequences.tolist(), payloads.syns.tolist(), strict=True,
-        )  # fmt: skip
 
     def _questions(self, openings: Iterator[Opening]) -> Iterator[Passing | None]:
         known, asked, glance, nobodys = self._report.resolvers, set[bytes](), dns.glance, self._nobodys
@@ -190,7 +176,7 @@ class Glance:
                 asked.add(resolver)
                 is_passed = False
             if is_passed and not self._is_asked_for(DNS, INTERNAL if stays else OUTBOUND, server):
-                yield self._question, client, server, mac, None
+                yield self._question, DNS, client, server, mac, None
             else:
                 yield None
 
@@ -201,7 +187,7 @@ class Glance:
     def _times(self, openings: Iterator[Opening]) -> Iterator[Passing | None]:
         for client, server, mac, stays, payload, _, _ in openings:
             plain = ntp.glance(payload) and not self._is_asked_for(NTP, INTERNAL if stays else OUTBOUND, server)
-            yield (self._time, client, server, mac, None) if plain else None
+            yield (self._time, NTP, client, server, mac, None) if plain else None
 
     def _hellos(self, openings: Iterator[Opening]) -> Iterator[Passing | None]:
         for client, server, mac, _, payload, sequence, syn in openings:
@@ -210,7 +196,7 @@ class Glance:
                 yield None
             else:
                 left = Left(tls.DISSECTOR, (sequence, payload, syn), (name, "tls_sni"), True)
-                yield left, client, server, mac, None
+                yield left, TLS, client, server, mac, None
 
     def _name_in_hello(self, server: bytes, payload: bytes) -> str | None:
         """The name in a ClientHello that concerns nobody."""
@@ -235,7 +221,7 @@ class Glance:
                 yield None
             else:
                 left = Left(http.DISSECTOR, (sequence, payload, syn), (asked[0], "http_host"))
-                yield left, client, server, mac, asked[2]
+                yield left, HTTP, client, server, mac, asked[2]
 
     def _is_nobodys_request(self, server: bytes, name: str, path: str, agent: str | None) -> bool:
         if len(name) > dns.MAX_NAME_BYTES:
@@ -271,8 +257,9 @@ class Glance:
                 self._answers[dataset, direction, agent] = known
         return known
 
-    def _kinds_of(self, data: Bytes, columns: dict[str, Column], payloads: Payloads) -> Ints:
-        """What payloads would be, were they the first of their flows; 0: one that is read."""
+    def _kinds_of(self, data: Bytes, columns: dict[str, Column], payloads: Payloads) -> tuple[Ints, Mask]:
+        """What payloads would be, were they the first of their flows, 0: one that is read; and which are for one of
+        ours, or a group."""
         _, rows, sides, starts, stops, sequences, syns, _ = payloads
         every, began = np.arange(len(rows)), columns["began"][rows]
         addresses, version = columns["addresses"][rows], columns["version"][rows]
@@ -287,8 +274,22 @@ class Glance:
             _STREAM_KINDS[data[starts]],
         )
         kinds[(kinds == HELLO) & (port == DNS_OVER_TLS_PORT)] = 0
-        plain: Ints = np.where((sides == began) & own[every, began], kinds, 0)
-        return plain
+        return np.where((sides == began) & own[every, began], kinds, 0), inside
+
+
+def openings_of(
+    data: Bytes, columns: dict[str, Column], payloads: Payloads, inside: Mask, of_server: bool
+) -> Iterator[Opening]:
+    """What there is to look at; with the MAC address of the server or of the client."""
+    rows, client, every, view = payloads.rows, payloads.sides, np.arange(len(payloads.rows)), data.data
+    addresses, version, server = columns["addresses"][rows], columns["version"][rows], 1 - client
+    spans = zip(payloads.starts.tolist(), payloads.stops.tolist(), strict=True)
+    return zip(
+        addresses_of(addresses[every, client], version), addresses_of(addresses[every, server], version),
+        macs_of(columns, rows, server if of_server else client), inside.tolist(),
+        [bytes(view[start:stop]) for start, stop in spans], payloads.sequences.tolist(), payloads.syns.tolist(),
+        strict=True,
+    )  # fmt: skip
 
 
 def zone_of(name: str) -> str:
