@@ -19,6 +19,7 @@ from collector.dissectors.dissector import FROM_CLIENT, Dissector
 from collector.encrypted_dns import PATH, RESOLVER_ADDRESSES, RESOLVER_NAMES
 from collector.encrypted_dns import PORT as DNS_OVER_TLS_PORT
 from collector.flows import Column
+from collector.identify.evidence import Sign
 from collector.identify.inventory import Inventory
 from collector.naming import NameMemory
 from collector.observation import DATASET_PREFIX, Url
@@ -79,10 +80,10 @@ class Left(msgspec.Struct, gc=False):
         reader.name, reader.noted = self.name, True
 
 
-Passing = tuple[Left, str, bytes, bytes, bytes, str | None]
+Passing = tuple[Left, str, bytes, bytes, bytes, tuple[Sign, ...] | None]
 """A first payload that may be passed: what is left of it, its dataset, the addresses of who sent it and of who was
-called, the MAC address of the latter for a question and of the former for all else (none where layer 2 is not seen), a
-user agent."""
+called, the MAC address of the latter for a question and of the former for all else (none where layer 2 is not seen),
+what a user agent says of its device; None: there is none."""
 
 Opening = tuple[bytes, bytes, bytes, bool, bytes, int, int]
 """A first payload to look at: addresses and MAC address as in `Passing`, whether it stays with us, the payload, its
@@ -108,6 +109,7 @@ class Glance:
         self._nobodys: dict[str | bytes, bool] = {}
         # For one batch at most, which bounds them.
         self._answers: dict[tuple[str, str, str | None], bool] = {}
+        self._signs: dict[str, tuple[Sign, ...]] = {}
         self._question, self._time = Left(dns.DISSECTOR), Left(ntp.DISSECTOR)
         kinds = {QUESTION: dns, TIME: ntp, HELLO: tls, REQUEST: http}
         self._numbers = {kind: numbers[each.DISSECTOR.name] for kind, each in kinds.items()}
@@ -121,6 +123,7 @@ class Glance:
     def begin(self) -> None:
         """Other rules may be in force than when it was last asked."""
         self._answers.clear()
+        self._signs.clear()
         unclaimed = self._rules()
         if unclaimed is not self._unclaimed:
             self._unclaimed = unclaimed
@@ -152,14 +155,16 @@ class Glance:
 
     def passes(self, passing: Passing, at_ns: int) -> bool:
         """Pass a first payload in its turn, and do what reading it would have done; False: it is to be read."""
-        left, dataset, client, server, mac, agent = passing
+        left, dataset, client, server, mac, signs = passing
         if dataset is DNS:
             # Of who answers DNS, it is noted that he does: once.
             if server + mac not in self._report.resolvers:
                 return False
         elif left.name is not None:
-            if agent is not None:
-                self._inventory.note_user_agent(self._inventory.device_at(mac, text_of(client)), agent)
+            if signs is not None:
+                known = self._inventory.device_at(mac, text_of(client))
+                for sign in signs:
+                    known.add(sign)
             self._names.learn(client, (server,), left.name[0], at_ns, left.name[1])
         elif self._names.name_of(client, server, at_ns) is not None:
             return False
@@ -214,14 +219,22 @@ class Glance:
         return name if known and not self._is_asked_for(TLS, OUTBOUND, server) else None
 
     def _requests(self, openings: Iterator[Opening]) -> Iterator[Passing | None]:
-        """Who sends a request is met when it passes, and its user agent noted."""
+        """Who sends a request is met when it passes, and what its user agent says noted."""
         for client, server, mac, _, payload, sequence, syn in openings:
             asked = http.glance(payload)
             if asked is None or not self._is_nobodys_request(server, *asked):
                 yield None
             else:
                 left = Left(http.DISSECTOR, (sequence, payload, syn), (asked[0], "http_host"))
-                yield left, HTTP, client, server, mac, asked[2]
+                yield left, HTTP, client, server, mac, self._signs_of(asked[2])
+
+    def _signs_of(self, agent: str | None) -> tuple[Sign, ...] | None:
+        if agent is None:
+            return None
+        known = self._signs.get(agent)
+        if known is None:
+            known = self._signs[agent] = self._inventory.banners.of_agent(agent)
+        return known
 
     def _is_nobodys_request(self, server: bytes, name: str, path: str, agent: str | None) -> bool:
         if len(name) > dns.MAX_NAME_BYTES:
