@@ -8,7 +8,7 @@ Whatever is not plain is not passed, and is read as ever. What else than its nam
 """
 
 import re
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
 import msgspec
@@ -95,8 +95,11 @@ class Glance:
 
     Many are looked over at once, and then each passes in its turn, for what another says meanwhile may be of it; while
     there is news of a device, none may. `numbers` are the protocols' in the flow table. What a dissector would refuse,
-    and what is none of these plain messages, is never passed.
+    and what is none of these plain messages, is never passed. `least` first payloads are looked over together: fewer
+    are read sooner.
     """
+
+    least = 16
 
     def __init__(
         self, report: Reporter, inventory: Inventory, names: NameMemory, own: OwnNetworks, numbers: dict[str, int],
@@ -129,20 +132,14 @@ class Glance:
             self._unclaimed = unclaimed
             self._nobodys.clear()
 
-    def look_over(
-        self, data: Bytes, columns: dict[str, Column], payloads: Payloads, read: Container[int]
-    ) -> dict[int, Passing]:
-        """What of some packets may pass when it is their turn, by their numbers; not what comes on a row that is `read`
-        already."""
+    def look_over(self, data: Bytes, columns: dict[str, Column], firsts: Payloads) -> dict[int, Passing]:
+        """Which first payloads of flows may pass when it is their turn, by the numbers of their packets."""
         found: dict[int, Passing] = {}
-        kinds, inside = self._kinds_of(data, columns, payloads)
-        firsts = np.unique(payloads.rows, return_index=True)[1]
-        firsts = firsts[kinds[firsts] != 0]
-        firsts = firsts[[row not in read for row in payloads.rows[firsts].tolist()]]
+        kinds, inside = self._kinds_of(data, columns, firsts)
         for kind, look in self._looks.items():
-            places = firsts[kinds[firsts] == kind]
+            places = np.flatnonzero(kinds == kind)
             if len(places):
-                some = payloads.at(places)
+                some = firsts.at(places)
                 openings = openings_of(data, columns, some, inside[places], kind == QUESTION)
                 plain = []
                 for number, row, passing in zip(some.packets.tolist(), some.rows.tolist(), look(openings), strict=True):
@@ -271,8 +268,7 @@ class Glance:
         return known
 
     def _kinds_of(self, data: Bytes, columns: dict[str, Column], payloads: Payloads) -> tuple[Ints, Mask]:
-        """What payloads would be, were they the first of their flows, 0: one that is read; and which are for one of
-        ours, or a group."""
+        """What first payloads are, 0: one that is read; and which are for one of ours, or a group."""
         _, rows, sides, starts, stops, sequences, syns, _ = payloads
         every, began = np.arange(len(rows)), columns["began"][rows]
         addresses, version = columns["addresses"][rows], columns["version"][rows]

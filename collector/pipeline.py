@@ -208,10 +208,14 @@ class Pipeline:
 
     def _look_over(self, batch: PacketBatch, rows: Ints, packets: Ints, sides: Ints) -> dict[int, Passing]:
         # What is new of a device is told with the next message that is read.
-        if self._glance is None or self.inventory.news or not len(packets):
+        if self._glance is None or self.inventory.news or len(packets) < self._glance.least:
             return {}
-        payloads = self._payloads(batch, rows, packets, sides)
-        return self._glance.look_over(batch.data, self.flows.columns, payloads, self.flows.readers)
+        firsts = np.unique(rows, return_index=True)[1]
+        firsts = firsts[[row not in self.flows.readers for row in rows[firsts].tolist()]]
+        if len(firsts) < self._glance.least:
+            return {}
+        payloads = self._payloads(batch, rows[firsts], packets[firsts], sides[firsts])
+        return self._glance.look_over(batch.data, self.flows.columns, payloads)
 
     def _read_packets(
         self, batch: PacketBatch, rows: Ints, packets: Ints, sides: Ints, found: list[Observation],

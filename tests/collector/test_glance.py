@@ -129,9 +129,9 @@ class Offered:
 
 
 class Counting(Glance):
-    """Knows how many it has passed."""
+    """Knows how many it has passed, and looks at every single one."""
 
-    passed = 0
+    least, passed = 1, 0
 
     def passes(self, passing: Passing, at_ns: int) -> bool:
         passes = super().passes(passing, at_ns)
@@ -352,6 +352,14 @@ def test_news_of_a_device_is_told_with_the_very_next_message() -> None:
     assert same([block_of([known, one(HELLO, 443, stream=True, at=5_000)])], touches=lambda *_: True) == 0
 
 
+def test_a_few_first_payloads_are_read_sooner_than_they_are_looked_over() -> None:
+    for count in (Glance.least - 1, Glance.least):
+        pipeline = Pipeline(CollectorSettings(), (), concerns, None, lambda: UNCLAIMED)
+        pipeline.process(block_of([one(ASKED, 80, f"10.20.1.{n}", stream=True) for n in range(count)]))
+        passed = [isinstance(each, Left) for each in pipeline.flows.readers.values()]
+        assert passed == [count == Glance.least] * count
+
+
 def test_of_a_stream_is_left_what_its_reader_needs() -> None:
     left = Left(HTTP, (7, ASKED, -1), ("www.site-1.example", "http_host"))
     reader = StreamReader(stream_candidates(load_dissectors()), 80, 0)
@@ -361,7 +369,8 @@ def test_of_a_stream_is_left_what_its_reader_needs() -> None:
     assert facts[0].answered == Url(original="/a?b", domain="www.site-1.example", path="/a", query="b")
 
 
-def test_other_rules_are_asked_anew() -> None:
+def test_other_rules_are_asked_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Glance, "least", 1)
     rules = [UNCLAIMED]
     pipeline = Pipeline(CollectorSettings(), (), lambda _, name, *more: bool(name), None, lambda: rules[0])
     asked = [one(http_request("www.site-1.example", "/", None), 80, f"10.20.0.{n}", True) for n in (7, 8)]
