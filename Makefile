@@ -20,9 +20,11 @@ PIP_COMPILE := env -u PIP_FIND_LINKS CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/p
 # manager's on PATH seldom is, which costs a tenth of the speed.
 define FIND_PYTHON
 usable='import sys; sys.exit(sys.version_info < (3, 11))'; \
-if [ -z "$${PYTHON:-}" ] && /usr/bin/python3 -c "import ensurepip, venv; $$usable" 2>/dev/null; then \
-	python=/usr/bin/python3; \
-else for name in $${PYTHON:-} python3 python3.14 python3.13 python3.12 python3.11; do \
+if [ -n "$${PYTHON:-}" ]; then \
+	if "$$PYTHON" -c "$$usable" 2>/dev/null; then python=$$PYTHON; \
+	else echo "make: PYTHON=$$PYTHON is no Python 3.11 or later: name another, or none" >&2; exit 1; fi; \
+elif /usr/bin/python3 -c "import ensurepip, venv; $$usable" 2>/dev/null; then python=/usr/bin/python3; \
+else for name in python3 python3.14 python3.13 python3.12 python3.11; do \
 	if command -v "$$name" >/dev/null 2>&1 && "$$name" -c "$$usable" 2>/dev/null; then python=$$name; break; fi; \
 done; fi; \
 if [ -z "$${python:-}" ]; then \
