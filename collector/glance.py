@@ -26,7 +26,7 @@ from collector.observation import DATASET_PREFIX, Url
 from collector.packets import TCP, Bytes, Ints, Mask, Payloads
 from collector.reading import SEQUENCE_SPACE, DatagramReader, StreamReader
 from collector.reporting import Concerns, Reporter
-from collector.views import OwnNetworks, addresses_of, are_groups, macs_of, text_of
+from collector.views import OwnNetworks, are_groups, macs_of, packed_addresses, text_of
 
 
 class Unclaimed(Protocol):
@@ -82,8 +82,8 @@ class Left(msgspec.Struct, gc=False):
 
 Passing = tuple[Left, str, bytes, bytes, bytes, tuple[Sign, ...] | None]
 """A first payload that may be passed: what is left of it, its dataset, the addresses of who sent it and of who was
-called, the MAC address of the latter for a question and of the former for all else (none where layer 2 is not seen),
-what a user agent says of its device; None: there is none."""
+called, the MAC address of whom a question was asked, else of who sent it (empty where layer 2 is not seen), what a user
+agent says of its device; None: there is none."""
 
 Opening = tuple[bytes, bytes, bytes, bool, bytes, int, int]
 """A first payload to look at: addresses and MAC address as in `Passing`, whether it stays with us, the payload, its
@@ -112,7 +112,6 @@ class Glance:
         self._nobodys: dict[str | bytes, bool] = {}
         # For one batch at most, which bounds them.
         self._answers: dict[tuple[str, str, str | None], bool] = {}
-        self._signs: dict[str, tuple[Sign, ...]] = {}
         self._question, self._time = Left(dns.DISSECTOR), Left(ntp.DISSECTOR)
         kinds = {QUESTION: dns, TIME: ntp, HELLO: tls, REQUEST: http}
         self._numbers = {kind: numbers[each.DISSECTOR.name] for kind, each in kinds.items()}
@@ -126,14 +125,14 @@ class Glance:
     def begin(self) -> None:
         """Other rules may be in force than when it was last asked."""
         self._answers.clear()
-        self._signs.clear()
         unclaimed = self._rules()
         if unclaimed is not self._unclaimed:
             self._unclaimed = unclaimed
             self._nobodys.clear()
 
     def look_over(self, data: Bytes, columns: dict[str, Column], firsts: Payloads) -> dict[int, Passing]:
-        """Which first payloads of flows may pass when it is their turn, by the numbers of their packets."""
+        """Which first payloads of flows may pass when it is their turn, by the numbers of their packets. The flows'
+        protocols are noted at once."""
         found: dict[int, Passing] = {}
         kinds, inside = self._kinds_of(data, columns, firsts)
         for kind, look in self._looks.items():
@@ -188,8 +187,12 @@ class Glance:
 
     def _times(self, openings: Iterator[Opening]) -> Iterator[Passing | None]:
         for client, server, mac, stays, payload, _, _ in openings:
-            plain = ntp.glance(payload) and not self._is_asked_for(NTP, INTERNAL if stays else OUTBOUND, server)
-            yield (self._time, NTP, client, server, mac, None) if plain else None
+            # Whom a name leads to is read.
+            plain = ntp.glance(payload) and (client, server) not in self._names
+            if plain and not self._is_asked_for(NTP, INTERNAL if stays else OUTBOUND, server):
+                yield self._time, NTP, client, server, mac, None
+            else:
+                yield None
 
     def _hellos(self, openings: Iterator[Opening]) -> Iterator[Passing | None]:
         for client, server, mac, _, payload, sequence, syn in openings:
@@ -217,21 +220,15 @@ class Glance:
 
     def _requests(self, openings: Iterator[Opening]) -> Iterator[Passing | None]:
         """Who sends a request is met when it passes, and what its user agent says noted."""
+        of_agent = self._inventory.banners.of_agent
         for client, server, mac, _, payload, sequence, syn in openings:
             asked = http.glance(payload)
             if asked is None or not self._is_nobodys_request(server, *asked):
                 yield None
             else:
-                left = Left(http.DISSECTOR, (sequence, payload, syn), (asked[0], "http_host"))
-                yield left, HTTP, client, server, mac, self._signs_of(asked[2])
-
-    def _signs_of(self, agent: str | None) -> tuple[Sign, ...] | None:
-        if agent is None:
-            return None
-        known = self._signs.get(agent)
-        if known is None:
-            known = self._signs[agent] = self._inventory.banners.of_agent(agent)
-        return known
+                name, _, agent = asked
+                left = Left(http.DISSECTOR, (sequence, payload, syn), (name, "http_host"))
+                yield left, HTTP, client, server, mac, None if agent is None else of_agent(agent)
 
     def _is_nobodys_request(self, server: bytes, name: str, path: str, agent: str | None) -> bool:
         if len(name) > dns.MAX_NAME_BYTES:
@@ -294,7 +291,7 @@ def openings_of(
     addresses, version, server = columns["addresses"][rows], columns["version"][rows], 1 - client
     spans = zip(payloads.starts.tolist(), payloads.stops.tolist(), strict=True)
     return zip(
-        addresses_of(addresses[every, client], version), addresses_of(addresses[every, server], version),
+        packed_addresses(addresses[every, client], version), packed_addresses(addresses[every, server], version),
         macs_of(columns, rows, server if of_server else client), inside.tolist(),
         [bytes(view[start:stop]) for start, stop in spans], payloads.sequences.tolist(), payloads.syns.tolist(),
         strict=True,

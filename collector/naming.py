@@ -24,6 +24,10 @@ class NameMemory:
     def __len__(self) -> int:
         return len(self._names)
 
+    def __contains__(self, ends: tuple[bytes, bytes]) -> bool:
+        """Whether a name once led this client to this address (`client, address`)."""
+        return ends in self._names
+
     def learn(self, client: bytes, addresses: Iterable[bytes], name: str, at_ns: int, source: str) -> None:
         """For this client `name` has these addresses, at `at_ns` (nanoseconds since 1970), as `source` says."""
         names, known = self._names, (name, at_ns, source)

@@ -46,6 +46,10 @@ Seen = tuple[int, FlowValues, bool, int, int, list[tuple[bytes, str]]]
 """A packet that is to be kept, or held: its place among those at work, its flow, whether it completed anything, which
 observations were made of it, and which names it told."""
 
+LinedUp = tuple[int, FlowValues, int, int, int, int]
+"""Of a packet that is read: the side of its flow, its flow, and as `Payloads` has them, where the payload starts and
+stops, its sequence number and that of the SYN."""
+
 
 class Pipeline:
     """One sensor's eyes. Not for several threads.
@@ -207,8 +211,7 @@ class Pipeline:
                 self._read_packets(batch, rows[some], some, sides[some], found, passing)
 
     def _look_over(self, batch: PacketBatch, rows: Ints, packets: Ints, sides: Ints) -> dict[int, Passing]:
-        # What is new of a device is told with the next message that is read.
-        if self._glance is None or self.inventory.news or len(packets) < self._glance.least:
+        if self._glance is None or len(packets) < self._glance.least:
             return {}
         firsts = np.unique(rows, return_index=True)[1]
         firsts = firsts[[row not in self.flows.readers for row in rows[firsts].tolist()]]
@@ -228,21 +231,25 @@ class Pipeline:
         payloads = self._payloads(batch, rows, packets, sides)
         may_pass = [passing.get(each) for each in packets.tolist()]
         lined_up = self._line_up(payloads.at(np.flatnonzero([each is None for each in may_pass])))
+        late: dict[int, LinedUp] = {}
         for place, (passed, row, at_ns) in enumerate(
             zip(may_pass, rows.tolist(), payloads.times.tolist(), strict=True)
         ):
-            before, turn = len(found), lined_up
-            if passed is not None and glance is not None:
-                if not news and glance.passes(passed, at_ns):
-                    if len(readers) >= max_readers:
-                        self._give_some_up()
-                    # As if there had been a view of this flow: of another's, what was met before is not known.
-                    readers[row], self._viewed = passed[0], None
-                    if news or passed[0].half:
-                        self._note_pass(place, payloads, passed[0], seen, found)
-                    continue
-                turn = self._line_up(payloads.at(np.array([place])))
-            _, side, values, start, stop, sequence, syn, _ = next(turn)
+            before = len(found)
+            if passed is None or glance is None:
+                side, values, start, stop, sequence, syn = next(lined_up)
+            # What is new of a device is told with the next message that is read.
+            elif not news and glance.passes(passed, at_ns):
+                if len(readers) >= max_readers:
+                    self._give_some_up()
+                # As if there had been a view of this flow: of another's, what was met before is not known.
+                readers[row], self._viewed = passed[0], None
+                if news or passed[0].half:
+                    self._note_pass(place, payloads, passed[0], seen, found)
+                continue
+            else:
+                late = late or self._line_up_late(place, may_pass, payloads)
+                side, values, start, stop, sequence, syn = late[place]
             reader = readers.get(row)
             if reader is None:
                 if not reading[row]:
@@ -292,15 +299,19 @@ class Pipeline:
             if self.witness is not None and len(found) > before:
                 seen.append((place, values, True, before, len(found), NO_NAMES))
 
-    def _line_up(self, payloads: Payloads) -> Iterator[tuple[int, int, FlowValues, int, int, int, int, int]]:
-        """Of each packet what `Payloads` says of it, and its flow's values."""
-        _, rows, sides, *more = payloads
+    def _line_up(self, payloads: Payloads) -> Iterator[LinedUp]:
+        _, rows, sides, starts, stops, sequences, syns, _ = payloads
         distinct, flows = np.unique(rows, return_inverse=True)
         values = self._own.values(self.flows.columns, distinct)
         return zip(
-            rows.tolist(), sides.tolist(), map(values.__getitem__, flows.tolist()), *(each.tolist() for each in more),
-            strict=True,
+            sides.tolist(), map(values.__getitem__, flows.tolist()), starts.tolist(), stops.tolist(),
+            sequences.tolist(), syns.tolist(), strict=True,
         )  # fmt: skip
+
+    def _line_up_late(self, first: int, may_pass: list[Passing | None], payloads: Payloads) -> dict[int, LinedUp]:
+        """All that may pass from a place on, by their places: where one did not, others will not."""
+        places = [place for place in range(first, len(may_pass)) if may_pass[place] is not None]
+        return dict(zip(places, self._line_up(payloads.at(np.array(places))), strict=True))
 
     def _bear_witness(
         self, witness: Witness, batch: PacketBatch, packets: Ints, seen: list[Seen], found: list[Observation]

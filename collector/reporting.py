@@ -44,7 +44,7 @@ from collector.pushes import TFTP, read_pushes
 from collector.reading import DatagramReader, StreamReader
 from collector.settings import CollectorSettings
 from collector.telling import IDENTIFIED, SEEN, concerns_us, is_followed, tell_of
-from collector.views import FlowValues, FlowView, OwnNetworks, addresses_of, macs_of, text_of, time_of
+from collector.views import FlowValues, FlowView, OwnNetworks, macs_of, packed_addresses, text_of, time_of
 
 NS = 10**9
 Place = tuple[int | str, int]
@@ -399,7 +399,7 @@ class Reporter:
         ours = np.flatnonzero(own.reshape(-1))
         _, first, inverse = np.unique(ends.reshape(-1)[ours], return_index=True, return_inverse=True)
         rows, sides = np.divmod(ours[first], 2)
-        addresses = addresses_of(columns["addresses"][rows, sides], columns["version"][rows])
+        addresses = packed_addresses(columns["addresses"][rows, sides], columns["version"][rows])
         macs = macs_of(columns, rows, sides)
         devices = list(map(self._inventory.device_at, macs, map(text_of, addresses)))
         return ours, inverse, devices

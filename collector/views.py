@@ -95,7 +95,7 @@ def rows_of(array: Column, width: int) -> list[bytes]:
     return rows
 
 
-def addresses_of(addresses: Column, version: Column) -> list[bytes]:
+def packed_addresses(addresses: Column, version: Column) -> list[bytes]:
     """Addresses (flows × 16 bytes, IPv4 in the first four) as bytes, four or 16."""
     if (version == 4).all():
         return rows_of(addresses[:, :4], 4)
@@ -144,8 +144,7 @@ class FlowView:
     def texts(self) -> tuple[str, str]:
         """The addresses of the side that began the flow and of its peer."""
         if self._texts is None:
-            family = socket.AF_INET if self.values[2] == 4 else socket.AF_INET6
-            self._texts = socket.inet_ntop(family, self.ends[0]), socket.inet_ntop(family, self.ends[1])
+            self._texts = text_of(self.ends[0]), text_of(self.ends[1])
         return self._texts
 
     @property

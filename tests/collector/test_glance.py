@@ -131,24 +131,30 @@ class Offered:
 class Counting(Glance):
     """Knows how many it has passed, and looks at every single one."""
 
-    least, passed = 1, 0
+    least, passed, refused = 1, 0, 0
 
     def passes(self, passing: Passing, at_ns: int) -> bool:
         passes = super().passes(passing, at_ns)
         self.passed += passes
+        self.refused += not passes
         return passes
+
+
+def counting(pipeline: Pipeline) -> Counting:
+    """What looks at first payloads for this pipeline from now on."""
+    glance = Counting(
+        pipeline.report, pipeline.inventory, pipeline.names, pipeline._own, pipeline._numbers, concerns,
+        lambda: UNCLAIMED,
+    )  # fmt: skip
+    pipeline.glance_with(glance)
+    return glance
 
 
 def outcome(blocks: Iterable[Block], lean: bool, touches: Any = None, **more: Any) -> tuple[Any, ...]:
     """Everything that can be told of a run from outside, and how many first payloads were passed."""
     pipeline = Pipeline(CollectorSettings(max_flows=10_000, **more), (ACME, OTHER), concerns, touches)
     if lean:
-        pipeline.glance_with(
-            Counting(
-                pipeline.report, pipeline.inventory, pipeline.names, pipeline._own, pipeline._numbers, concerns,
-                lambda: UNCLAIMED,
-            )
-        )  # fmt: skip
+        counting(pipeline)
     keeper, offered = Keeping(), Offered()
     witness = Witness(keeper)
     pipeline.keep_with(witness)
@@ -358,6 +364,22 @@ def test_a_few_first_payloads_are_read_sooner_than_they_are_looked_over() -> Non
         pipeline.process(block_of([one(ASKED, 80, f"10.20.1.{n}", stream=True) for n in range(count)]))
         passed = [isinstance(each, Left) for each in pipeline.flows.readers.values()]
         assert passed == [count == Glance.least] * count
+
+
+def test_the_time_is_read_where_a_name_led_and_nobody_looks_first() -> None:
+    back = dns([question("t.example")], [answer(b"\xc0\x0c", 1, bytes((198, 51, 100, 80)))], flags=0x8180)
+    named = ethernet(ipv4(udp(back, 53, 40_000), 17, "10.20.0.1", "10.20.0.50"), target="02:aa:bb:00:00:50")
+    times = [
+        (BEGIN_NS + n, ethernet(ipv4(udp(TIME, 41_000 + n, 123), 17, "10.20.0.50", "198.51.100.80"))) for n in range(40)
+    ]
+    blocks = [block_of([(BEGIN_NS, named)]), block_of(times)]
+    pipeline = Pipeline(CollectorSettings(), (), concerns)
+    glance = counting(pipeline)
+    for block in blocks:
+        pipeline.process(block)
+    assert (glance.passed, glance.refused, pipeline.ledger.unasked["lenswatch.ntp"]) == (0, 0, 40)
+    # In one block the name comes after all have been looked at.
+    assert same([block_of([(BEGIN_NS, named), *times])]) == 0
 
 
 def test_of_a_stream_is_left_what_its_reader_needs() -> None:
