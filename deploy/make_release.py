@@ -36,8 +36,10 @@ def refuse_changes() -> None:
 
 def export(folder: Path) -> None:
     """The committed files, with the commit's time and plain rights."""
-    with tarfile.open(fileobj=io.BytesIO(git("archive", "--format=tar", "HEAD"))) as tar:
-        tar.extractall(folder, filter="data")
+    with tarfile.open(fileobj=io.BytesIO(git("-c", "tar.umask=0022", "archive", "--format=tar", "HEAD"))) as tar:
+        # Before 3.11.4 there are no filters.
+        tar.extraction_filter = getattr(tarfile, "data_filter", None)
+        tar.extractall(folder)
 
 
 def build(source: Path, out: Path, epoch: str) -> None:
