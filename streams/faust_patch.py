@@ -1,4 +1,4 @@
-"""What faust-streaming 0.15.3 does wrong when it commits, put right. Applied to that version only.
+"""What faust-streaming 0.15.3 does wrong when it commits and recovers, put right. Applied to that version only.
 
 Three faults, each of which loses records without a word (the tests reproduce each on the unpatched code):
 
@@ -6,6 +6,10 @@ Three faults, each of which loses records without a word (the tests reproduce ea
 - around a rebalance the consumer hands out records while the tables are only half read, records of before its seek, and
   takes what lies between those and the next for offsets that hold none: what is done is what `Reading` says instead;
 - `Consumer._commit_offsets` takes offsets for committed although the commit was refused.
+
+And one that leaves a worker without a word and without work, until its watchdog ends it: `Recovery._slurp_changelogs`
+gives the sign that the tables are read, and takes it back at once; who has not begun to wait for it by then waits for
+ever. What is waited for here is that nothing is left to be read.
 
 And one that makes news late: a partition whose records were not taken yet when the broker was asked for more has to
 wait until that question is answered, for 1.5 s where nothing else comes; FETCH_WAIT_MS are enough.
@@ -17,10 +21,11 @@ that it hands out, to be free when the record has to wait; here they are made on
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import faust
 from aiokafka import AIOKafkaConsumer
+from faust.tables.recovery import Recovery
 from faust.transport.consumer import Consumer
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from faust.types import TP
@@ -34,8 +39,11 @@ PENDING: Final = Consumer._filter_tps_with_pending_acks
 COMMIT_OFFSETS: Final = Consumer._commit_offsets
 PERFORM_SEEK: Final = Consumer.perform_seek
 DRAIN: Final = Consumer._drain_messages
+RECOVERY_END: Final = Recovery.signal_recovery_end
 MAKE_CONSUMER: Final = AIOKafkaConsumerThread._create_worker_consumer
 FETCH_WAIT_MS: Final = 100
+RECOVERED_SECONDS: Final = 0.05
+"""Whether the tables are read is looked at so often."""
 
 
 def apply_patch() -> None:
@@ -51,6 +59,7 @@ def apply_patch() -> None:
     Consumer.perform_seek = perform_seek  # type: ignore[method-assign]
     Consumer._drain_messages = drain_messages  # type: ignore[method-assign]
     AIOKafkaConsumerThread._create_worker_consumer = make_consumer  # type: ignore[method-assign]
+    Recovery.signal_recovery_end = property(recovery_end)  # type: ignore[assignment]
 
 
 class _Unread(dict[TP, int | None]):
@@ -183,6 +192,29 @@ class _Rest:
                     waited = self._begun.throw(error)
                 else:
                     waited = self._begun.send(got)
+
+
+class RecoveryEnd(asyncio.Event):
+    """The sign that the tables are read, which is waited for by looking whether they are."""
+
+    def __init__(self, recovery: Any) -> None:
+        super().__init__()
+        self._recovery = recovery
+
+    async def wait(self) -> Literal[True]:
+        """Return when the tables are read, and what was read is in them."""
+        while self._recovery.need_recovery():
+            await asyncio.sleep(RECOVERED_SECONDS)
+        self._recovery.flush_buffers()
+        return True
+
+
+def recovery_end(self: Any) -> RecoveryEnd:
+    """The one sign of a recovery."""
+    if self._signal_recovery_end is None:
+        self._signal_recovery_end = RecoveryEnd(self)
+    end: RecoveryEnd = self._signal_recovery_end
+    return end
 
 
 def make_consumer(self: Any, transport: Any) -> AIOKafkaConsumer:

@@ -1,4 +1,4 @@
-"""The three faults of faust-streaming 0.15.3 around commits: there without the patch, gone with it.
+"""The faults of faust-streaming 0.15.3 around commits and recoveries: there without the patch, gone with it.
 
 Where a test of the unpatched code fails, that version has mended the fault, and its part of the patch can go.
 """
@@ -12,6 +12,7 @@ from typing import Any
 
 import faust
 import pytest
+from faust.tables.recovery import Recovery
 from faust.transport.consumer import Consumer
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from faust.types import TP
@@ -23,7 +24,14 @@ from collector.errors import LenswatchError
 from collector.kafka_settings import KafkaSettings
 from streams import faust_patch
 from streams.app import make_app
-from streams.faust_patch import FETCH_WAIT_MS, apply_patch, committed_offset, has_its_place, keep_place
+from streams.faust_patch import (
+    FETCH_WAIT_MS,
+    RECOVERED_SECONDS,
+    apply_patch,
+    committed_offset,
+    has_its_place,
+    keep_place,
+)
 from streams.reading import Place, Reading
 from streams.settings import WorkerSettings
 
@@ -45,7 +53,9 @@ def restore() -> Iterator[None]:
     kept = [getattr(Consumer, name) for name in names]
     for name, method in zip(names, faust, strict=True):
         setattr(Consumer, name, method)
+    kept_end, Recovery.signal_recovery_end = Recovery.signal_recovery_end, faust_patch.RECOVERY_END
     yield
+    Recovery.signal_recovery_end = kept_end
     for name, method in zip(names, kept, strict=True):
         setattr(Consumer, name, method)
 
@@ -389,6 +399,72 @@ def test_all_that_is_done_is_committed_when_it_is_much() -> None:
 
     asyncio.run(run())
     assert consumer.commits == 2
+
+
+class Changelogs(Recovery):
+    """A recovery of one partition, of which `offset` was read; Faust's own but for what it would ask a broker."""
+
+    def __init__(self, offset: int, end: int) -> None:
+        self.active_offsets, self.active_highwaters = {PLACE: offset}, {PLACE: end}  # type: ignore[assignment]
+        self.flushed = 0
+
+    def flush_buffers(self) -> None:
+        self.flushed += 1
+
+    def read_all(self) -> None:
+        """As `_slurp_changelogs` ends: the sign is given, and taken back for the next round."""
+        self.active_offsets.update(self.active_highwaters)
+        self.signal_recovery_end.set()
+        self.signal_recovery_end.clear()
+
+
+def wait_for_tables(changelogs: Changelogs, late: bool) -> bool:
+    """Whether who waits learns that the tables are read, be it before he begins (`late`) or while he waits."""
+
+    async def wait() -> bool:
+        end = changelogs.signal_recovery_end.wait()
+        if late:
+            changelogs.read_all()
+        task = asyncio.create_task(end)
+        await asyncio.sleep(0)
+        if not late:
+            assert not task.done()
+            changelogs.read_all()
+        done, _ = await asyncio.wait({task}, timeout=0.2)
+        task.cancel()
+        return bool(done)
+
+    return asyncio.run(wait())
+
+
+def test_without_the_patch_who_begins_to_wait_late_waits_for_ever() -> None:
+    assert wait_for_tables(Changelogs(3, 7), late=False)
+    assert not wait_for_tables(Changelogs(3, 7), late=True)
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_the_end_of_a_recovery_is_learned_before_and_while_it_is_waited_for(late: bool) -> None:
+    apply_patch()
+    changelogs = Changelogs(3, 7)
+    assert wait_for_tables(changelogs, late)
+    assert changelogs.flushed == 1
+
+
+def test_a_table_that_is_read_without_a_sign_is_read_and_half_a_one_is_not() -> None:
+    apply_patch()
+
+    async def wait() -> None:
+        changelogs = Changelogs(3, 7)
+        task = asyncio.create_task(changelogs.signal_recovery_end.wait())
+        changelogs.signal_recovery_end.set()
+        await asyncio.sleep(3 * RECOVERED_SECONDS)
+        assert not task.done()
+        assert not changelogs.flushed
+        changelogs.active_offsets[PLACE] = 7
+        changelogs.signal_recovery_end.clear()
+        await asyncio.wait_for(task, 5)
+
+    asyncio.run(wait())
 
 
 def test_another_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
