@@ -9,7 +9,9 @@ Three faults, each of which loses records without a word (the tests reproduce ea
 
 And one that leaves a worker without a word and without work, until its watchdog ends it: `Recovery._slurp_changelogs`
 gives the sign that the tables are read, and takes it back at once; who has not begun to wait for it by then waits for
-ever. What is waited for here is that nothing is left to be read.
+ever. What is waited for here is that nothing is left to be read. And a question to the broker of before the rebalance,
+whose answer nobody waits for any more, can be given what a changelog holds, which is then missed: its reading begins
+when no such question is left.
 
 And one that makes news late: a partition whose records were not taken yet when the broker was asked for more has to
 wait until that question is answered, for 1.5 s where nothing else comes; FETCH_WAIT_MS are enough.
@@ -40,10 +42,13 @@ COMMIT_OFFSETS: Final = Consumer._commit_offsets
 PERFORM_SEEK: Final = Consumer.perform_seek
 DRAIN: Final = Consumer._drain_messages
 RECOVERY_END: Final = Recovery.signal_recovery_end
+SEEK_OFFSETS: Final = Recovery._seek_offsets
+FETCH_RECORDS: Final = AIOKafkaConsumerThread._fetch_records
 MAKE_CONSUMER: Final = AIOKafkaConsumerThread._create_worker_consumer
 FETCH_WAIT_MS: Final = 100
 RECOVERED_SECONDS: Final = 0.05
-"""Whether the tables are read is looked at so often."""
+"""Whether the tables are read is looked at so often, and whether their reading may begin."""
+ASKING_LOOKS: Final = 60
 
 
 def apply_patch() -> None:
@@ -59,6 +64,8 @@ def apply_patch() -> None:
     Consumer.perform_seek = perform_seek  # type: ignore[method-assign]
     Consumer._drain_messages = drain_messages  # type: ignore[method-assign]
     AIOKafkaConsumerThread._create_worker_consumer = make_consumer  # type: ignore[method-assign]
+    AIOKafkaConsumerThread._fetch_records = fetch_records  # type: ignore[method-assign]
+    Recovery._seek_offsets = seek_offsets  # type: ignore[assignment,method-assign]
     Recovery.signal_recovery_end = property(recovery_end)  # type: ignore[assignment]
 
 
@@ -192,6 +199,24 @@ class _Rest:
                     waited = self._begun.throw(error)
                 else:
                     waited = self._begun.send(got)
+
+
+async def fetch_records(self: Any, *what: Any, **how: Any) -> Any:
+    """Ask for records, and let it be seen meanwhile that somebody asks."""
+    self.asking = getattr(self, "asking", 0) + 1
+    try:
+        return await FETCH_RECORDS(self, *what, **how)
+    finally:
+        self.asking -= 1
+
+
+async def seek_offsets(self: Any, consumer: Any, *what: Any) -> None:
+    """Begin to read changelogs, once nobody asks for records who asked before; each asks for a second at most."""
+    for _ in range(ASKING_LOOKS):
+        if not getattr(consumer._thread, "asking", 0):
+            break
+        await asyncio.sleep(RECOVERED_SECONDS)
+    await SEEK_OFFSETS(self, consumer, *what)
 
 
 class RecoveryEnd(asyncio.Event):

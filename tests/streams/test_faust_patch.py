@@ -4,6 +4,7 @@ Where a test of the unpatched code fails, that version has mended the fault, and
 """
 
 import asyncio
+import contextlib
 import types
 from collections import defaultdict
 from collections.abc import Iterator
@@ -53,9 +54,17 @@ def restore() -> Iterator[None]:
     kept = [getattr(Consumer, name) for name in names]
     for name, method in zip(names, faust, strict=True):
         setattr(Consumer, name, method)
-    kept_end, Recovery.signal_recovery_end = Recovery.signal_recovery_end, faust_patch.RECOVERY_END
+    others = (
+        (Recovery, "signal_recovery_end", faust_patch.RECOVERY_END),
+        (Recovery, "_seek_offsets", faust_patch.SEEK_OFFSETS),
+        (AIOKafkaConsumerThread, "_fetch_records", faust_patch.FETCH_RECORDS),
+    )
+    before = [getattr(owner, name) for owner, name, _ in others]
+    for owner, name, own in others:
+        setattr(owner, name, own)
     yield
-    Recovery.signal_recovery_end = kept_end
+    for (owner, name, _), method in zip(others, before, strict=True):
+        setattr(owner, name, method)
     for name, method in zip(names, kept, strict=True):
         setattr(Consumer, name, method)
 
@@ -465,6 +474,55 @@ def test_a_table_that_is_read_without_a_sign_is_read_and_half_a_one_is_not() -> 
         await asyncio.wait_for(task, 5)
 
     asyncio.run(wait())
+
+
+class Asked:
+    """A consumer, and its thread, in which somebody asks for records until they come."""
+
+    flow_active = True
+
+    def __init__(self) -> None:
+        self._thread: Any = self
+        self.consumer = self._consumer = self._fetcher = self._subscriptions = self
+        self._closed, self.come, self.sought = False, asyncio.Event(), []  # type: ignore[var-annotated]
+
+    def fetch_context(self) -> Any:
+        return contextlib.nullcontext()
+
+    async def fetched_records(self, *_: Any, **__: Any) -> dict[Any, Any]:
+        await self.come.wait()
+        return {}
+
+    async def seek_wait(self, offsets: dict[TP, int]) -> None:
+        self.sought.append(offsets)
+
+
+async def seek_while_asking(ends: bool) -> tuple[bool, list[dict[TP, int]]]:
+    """Whether a changelog was sought while somebody asked, and what was sought in the end."""
+    asked = Asked()
+    asking = asyncio.create_task(AIOKafkaConsumerThread._fetch_records(asked, asked, {PLACE}))  # type: ignore[arg-type]
+    await asyncio.sleep(0)
+    seeking = asyncio.create_task(Recovery._seek_offsets(None, asked, {PLACE}, {PLACE: 3}, "active"))  # type: ignore[arg-type]
+    await asyncio.sleep(RECOVERED_SECONDS / 2)
+    early = bool(asked.sought)
+    if ends:
+        asked.come.set()
+    await asyncio.wait_for(seeking, 5)
+    asking.cancel()
+    return early, asked.sought
+
+
+def test_without_the_patch_a_changelog_is_sought_while_another_still_asks() -> None:
+    assert asyncio.run(seek_while_asking(ends=True)) == (True, [{PLACE: 3}])
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_a_changelog_is_sought_when_nobody_asks_any_more_or_after_a_while(
+    ends: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.faust_patch.ASKING_LOOKS", 3)
+    apply_patch()
+    assert asyncio.run(seek_while_asking(ends)) == (False, [{PLACE: 3}])
 
 
 def test_another_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
