@@ -19,7 +19,6 @@ from collector.dissectors.dissector import FROM_CLIENT, Dissector
 from collector.encrypted_dns import PATH, RESOLVER_ADDRESSES, RESOLVER_NAMES
 from collector.encrypted_dns import PORT as DNS_OVER_TLS_PORT
 from collector.flows import Column
-from collector.identify.evidence import Sign
 from collector.identify.inventory import Inventory
 from collector.naming import NameMemory
 from collector.observation import DATASET_PREFIX, Url
@@ -80,10 +79,10 @@ class Left(msgspec.Struct, gc=False):
         reader.name, reader.noted = self.name, True
 
 
-Passing = tuple[Left, str, bytes, bytes, bytes, tuple[Sign, ...] | None]
+Passing = tuple[Left, str, bytes, bytes, bytes, str | None]
 """A first payload that may be passed: what is left of it, its dataset, the addresses of who sent it and of who was
-called, the MAC address of whom a question was asked, else of who sent it (empty where layer 2 is not seen), what a user
-agent says of its device; None: there is none."""
+called, the MAC address of whom a question was asked, else of who sent it (empty where layer 2 is not seen), the user
+agent."""
 
 Opening = tuple[bytes, bytes, bytes, bool, bytes, int, int]
 """A first payload to look at: addresses and MAC address as in `Passing`, whether it stays with us, the payload, its
@@ -151,16 +150,14 @@ class Glance:
 
     def passes(self, passing: Passing, at_ns: int) -> bool:
         """Pass a first payload in its turn, and do what reading it would have done; False: it is to be read."""
-        left, dataset, client, server, mac, signs = passing
+        left, dataset, client, server, mac, agent = passing
         if dataset is DNS:
             # Of who answers DNS, it is noted that he does: once.
             if server + mac not in self._report.resolvers:
                 return False
         elif left.name is not None:
-            if signs is not None:
-                known = self._inventory.device_at(mac, text_of(client))
-                for sign in signs:
-                    known.add(sign)
+            if agent is not None:
+                self._inventory.note_user_agent(self._inventory.device_at(mac, text_of(client)), agent)
             self._names.learn(client, (server,), left.name[0], at_ns, left.name[1])
         elif self._names.name_of(client, server, at_ns) is not None:
             return False
@@ -219,8 +216,7 @@ class Glance:
         return name if known and not self._is_asked_for(TLS, OUTBOUND, server) else None
 
     def _requests(self, openings: Iterator[Opening]) -> Iterator[Passing | None]:
-        """Who sends a request is met when it passes, and what its user agent says noted."""
-        of_agent = self._inventory.banners.of_agent
+        """Who sends a request is met when it passes, and its user agent noted."""
         for client, server, mac, _, payload, sequence, syn in openings:
             asked = http.glance(payload)
             if asked is None or not self._is_nobodys_request(server, *asked):
@@ -228,7 +224,7 @@ class Glance:
             else:
                 name, _, agent = asked
                 left = Left(http.DISSECTOR, (sequence, payload, syn), (name, "http_host"))
-                yield left, HTTP, client, server, mac, None if agent is None else of_agent(agent)
+                yield left, HTTP, client, server, mac, agent
 
     def _is_nobodys_request(self, server: bytes, name: str, path: str, agent: str | None) -> bool:
         if len(name) > dns.MAX_NAME_BYTES:

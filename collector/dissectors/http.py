@@ -72,7 +72,6 @@ _PLAIN_REQUEST = re.compile(
     r"|[Uu][Ss][Ee][Rr]-[Aa][Gg][Ee][Nn][Tt]:(?(3)(?!))([ -~]*+)\r\n"
     r"|(?![HhUuCcTt](?i:ost|ser-agent|ontent-length|ransfer-encoding):)[!-9;-~]++:[ -~]*+\r\n)++\r\n"
 ).fullmatch
-_FEW_HEADERS_BYTES = len("a:\r\n") * MAX_HEADERS
 _SIZE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\n]*)?\r?\n")
 
 
@@ -147,7 +146,7 @@ def glance(payload: bytes) -> tuple[str, str, str | None] | None:
     """Of a first segment that is one plain request without a body: the host in lower case, the path, the user agent;
     None for anything that needs a closer look. Where it is not None, the request is read without fault."""
     request = _PLAIN_REQUEST(payload.decode("latin-1"))
-    if request is None or (len(payload) > _FEW_HEADERS_BYTES and payload.count(b"\n") > MAX_HEADERS):
+    if request is None or payload.count(b"\n") > MAX_HEADERS:
         return None
     path, host, agent = request.groups()
     return None if host is None else (host.lower(), path, None if agent is None else agent.strip(" "))
