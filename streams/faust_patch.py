@@ -49,6 +49,7 @@ FETCH_WAIT_MS: Final = 100
 RECOVERED_SECONDS: Final = 0.05
 """Whether the tables are read is looked at so often, and whether their reading may begin."""
 ASKING_LOOKS: Final = 60
+"""Of these so many at most: whoever asked before has an answer by then."""
 
 
 def apply_patch() -> None:
@@ -64,6 +65,8 @@ def apply_patch() -> None:
     Consumer.perform_seek = perform_seek  # type: ignore[method-assign]
     Consumer._drain_messages = drain_messages  # type: ignore[method-assign]
     AIOKafkaConsumerThread._create_worker_consumer = make_consumer  # type: ignore[method-assign]
+    # How many ask for records now, of each thread.
+    AIOKafkaConsumerThread.asking = 0  # type: ignore[attr-defined]
     AIOKafkaConsumerThread._fetch_records = fetch_records  # type: ignore[method-assign]
     Recovery._seek_offsets = seek_offsets  # type: ignore[assignment,method-assign]
     Recovery.signal_recovery_end = property(recovery_end)  # type: ignore[assignment]
@@ -203,7 +206,7 @@ class _Rest:
 
 async def fetch_records(self: Any, *what: Any, **how: Any) -> Any:
     """Ask for records, and let it be seen meanwhile that somebody asks."""
-    self.asking = getattr(self, "asking", 0) + 1
+    self.asking += 1
     try:
         return await FETCH_RECORDS(self, *what, **how)
     finally:
@@ -213,7 +216,7 @@ async def fetch_records(self: Any, *what: Any, **how: Any) -> Any:
 async def seek_offsets(self: Any, consumer: Any, *what: Any) -> None:
     """Begin to read changelogs, once nobody asks for records who asked before; each asks for a second at most."""
     for _ in range(ASKING_LOOKS):
-        if not getattr(consumer._thread, "asking", 0):
+        if not consumer._thread.asking:
             break
         await asyncio.sleep(RECOVERED_SECONDS)
     await SEEK_OFFSETS(self, consumer, *what)

@@ -38,27 +38,22 @@ def unpatched() -> Iterator[None]:
 
 
 def restore() -> Iterator[None]:
-    names = ("_new_offset", "_filter_tps_with_pending_acks", "_commit_offsets", "perform_seek", "_drain_messages")
-    faust = (
-        faust_patch.NEW_OFFSET, faust_patch.PENDING, faust_patch.COMMIT_OFFSETS, faust_patch.PERFORM_SEEK,
-        faust_patch.DRAIN,
-    )  # fmt: skip
-    kept = [getattr(Consumer, name) for name in names]
-    for name, method in zip(names, faust, strict=True):
-        setattr(Consumer, name, method)
-    others = (
+    patched = (
+        (Consumer, "_new_offset", faust_patch.NEW_OFFSET),
+        (Consumer, "_filter_tps_with_pending_acks", faust_patch.PENDING),
+        (Consumer, "_commit_offsets", faust_patch.COMMIT_OFFSETS),
+        (Consumer, "perform_seek", faust_patch.PERFORM_SEEK),
+        (Consumer, "_drain_messages", faust_patch.DRAIN),
         (Recovery, "signal_recovery_end", faust_patch.RECOVERY_END),
         (Recovery, "_seek_offsets", faust_patch.SEEK_OFFSETS),
         (AIOKafkaConsumerThread, "_fetch_records", faust_patch.FETCH_RECORDS),
     )
-    before = [getattr(owner, name) for owner, name, _ in others]
-    for owner, name, own in others:
+    kept = [getattr(owner, name) for owner, name, _ in patched]
+    for owner, name, own in patched:
         setattr(owner, name, own)
     yield
-    for (owner, name, _), method in zip(others, before, strict=True):
+    for (owner, name, _), method in zip(patched, kept, strict=True):
         setattr(owner, name, method)
-    for name, method in zip(names, kept, strict=True):
-        setattr(Consumer, name, method)
 
 
 class Ledgers:

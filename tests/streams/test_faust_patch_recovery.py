@@ -89,7 +89,7 @@ def test_a_table_that_is_read_without_a_sign_is_read_and_half_a_one_is_not() -> 
 class Asked:
     """A consumer, and its thread, in which somebody asks for records until they come."""
 
-    flow_active = True
+    flow_active, asking = True, 0
 
     def __init__(self) -> None:
         self._thread: Any = self
