@@ -78,6 +78,7 @@ class FlowTable:
         self.ended: list[Ended] = []
         self.evicted = 0
         self.total = 0
+        self._places = np.zeros(rows, np.int32)
         self._dead = 0
         self._replaced: list[int] = []
         self._swept = self._opened_at = 0
@@ -143,6 +144,13 @@ class FlowTable:
         self.columns["reading"][row] = sides
         if sides == READ_NOTHING:
             self.readers.pop(row, None)
+
+    def first_of(self, rows: Ints) -> Ints:
+        """Where in a list of rows each stands for the first time, in the order of the list."""
+        every = np.arange(len(rows), dtype=np.int32)
+        # Of several values for one place numpy keeps the last.
+        self._places[rows[::-1]] = every[::-1]
+        return np.flatnonzero(self._places[rows] == every)
 
     def finish(self) -> None:
         """End every flow."""

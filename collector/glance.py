@@ -7,8 +7,9 @@ Whatever is not plain is not passed, and is read as ever. What else than its nam
 (its path, who asks, whom) is asked of the same rules, in the same words.
 """
 
+import operator
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Protocol
 
 import msgspec
@@ -19,6 +20,7 @@ from collector.dissectors.dissector import FROM_CLIENT, Dissector
 from collector.encrypted_dns import PATH, RESOLVER_ADDRESSES, RESOLVER_NAMES
 from collector.encrypted_dns import PORT as DNS_OVER_TLS_PORT
 from collector.flows import Column
+from collector.identify.evidence import Sign
 from collector.identify.inventory import Inventory
 from collector.naming import NameMemory
 from collector.observation import DATASET_PREFIX, Url
@@ -45,6 +47,8 @@ MAX_LEFT_BYTES: Final = 1_024
 """Of a first segment that is kept until its flow goes on; requests and hellos are shorter, mostly."""
 MAX_NAMES: Final = 65_536
 """Of which it is remembered whether they are nobody's: as they stand in messages."""
+MAX_HEADS: Final = 16_384
+"""Of requests, each of MAX_LEFT_BYTES at most: devices say the same again and again, but for what they ask for."""
 OUTBOUND, INTERNAL = "outbound", "internal"
 QUESTION, TIME, HELLO, REQUEST = 1, 2, 3, 4
 _STREAM_KINDS = np.zeros(256, np.int64)
@@ -53,7 +57,9 @@ _STREAM_KINDS[list(b"GH")] = REQUEST
 DNS, HTTP, NTP, TLS = (DATASET_PREFIX + each for each in ("dns", "http", "ntp", "tls"))
 DOT: Final = b"\3dot"
 """The ALPN protocol of DNS over TLS, as it stands in a list."""
+QUESTIONS, TIMES = ([(each, way, None) for way in (OUTBOUND, INTERNAL)] for each in (DNS, NTP))
 ROOT: Final = Url(original="/", path="/")
+DATASET_OF = operator.itemgetter(1)
 _PLAIN_ZONE = re.compile(r"[a-z0-9_-]+\.[a-z0-9_-]+").fullmatch
 # Its end tells it from an address.
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.-]*[A-Za-z]").fullmatch
@@ -79,14 +85,17 @@ class Left(msgspec.Struct, gc=False):
         reader.name, reader.noted = self.name, True
 
 
-Passing = tuple[Left, str, bytes, bytes, bytes, str | None]
+Passing = tuple[Left, str, bytes, bytes, bytes, tuple[Sign, ...] | None]
 """A first payload that may be passed: what is left of it, its dataset, the addresses of who sent it and of who was
-called, the MAC address of whom a question was asked, else of who sent it (empty where layer 2 is not seen), the user
-agent."""
+called (of a question as in `Reporter.resolvers`), the MAC address of who sent a request (empty where layer 2 is not
+seen), and what its user agent says of him. Of a question, who sent it is left out."""
 
-Opening = tuple[bytes, bytes, bytes, bool, bytes, int, int]
-"""A first payload to look at: addresses and MAC address as in `Passing`, whether it stays with us, the payload, its
-sequence number and that of the SYN (both as `StreamReader.feed` has them)."""
+
+Asked = tuple[str, str, str | None]
+"""Dataset, direction, user agent: of what is asked whether it concerns anybody."""
+Head = tuple[tuple[str, str], Asked, tuple[Sign, ...] | None]
+"""What a request under a name that is nobody's says behind its first line: the name, as a reader has it, what is asked
+of it, and what its user agent says of who sent it."""
 
 
 class Glance:
@@ -109,12 +118,13 @@ class Glance:
         self._unclaimed = unclaimed()
         self._told_zones = inventory.call_zones | {zone_of(name) for name in RESOLVER_NAMES}
         self._nobodys: dict[str | bytes, bool] = {}
+        self._heads: dict[bytes, Head | None] = {}
         # For one batch at most, which bounds them.
-        self._answers: dict[tuple[str, str, str | None], bool] = {}
+        self._answers: dict[Asked, bool] = {}
         self._question, self._time = Left(dns.DISSECTOR), Left(ntp.DISSECTOR)
         kinds = {QUESTION: dns, TIME: ntp, HELLO: tls, REQUEST: http}
         self._numbers = {kind: numbers[each.DISSECTOR.name] for kind, each in kinds.items()}
-        self._looks: dict[int, Callable[[Iterator[Opening]], Iterator[Passing | None]]] = {
+        self._looks: dict[int, Callable[[Openings], Iterator[Passing | None]]] = {
             QUESTION: self._questions,
             TIME: self._times,
             HELLO: self._hellos,
@@ -128,77 +138,87 @@ class Glance:
         if unclaimed is not self._unclaimed:
             self._unclaimed = unclaimed
             self._nobodys.clear()
+            self._heads.clear()
 
-    def look_over(self, data: Bytes, columns: dict[str, Column], firsts: Payloads) -> dict[int, Passing]:
-        """Which first payloads of flows may pass when it is their turn, by the numbers of their packets. The flows'
-        protocols are noted at once."""
-        found: dict[int, Passing] = {}
+    def look_over(self, data: Bytes, columns: dict[str, Column], firsts: Payloads) -> Column:
+        """Of first payloads of flows, each: as what it may pass when it is its turn, or None. The flows' protocols are
+        noted at once."""
+        found = np.full(len(firsts.rows), None, object)
         kinds, inside = self._kinds_of(data, columns, firsts)
         for kind, look in self._looks.items():
             places = np.flatnonzero(kinds == kind)
             if len(places):
                 some = firsts.at(places)
-                openings = openings_of(data, columns, some, inside[places], kind == QUESTION)
-                plain = []
-                for number, row, passing in zip(some.packets.tolist(), some.rows.tolist(), look(openings), strict=True):
-                    if passing is not None:
-                        found[number] = passing
-                        plain.append(row)
+                looked = look(Openings(data, columns, some, inside[places]))
+                found[places] = passing = np.fromiter(looked, object, len(places))
                 # Also of those that will be read after all: what is plain is of no other protocol.
-                columns["protocol"][plain] = self._numbers[kind]
+                columns["protocol"][some.rows[passing.astype(bool)]] = self._numbers[kind]
         return found
 
-    def passes(self, passing: Passing, at_ns: int) -> bool:
-        """Pass a first payload in its turn, and do what reading it would have done; False: it is to be read."""
-        left, dataset, client, server, mac, agent = passing
-        if dataset is DNS:
-            # Of who answers DNS, it is noted that he does: once.
-            if server + mac not in self._report.resolvers:
-                return False
-        elif left.name is not None:
-            if agent is not None:
-                self._inventory.note_user_agent(self._inventory.device_at(mac, text_of(client)), agent)
-            self._names.learn(client, (server,), left.name[0], at_ns, left.name[1])
-        elif self._names.name_of(client, server, at_ns) is not None:
-            return False
-        self._report.unasked[dataset] += 1
-        return True
+    def passes(self, run: Sequence[Passing], times: Sequence[int]) -> int:
+        """Pass first payloads in their turn, and do what reading them would have done; how many passed: the next is to
+        be read, or there is news to be told before it."""
+        resolvers, names, inventory, news = self._report.resolvers, self._names, self._inventory, self._inventory.news
+        passed = 0
+        for (left, dataset, client, server, mac, signs), at_ns in zip(run, times, strict=True):
+            if dataset is DNS:
+                # Of who answers DNS, it is noted that he does: once.
+                if server not in resolvers:
+                    break
+            elif left.name is not None:
+                names.learn(client, (server,), left.name[0], at_ns, left.name[1])
+                if signs is not None:
+                    known = inventory.device_at(mac, text_of(client))
+                    for sign in signs:
+                        known.add(sign)
+                    if news:
+                        passed += 1
+                        break
+            elif names.name_of(client, server, at_ns) is not None:
+                break
+            passed += 1
+        self._report.unasked.update(map(DATASET_OF, run[:passed]))
+        return passed
 
-    def _questions(self, openings: Iterator[Opening]) -> Iterator[Passing | None]:
-        known, asked, glance, nobodys = self._report.resolvers, set[bytes](), dns.glance, self._nobodys
-        for client, server, mac, stays, payload, _, _ in openings:
-            wire, resolver = glance(payload), server + mac
-            is_passed = wire is not None and (nobodys[wire] if wire in nobodys else self._remember_question(wire))
-            if is_passed and resolver not in known and resolver not in asked:
+    def _questions(self, openings: "Openings") -> Iterator[Passing | None]:
+        known, asked, nobodys, answers = self._report.resolvers, set[bytes](), self._nobodys, self._answers
+        servers = openings.addresses(of_server=True)
+        ends = map(operator.add, servers, openings.macs(of_server=True))
+        zones = dns.glance(*openings.spans)
+        for server, end, stays, zone in zip(servers, ends, openings.inside, zones, strict=True):
+            is_passed = zone is not None and (nobodys[zone] if zone in nobodys else self._remember_question(zone))
+            if is_passed and end not in known and end not in asked:
                 # This one is read, and those that come after it need not be.
-                asked.add(resolver)
+                asked.add(end)
                 is_passed = False
-            if is_passed and not self._is_asked_for(DNS, INTERNAL if stays else OUTBOUND, server):
-                yield self._question, DNS, client, server, mac, None
+            question = QUESTIONS[stays]
+            if is_passed and not (answers.get(question, True) and self._is_asked_for(question, server)):
+                yield self._question, DNS, b"", end, b"", None
             else:
                 yield None
 
-    def _remember_question(self, wire: bytes) -> bool:
-        text = dns.read_labels(wire)
-        return self._remember(wire, text if _PLAIN_ZONE(text) else None)
+    def _remember_question(self, zone: bytes) -> bool:
+        text = dns.read_labels(zone)
+        return self._remember(zone, text if _PLAIN_ZONE(text) else None)
 
-    def _times(self, openings: Iterator[Opening]) -> Iterator[Passing | None]:
-        for client, server, mac, stays, payload, _, _ in openings:
+    def _times(self, openings: "Openings") -> Iterator[Passing | None]:
+        ends = openings.addresses(), openings.addresses(of_server=True)
+        plain = ntp.glance(*openings.spans).tolist()
+        for client, server, stays, is_plain in zip(*ends, openings.inside, plain, strict=True):
             # Whom a name leads to is read.
-            plain = ntp.glance(payload) and (client, server) not in self._names
-            if plain and not self._is_asked_for(NTP, INTERNAL if stays else OUTBOUND, server):
-                yield self._time, NTP, client, server, mac, None
+            if is_plain and (client, server) not in self._names and not self._is_asked_for(TIMES[stays], server):
+                yield self._time, NTP, client, server, b"", None
             else:
                 yield None
 
-    def _hellos(self, openings: Iterator[Opening]) -> Iterator[Passing | None]:
-        for client, server, mac, _, payload, sequence, syn in openings:
-            name = self._name_in_hello(server, payload)
+    def _hellos(self, openings: "Openings") -> Iterator[Passing | None]:
+        ends = openings.addresses(), openings.addresses(of_server=True)
+        for client, server, segment in zip(*ends, openings.segments(), strict=True):
+            name = self._name_in_hello(server, segment[1])
             if name is None:
                 yield None
             else:
-                left = Left(tls.DISSECTOR, (sequence, payload, syn), (name, "tls_sni"), True)
-                yield left, TLS, client, server, mac, None
+                yield Left(tls.DISSECTOR, segment, (name, "tls_sni"), True), TLS, client, server, b"", None
 
     def _name_in_hello(self, server: bytes, payload: bytes) -> str | None:
         """The name in a ClientHello that concerns nobody."""
@@ -208,46 +228,63 @@ class Glance:
         if hello is None or DOT in hello[1]:
             return None
         name = hello[0].decode("latin-1")
-        if len(name) > dns.MAX_NAME_BYTES:
-            return None
         known = self._nobodys.get(name)
         if known is None:
             known = self._remember(name, name.lower() if _PLAIN_NAME(name) else None)
-        return name if known and not self._is_asked_for(TLS, OUTBOUND, server) else None
+        return name if known and not self._is_asked_for((TLS, OUTBOUND, None), server) else None
 
-    def _requests(self, openings: Iterator[Opening]) -> Iterator[Passing | None]:
-        """Who sends a request is met when it passes, and its user agent noted."""
-        for client, server, mac, _, payload, sequence, syn in openings:
-            asked = http.glance(payload)
-            if asked is None or not self._is_nobodys_request(server, *asked):
+    def _requests(self, openings: "Openings") -> Iterator[Passing | None]:
+        """Who sends a request is met when it passes, and what its user agent says of him noted."""
+        heads, answers, is_unclaimed_path = self._heads, self._answers, self._unclaimed.is_unclaimed_path
+        ends = openings.addresses(), openings.addresses(of_server=True), openings.macs()
+        for client, server, mac, segment in zip(*ends, openings.segments(), strict=True):
+            line, _, fields = segment[1].partition(b"\r\n")
+            said = heads[fields] if fields in heads else self._remember_head(fields)
+            path = http.glance_line(line) if said is not None else None
+            if (
+                said is None
+                or path is None
+                or path == PATH
+                or not is_unclaimed_path(path)
+                or (answers.get(said[1], True) and self._is_asked_for(said[1], server))
+            ):
                 yield None
             else:
-                name, _, agent = asked
-                left = Left(http.DISSECTOR, (sequence, payload, syn), (name, "http_host"))
-                yield left, HTTP, client, server, mac, agent
+                yield Left(http.DISSECTOR, segment, said[0]), HTTP, client, server, mac, said[2]
 
-    def _is_nobodys_request(self, server: bytes, name: str, path: str, agent: str | None) -> bool:
-        if len(name) > dns.MAX_NAME_BYTES:
-            return False
-        known = self._nobodys.get(name)
-        if known is None:
-            known = self._remember(name, name if _PLAIN_NAME(name) else None)
-        if not known or path == PATH or not self._unclaimed.is_unclaimed_path(path):
-            return False
-        return not self._is_asked_for(HTTP, OUTBOUND, server, agent)
+    def _remember_head(self, fields: bytes) -> Head | None:
+        """What a request says behind its first line; None: it is to be read."""
+        if len(self._heads) >= MAX_HEADS:
+            self._heads.clear()
+        said, known = http.glance_fields(fields), None
+        if said is not None:
+            name, agent = said
+            is_nobodys = self._nobodys.get(name)
+            if is_nobodys is None:
+                is_nobodys = self._remember(name, name if _PLAIN_NAME(name) else None)
+            if is_nobodys:
+                signs = self._inventory.banners.of_agent(agent) if agent is not None else None
+                known = (name, "http_host"), (HTTP, OUTBOUND, agent), signs
+        self._heads[fields] = known
+        return known
 
     def _remember(self, said: str | bytes, name: str | None) -> bool:
         """Whether it is nobody's what is said so; None: it is not plain."""
         if len(self._nobodys) >= MAX_NAMES:
             self._nobodys.clear()
-        nobodys = name is not None and zone_of(name) not in self._told_zones and self._unclaimed.is_unclaimed(name)
+        nobodys = (
+            name is not None
+            and len(name) <= dns.MAX_NAME_BYTES
+            and zone_of(name) not in self._told_zones
+            and self._unclaimed.is_unclaimed(name)
+        )
         self._nobodys[said] = nobodys
         return nobodys
 
-    def _is_asked_for(self, dataset: str, direction: str, server: bytes, agent: str | None = None) -> bool:
+    def _is_asked_for(self, asked: Asked, server: bytes) -> bool:
         """Whether what says no name and no path concerns anybody; an answer for which nobody had to know with whom it
         is, is everybody's until other rules may be in force."""
-        known = self._answers.get((dataset, direction, agent))
+        known = self._answers.get(asked)
         if known is None:
             peers: list[str] = []
 
@@ -255,14 +292,15 @@ class Glance:
                 peers.append(text_of(server))
                 return peers[0]
 
+            dataset, direction, agent = asked
             known = self._concerns(dataset, None, direction, peer, ROOT if dataset is HTTP else None, agent)
             if not peers:
-                self._answers[dataset, direction, agent] = known
+                self._answers[asked] = known
         return known
 
     def _kinds_of(self, data: Bytes, columns: dict[str, Column], payloads: Payloads) -> tuple[Ints, Mask]:
         """What first payloads are, 0: one that is read; and which are for one of ours, or a group."""
-        _, rows, sides, starts, stops, sequences, syns, _ = payloads
+        rows, sides, starts, stops, sequences, syns, _ = payloads
         every, began = np.arange(len(rows)), columns["began"][rows]
         addresses, version = columns["addresses"][rows], columns["version"][rows]
         own, group, peer = self._own.are_own(addresses, version), are_groups(addresses, version), 1 - began
@@ -279,19 +317,31 @@ class Glance:
         return np.where((sides == began) & own[every, began], kinds, 0), inside
 
 
-def openings_of(
-    data: Bytes, columns: dict[str, Column], payloads: Payloads, inside: Mask, of_server: bool
-) -> Iterator[Opening]:
-    """What there is to look at; with the MAC address of the server or of the client."""
-    rows, client, every, view = payloads.rows, payloads.sides, np.arange(len(payloads.rows)), data.data
-    addresses, version, server = columns["addresses"][rows], columns["version"][rows], 1 - client
-    spans = zip(payloads.starts.tolist(), payloads.stops.tolist(), strict=True)
-    return zip(
-        packed_addresses(addresses[every, client], version), packed_addresses(addresses[every, server], version),
-        macs_of(columns, rows, server if of_server else client), inside.tolist(),
-        [bytes(view[start:stop]) for start, stop in spans], payloads.sequences.tolist(), payloads.syns.tolist(),
-        strict=True,
-    )  # fmt: skip
+class Openings:
+    """First payloads of some flows, to be looked at: a value a payload. `inside`: whether it stays with us."""
+
+    def __init__(self, data: Bytes, columns: dict[str, Column], payloads: Payloads, inside: Mask) -> None:
+        self._columns, self._payloads = columns, payloads
+        self.spans = data, payloads.starts, payloads.stops
+        self.inside: list[bool] = inside.tolist()
+
+    def addresses(self, of_server: bool = False) -> list[bytes]:
+        """Those of who sent it, or of who was called."""
+        rows, sides = self._payloads.rows, self._payloads.sides
+        whose = self._columns["addresses"][rows, 1 - sides if of_server else sides]
+        return packed_addresses(whose, self._columns["version"][rows])
+
+    def macs(self, of_server: bool = False) -> list[bytes]:
+        """The MAC addresses of who sent it, or of who was called; empty where layer 2 is not seen."""
+        sides = self._payloads.sides
+        return macs_of(self._columns, self._payloads.rows, 1 - sides if of_server else sides)
+
+    def segments(self) -> Iterator[tuple[int, bytes, int]]:
+        """Sequence number, payload, and the number of the SYN, as `StreamReader.feed` has them."""
+        data, starts, stops = self.spans
+        view = data.data
+        payloads = [bytes(view[start:stop]) for start, stop in zip(starts.tolist(), stops.tolist(), strict=True)]
+        return zip(self._payloads.sequences.tolist(), payloads, self._payloads.syns.tolist(), strict=True)
 
 
 def zone_of(name: str) -> str:

@@ -43,11 +43,9 @@ def big_endian(rows: Bytes, at: int, width: int) -> Ints:
 
 
 class Payloads(NamedTuple):
-    """The payloads of some packets, a value a packet: its number in the batch, the row and the side of its flow, where
-    the payload starts and stops in the batch's data, its sequence number, that of its side's SYN or -1, its time
-    (nanoseconds since 1970)."""
+    """The payloads of some packets, a value a packet: the row and the side of its flow, where the payload starts and
+    stops in the batch's data, its sequence number, that of its side's SYN or -1, its time (nanoseconds since 1970)."""
 
-    packets: Ints
     rows: Ints
     sides: Ints
     starts: Ints

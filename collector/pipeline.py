@@ -4,8 +4,8 @@ No socket, no file, no clock: a source hands blocks in, observations come out, a
 """
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from collector.digests import Digests
 from collector.dissectors.dissector import FROM_CLIENT, FROM_SERVER, Fact
 from collector.evidence.segments import Kept
 from collector.evidence.witness import MAX_KEPT_BYTES, NO_NAMES, Witness
-from collector.flows import EVICTED_SHARE, NS, READ_BOTH, READ_NOTHING, SWEEP_SECONDS, FlowTable
+from collector.flows import EVICTED_SHARE, NS, READ_BOTH, READ_NOTHING, SWEEP_SECONDS, Column, FlowTable
 from collector.glance import Glance, Left, Passing, Unclaimed
 from collector.identify.fingerprint import Fingerprint
 from collector.identify.inventory import Inventory
@@ -46,9 +46,21 @@ Seen = tuple[int, FlowValues, bool, int, int, list[tuple[bytes, str]]]
 """A packet that is to be kept, or held: its place among those at work, its flow, whether it completed anything, which
 observations were made of it, and which names it told."""
 
-LinedUp = tuple[int, FlowValues, int, int, int, int]
-"""Of a packet that is read: the side of its flow, its flow, and as `Payloads` has them, where the payload starts and
-stops, its sequence number and that of the SYN."""
+LinedUp = tuple[int, int, FlowValues, int, int, int, int, int]
+"""Of a packet that is read: its flow's row, the side, the flow, and as `Payloads` has them, where the payload starts
+and stops, its sequence number and that of the SYN, its time."""
+
+
+class Some(NamedTuple):
+    """Packets at work, a value a packet: the row of its flow, its number in the batch, the side of its flow."""
+
+    rows: Ints
+    packets: Ints
+    sides: Ints
+
+    def at(self, places: Ints | slice) -> "Some":
+        """Those at these places."""
+        return Some(self.rows[places], self.packets[places], self.sides[places])
 
 
 class Pipeline:
@@ -205,113 +217,129 @@ class Pipeline:
         # A flow that has said what it is says no more: looked at piece by piece, its other packets are never touched.
         for first in range(0, len(packets), READ_AT_ONCE):
             some = packets[first : first + READ_AT_ONCE]
+            may_pass = passing[first : first + READ_AT_ONCE]
             if first:
-                some = some[(reading[rows[some]] >> sides[some]) & 1 != 0]
+                going_on = (reading[rows[some]] >> sides[some]) & 1 != 0
+                some, may_pass = some[going_on], may_pass[going_on]
             if len(some):
-                self._read_packets(batch, rows[some], some, sides[some], found, passing)
+                self._read_packets(batch, Some(rows[some], some, sides[some]), found, may_pass)
 
-    def _look_over(self, batch: PacketBatch, rows: Ints, packets: Ints, sides: Ints) -> dict[int, Passing]:
+    def _look_over(self, batch: PacketBatch, rows: Ints, packets: Ints, sides: Ints) -> Column:
+        """Of each packet as what it may pass when it is its turn, or None."""
+        passing = np.full(len(packets), None, object)
         if self._glance is None or len(packets) < self._glance.least:
-            return {}
-        firsts = np.unique(rows, return_index=True)[1]
+            return passing
+        firsts = self.flows.first_of(rows)
         firsts = firsts[[row not in self.flows.readers for row in rows[firsts].tolist()]]
-        if len(firsts) < self._glance.least:
-            return {}
-        payloads = self._payloads(batch, rows[firsts], packets[firsts], sides[firsts])
-        return self._glance.look_over(batch.data, self.flows.columns, payloads)
+        if len(firsts) >= self._glance.least:
+            payloads = self._payloads(batch, Some(rows[firsts], packets[firsts], sides[firsts]))
+            passing[firsts] = self._glance.look_over(batch.data, self.flows.columns, payloads)
+        return passing
 
-    def _read_packets(
-        self, batch: PacketBatch, rows: Ints, packets: Ints, sides: Ints, found: list[Observation],
-        passing: Mapping[int, Passing],
-    ) -> None:  # fmt: skip
-        """Those that are `passing` pass, by their numbers in the batch, unless by now they are to be read too."""
-        readers, strangers, witness, news = self.flows.readers, self.strangers, self.witness, self.inventory.news
-        reading, max_readers = self.flows.columns["reading"].data, self.settings.max_readers
-        data, seen, glance = batch.data.data, list[Seen](), self._glance
-        payloads = self._payloads(batch, rows, packets, sides)
-        may_pass = [passing.get(each) for each in packets.tolist()]
-        lined_up = self._line_up(payloads.at(np.flatnonzero([each is None for each in may_pass])))
-        late: dict[int, LinedUp] = {}
-        for place, (passed, row, at_ns) in enumerate(
-            zip(may_pass, rows.tolist(), payloads.times.tolist(), strict=True)
-        ):
-            before = len(found)
-            if passed is None or glance is None:
-                side, values, start, stop, sequence, syn = next(lined_up)
-            # What is new of a device is told with the next message that is read.
-            elif not news and glance.passes(passed, at_ns):
-                if len(readers) >= max_readers:
-                    self._give_some_up()
-                # As if there had been a view of this flow: of another's, what was met before is not known.
-                readers[row], self._viewed = passed[0], None
-                if news or passed[0].half:
-                    self._note_pass(place, payloads, passed[0], seen, found)
-                continue
-            else:
-                late = late or self._line_up_late(place, may_pass, payloads)
-                side, values, start, stop, sequence, syn = late[place]
-            reader = readers.get(row)
-            if reader is None:
-                if not reading[row]:
-                    continue
-                if len(readers) >= max_readers:
-                    self._give_some_up()
-                reader = readers[row] = self._new_reader(values)
-            elif reader.__class__ is Left:
-                reader = readers[row] = self._go_on(reader, values)
-            direction = side ^ reader.began
-            if not reader.wants[direction]:
-                continue
-            if isinstance(reader, DatagramReader):
-                spoke = self._read_datagram(row, reader, values, direction, bytes(data[start:stop]), at_ns, found)
-            elif reader.skips(direction, sequence, stop - start):
-                continue
-            else:
-                payload = bytes(data[start:stop])
-                spoke = self._read_segment(row, reader, values, direction, sequence, payload, syn, at_ns, found)
-            # What a packet that was understood said to nobody's concern needs no proof.
-            if witness is not None and (not spoke or len(found) > before or witness.named or witness.relays):
-                seen.append((place, values, spoke, before, len(found), witness.take_names()))
-            self._settle(row, reader)
-            if strangers is not None and reader.protocol is None:
-                strangers.offer(values, direction, bytes(data[start:stop]), sequence, at_ns)
-        if witness is not None and seen:
-            self._bear_witness(witness, batch, packets, seen, found)
+    def _read_packets(self, batch: PacketBatch, some: Some, found: list[Observation], may_pass: Column) -> None:
+        """Those that may pass do, unless by now they are to be read too."""
+        data, seen = batch.data.data, list[Seen]()
+        passing = may_pass.astype(bool)
+        to_read, late = np.flatnonzero(~passing), dict[int, LinedUp]()
+        lined_up = zip(to_read.tolist(), self._line_up(self._payloads(batch, some.at(to_read))), strict=True)
+        done = 0
+        for place, packet in (*lined_up, (len(passing), None)):
+            while done < place:
+                passed = self._pass(
+                    batch, some.at(slice(done, place)), may_pass[done:place].tolist(), done, seen, found
+                )
+                done += passed
+                if not passed:
+                    # Where one did not pass, others will not.
+                    late = late or self._line_up_late(batch, some, done + np.flatnonzero(passing[done:]))
+                    self._read_packet(done, late[done], data, seen, found)
+                    done += 1
+            if packet is not None:
+                self._read_packet(place, packet, data, seen, found)
+                done += 1
+        if self.witness is not None and seen:
+            self._bear_witness(self.witness, batch, some.packets, seen, found)
 
-    def _payloads(self, batch: PacketBatch, rows: Ints, packets: Ints, sides: Ints) -> Payloads:
-        columns = self.flows.columns
+    def _pass(
+        self, batch: PacketBatch, some: Some, run: list[Passing], first: int, seen: list[Seen], found: list[Observation]
+    ) -> int:
+        """Pass some packets, as many as may; how many that were. `first` is the place of the first of them."""
+        readers, max_readers, news = self.flows.readers, self.settings.max_readers, self.inventory.news
+        # What is new of a device is told with the next message that is read.
+        if self._glance is None or news:
+            return 0
+        del run[max(max_readers - len(readers), 1) :]
+        times = batch.time_ns[some.packets[: len(run)]].tolist()
+        passed = self._glance.passes(run, times)
+        if not passed:
+            return 0
+        if len(readers) >= max_readers:
+            self._give_some_up()
+        # As if there had been a view of this flow: of another's, what was met before is not known.
+        self._viewed = None
+        for place, (row, passing) in enumerate(zip(some.rows[:passed].tolist(), run, strict=False)):
+            left = readers[row] = passing[0]
+            if left.half:
+                self.flows.keep_reading(row, 1 << 1 - int(some.sides[place]))
+        if news:
+            before, values = len(found), self._own.values(self.flows.columns, some.rows[passed - 1 : passed])[0]
+            self.report.tell_news(values[-1], times[passed - 1], found)
+            if self.witness is not None and len(found) > before:
+                seen.append((first + passed - 1, values, True, before, len(found), NO_NAMES))
+        return passed
+
+    def _read_packet(
+        self, place: int, lined_up: LinedUp, data: memoryview, seen: list[Seen], found: list[Observation]
+    ) -> None:
+        row, side, values, start, stop, sequence, syn, at_ns = lined_up
+        readers, strangers, witness, before = self.flows.readers, self.strangers, self.witness, len(found)
+        reader = readers.get(row)
+        if reader is None:
+            if not self.flows.columns["reading"][row]:
+                return
+            if len(readers) >= self.settings.max_readers:
+                self._give_some_up()
+            reader = readers[row] = self._new_reader(values)
+        elif reader.__class__ is Left:
+            reader = readers[row] = self._go_on(reader, values)
+        direction = side ^ reader.began
+        if not reader.wants[direction]:
+            return
+        if isinstance(reader, DatagramReader):
+            spoke = self._read_datagram(row, reader, values, direction, bytes(data[start:stop]), at_ns, found)
+        elif reader.skips(direction, sequence, stop - start):
+            return
+        else:
+            payload = bytes(data[start:stop])
+            spoke = self._read_segment(row, reader, values, direction, sequence, payload, syn, at_ns, found)
+        # What a packet that was understood said to nobody's concern needs no proof.
+        if witness is not None and (not spoke or len(found) > before or witness.named or witness.relays):
+            seen.append((place, values, spoke, before, len(found), witness.take_names()))
+        self._settle(row, reader)
+        if strangers is not None and reader.protocol is None:
+            strangers.offer(values, direction, bytes(data[start:stop]), sequence, at_ns)
+
+    def _payloads(self, batch: PacketBatch, some: Some) -> Payloads:
+        columns, (rows, packets, sides) = self.flows.columns, some
         syns = np.where(columns["flags"][rows, sides] & SYN, columns["syn"][rows, sides].astype(np.int64), -1)
         # A SYN takes a number of its own, so that data it carries (RFC 7413) begin one later.
         sequences = (batch.sequence[packets] + ((batch.flags[packets] & SYN) != 0)) % SEQUENCE_SPACE
         return Payloads(
-            packets, rows, sides, batch.payload[packets], batch.payload_end[packets], sequences, syns,
-            batch.time_ns[packets],
-        )  # fmt: skip
-
-    def _note_pass(
-        self, place: int, payloads: Payloads, left: Left, seen: list[Seen], found: list[Observation]
-    ) -> None:
-        if left.half:
-            self.flows.keep_reading(int(payloads.rows[place]), 1 << 1 - int(payloads.sides[place]))
-        if self.inventory.news:
-            before, values = len(found), self._own.values(self.flows.columns, payloads.rows[place : place + 1])[0]
-            self.report.tell_news(values[-1], int(payloads.times[place]), found)
-            if self.witness is not None and len(found) > before:
-                seen.append((place, values, True, before, len(found), NO_NAMES))
+            rows, sides, batch.payload[packets], batch.payload_end[packets], sequences, syns, batch.time_ns[packets]
+        )
 
     def _line_up(self, payloads: Payloads) -> Iterator[LinedUp]:
-        _, rows, sides, starts, stops, sequences, syns, _ = payloads
+        rows, sides, starts, stops, sequences, syns, times = payloads
         distinct, flows = np.unique(rows, return_inverse=True)
         values = self._own.values(self.flows.columns, distinct)
         return zip(
-            sides.tolist(), map(values.__getitem__, flows.tolist()), starts.tolist(), stops.tolist(),
-            sequences.tolist(), syns.tolist(), strict=True,
+            rows.tolist(), sides.tolist(), map(values.__getitem__, flows.tolist()), starts.tolist(), stops.tolist(),
+            sequences.tolist(), syns.tolist(), times.tolist(), strict=True,
         )  # fmt: skip
 
-    def _line_up_late(self, first: int, may_pass: list[Passing | None], payloads: Payloads) -> dict[int, LinedUp]:
-        """All that may pass from a place on, by their places: where one did not, others will not."""
-        places = [place for place in range(first, len(may_pass)) if may_pass[place] is not None]
-        return dict(zip(places, self._line_up(payloads.at(np.array(places))), strict=True))
+    def _line_up_late(self, batch: PacketBatch, some: Some, places: Ints) -> dict[int, LinedUp]:
+        """Some that might have passed, by their places."""
+        return dict(zip(places.tolist(), self._line_up(self._payloads(batch, some.at(places))), strict=True))
 
     def _bear_witness(
         self, witness: Witness, batch: PacketBatch, packets: Ints, seen: list[Seen], found: list[Observation]

@@ -397,7 +397,10 @@ class Reporter:
         ends = flow_key(halves[:, :, 0], halves[:, :, 1], below.view(np.uint64).reshape(count, 2))
         own = self._own.are_own(columns["addresses"], columns["version"])
         ours = np.flatnonzero(own.reshape(-1))
-        _, first, inverse = np.unique(ends.reshape(-1)[ours], return_index=True, return_inverse=True)
+        distinct, inverse = np.unique(ends.reshape(-1)[ours], return_inverse=True)
+        # To ask for the places as well would be to sort in a stable way, at twice the price. Any one of an end will do.
+        first = np.empty(len(distinct), np.int64)
+        first[inverse] = np.arange(len(ours))
         rows, sides = np.divmod(ours[first], 2)
         addresses = packed_addresses(columns["addresses"][rows, sides], columns["version"][rows])
         macs = macs_of(columns, rows, sides)

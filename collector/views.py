@@ -17,6 +17,7 @@ from collector.observation import Endpoint, Network, Vlan
 from collector.packets import TCP, Ints, Mask
 
 MAX_COMMUNITY_IDS = 1 << 14
+MAX_TEXTS = 1 << 14
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
 Pair = tuple[bool, bool]
@@ -109,8 +110,9 @@ def macs_of(columns: dict[str, Column], rows: Ints, sides: Ints) -> list[bytes]:
     return macs if seen.all() else [mac if known else b"" for mac, known in zip(macs, seen.tolist(), strict=True)]
 
 
+@functools.lru_cache(MAX_TEXTS)
 def text_of(address: bytes) -> str:
-    """An address's text."""
+    """An address's text; remembered, for the same few of ours are asked for again and again."""
     return socket.inet_ntop(socket.AF_INET if len(address) == 4 else socket.AF_INET6, address)
 
 

@@ -12,15 +12,19 @@ import re
 from collections.abc import Iterator
 from struct import Struct
 
+import numpy as np
+
 from collector.dissectors.dissector import Dissector, Fact
 from collector.errors import Malformed, Truncated
 from collector.observation import Dns, DnsAnswer, DnsQuestion
+from collector.packets import Bytes, Ints, big_endian, gather
 
 PORT = 53
 MDNS_PORT = 5353
 LLMNR_PORT = 5355
 
 MAX_NAME_BYTES = 255
+MAX_LABEL_BYTES = 63
 MAX_POINTERS = 128
 MAX_QUESTIONS = 64
 MAX_ANSWERS = 128
@@ -54,8 +58,6 @@ SERVICE_PARAMETERS = {
 }
 OPCODES = frozenset((0, 1, 2, 4, 5, 6))
 
-_ASKS = frozenset(bytes((high, low, 0, 1, 0, 0)) for high in (0, 1) for low in (0, 0x10, 0x20, 0x30))
-"""Flags and counts of a plain query: one question and no answers; RD, AD and CD as they come."""
 _HEADER = Struct(">HHHHHH")
 _RECORD = Struct(">HHIH")
 _GROUPS = Struct(">8H")
@@ -360,23 +362,32 @@ def recognises_datagram(first: bytes, port: int, direction: int) -> bool:
     return port == PORT or _whole(first, 0, len(first))
 
 
-def glance(payload: bytes) -> bytes | None:
-    """Of a plain question over UDP to port 53, the last two labels of its name, in lower case and with their lengths
-    before them; None for anything that needs a closer look. Where it is not None, the message is read without fault."""
-    if payload[2:8] not in _ASKS:
-        return None
-    position, last, before = HEADER_BYTES, 0, 0
-    try:
-        while length := payload[position]:
-            if length > 63:
-                return None
-            before, last = last, position
-            position += length + 1
-    except IndexError:
-        return None
-    if not before or position + 5 > len(payload) or position - HEADER_BYTES >= MAX_NAME_BYTES:
-        return None
-    return payload[before:position].lower()
+def glance(data: Bytes, starts: Ints, stops: Ints) -> list[bytes | None]:
+    """Of plain questions over UDP to port 53 the last two labels of the name, in lower case and with their lengths
+    before them; None for anything that needs a closer look. Where it is not None, the message is read without fault.
+
+    The messages stand in `data` from `starts` to `stops`; behind the last of them it goes on for SLACK_BYTES.
+    """
+    headers = gather(data, starts, HEADER_BYTES)
+    counts = big_endian(headers, 4, 4)
+    # A query: RD, AD and CD as they come, and one question.
+    plain = (headers[:, 2] <= 1) & (headers[:, 3] & 0xCF == 0) & (counts == 1 << 16)
+    # Of the label that is looked at, and of the last and the one before it, where they begin; 0: there is none.
+    going = np.flatnonzero(plain & (starts + HEADER_BYTES < stops))
+    at = starts[going] + HEADER_BYTES
+    last = before = np.zeros(len(going), np.int64)
+    first, end = np.zeros(len(starts), np.int64), np.zeros(len(starts), np.int64)
+    while len(going):
+        lengths = data[at]
+        over = np.flatnonzero((lengths == 0) & (before > 0) & (at + 5 <= stops[going]))
+        first[going[over]], end[going[over]] = before[over], at[over]
+        following = at + lengths + 1
+        bounds = np.minimum(stops[going], starts[going] + HEADER_BYTES + MAX_NAME_BYTES)
+        on = np.flatnonzero((lengths > 0) & (lengths <= MAX_LABEL_BYTES) & (following < bounds))
+        going, before, last, at = going[on], last[on], at[on], following[on]
+    view = data.data
+    spans = zip(first.tolist(), end.tolist(), strict=True)
+    return [bytes(view[start:stop]).lower() if stop else None for start, stop in spans]
 
 
 def read_labels(wire: bytes) -> str:

@@ -66,10 +66,10 @@ _METHOD = re.compile(r"[A-Z][A-Z0-9_\-]{0,31}")
 _VERSIONS = frozenset([f"HTTP/1.{minor}" for minor in range(10)])
 # One host at most and one user agent, no body, and no folded line: whatever else there is is not plain.
 # Possessive, and an ignored case spelt out where most lines are asked: a quarter faster.
-_PLAIN_REQUEST = re.compile(
-    r"(?:GET|HEAD) (/[!->@-~]*+)(?:\?[!-~]*+)? HTTP/1\.[0-9]\r\n"
-    r"(?:[Hh][Oo][Ss][Tt]:(?(2)(?!)) *+([A-Za-z0-9_.-]*[A-Za-z])(?::[0-9]{1,5})? *+\r\n"
-    r"|[Uu][Ss][Ee][Rr]-[Aa][Gg][Ee][Nn][Tt]:(?(3)(?!))([ -~]*+)\r\n"
+_PLAIN_LINE = re.compile(rb"(?:GET|HEAD) (/[!->@-~]*+)(?:\?[!-~]*+)? HTTP/1\.[0-9]").fullmatch
+_PLAIN_FIELDS = re.compile(
+    r"(?:[Hh][Oo][Ss][Tt]:(?(1)(?!)) *+([A-Za-z0-9_.-]*[A-Za-z])(?::[0-9]{1,5})? *+\r\n"
+    r"|[Uu][Ss][Ee][Rr]-[Aa][Gg][Ee][Nn][Tt]:(?(2)(?!))([ -~]*+)\r\n"
     r"|(?![HhUuCcTt](?i:ost|ser-agent|ontent-length|ransfer-encoding):)[!-9;-~]++:[ -~]*+\r\n)++\r\n"
 ).fullmatch
 _SIZE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\n]*)?\r?\n")
@@ -142,14 +142,23 @@ class Side:
             self.held = bytearray(data[position:])
 
 
-def glance(payload: bytes) -> tuple[str, str, str | None] | None:
-    """Of a first segment that is one plain request without a body: the host in lower case, the path, the user agent;
-    None for anything that needs a closer look. Where it is not None, the request is read without fault."""
-    request = _PLAIN_REQUEST(payload.decode("latin-1"))
-    if request is None or payload.count(b"\n") > MAX_HEADERS:
+def glance_line(line: bytes) -> str | None:
+    """The path in the first line of a plain request without a body; None for anything that needs a closer look.
+
+    What `glance_fields` says of the rest belongs to it: where neither is None, the request is read without fault.
+    """
+    asked = _PLAIN_LINE(line)
+    return asked[1].decode("ascii") if asked is not None else None
+
+
+def glance_fields(fields: bytes) -> tuple[str, str | None] | None:
+    """What stands behind the first line of a plain request, and is all of a first segment: the host in lower case, and
+    the user agent; None for anything that needs a closer look."""
+    said = _PLAIN_FIELDS(fields.decode("latin-1"))
+    if said is None or fields.count(b"\n") >= MAX_HEADERS:
         return None
-    path, host, agent = request.groups()
-    return None if host is None else (host.lower(), path, None if agent is None else agent.strip(" "))
+    host, agent = said.groups()
+    return None if host is None else (host.lower(), None if agent is None else agent.strip(" "))
 
 
 def read_realm(challenge: str | None) -> str | None:

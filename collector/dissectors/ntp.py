@@ -4,16 +4,19 @@ RFC 5905 7.3 (header, modes, reference id), 14 (SNTP). Control and private messa
 the port only.
 """
 
+import numpy as np
+
 from collector.dissectors.dissector import FROM_SERVER, Dissector, Fact
 from collector.errors import Truncated
 from collector.observation import Announced
+from collector.packets import Bytes, Ints, Mask, gather
 from collector.texts import read_text
 
 PORT = 123
 MODES = ("reserved", "active", "passive", "client", "server", "broadcast", "control", "private")
 _HEADER_BYTES = 48
 _CONTROL, _PRIVATE = 6, 7
-_ASKS, _ZEROS = b"\x1b\x23\xdb\xe3", bytes(39)
+_ASKS = np.isin(np.arange(256), list(b"\x1b\x23\xdb\xe3"))
 _CLIENT, _SERVER, _BROADCAST = 3, 4, 5
 
 
@@ -29,9 +32,14 @@ def recognises(first: bytes, port: int, direction: int) -> bool:
     return mode == _CLIENT and version >= 3 and len(first) == _HEADER_BYTES and not any(first[16:40])
 
 
-def glance(payload: bytes) -> bool:
-    """Whether it is a simple client's plain request, of version 3 or 4: zeros but for its first byte and its time."""
-    return len(payload) == _HEADER_BYTES and payload[0] in _ASKS and payload[1:40] == _ZEROS
+def glance(data: Bytes, starts: Ints, stops: Ints) -> Mask:
+    """Which messages are a simple client's plain request, of version 3 or 4: zeros but for its first byte and its time.
+
+    They stand in `data` from `starts` to `stops`; behind the last of them it goes on for SLACK_BYTES.
+    """
+    headers = gather(data, starts, 40)
+    plain: Mask = (stops - starts == _HEADER_BYTES) & _ASKS[headers[:, 0]] & ~headers[:, 1:].any(axis=1)
+    return plain
 
 
 def read_datagram(payload: bytes, direction: int) -> list[Fact]:

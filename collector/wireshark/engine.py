@@ -22,7 +22,7 @@ from collector.links import LINK_TYPES
 from collector.observation import Observation
 from collector.packets import SYN, Block, Ints, PacketBatch
 from collector.pcapng_writer import PacketWriter
-from collector.pipeline import Pipeline
+from collector.pipeline import Pipeline, Some
 from collector.reading import SEQUENCE_SPACE
 from collector.reporting import Concerns
 from collector.settings import CollectorSettings
@@ -151,7 +151,7 @@ class WiresharkPipeline(Pipeline):
             some = own[before:until]
             some = some[(reading[rows[some]] >> sides[some]) & 1 != 0]
             if len(some):
-                self._read_packets(batch, rows[some], some, sides[some], found, {})
+                self._read_packets(batch, Some(rows[some], some, sides[some]), found, np.full(len(some), None))
             before = until
             if number is not None:
                 self._viewed = None

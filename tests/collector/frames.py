@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from collector.packets import ACK, FIN, SLACK_BYTES, SYN, Block
+from collector.packets import ACK, FIN, SLACK_BYTES, SYN, Block, Bytes, Ints
 
 Packet = tuple[int, bytes]
 
@@ -157,6 +157,12 @@ def block_of(
     times = np.array([at_ns for at_ns, _ in packets], np.int64)
     lengths = sizes if wire is None else np.array(wire, np.int64)
     return Block(np.frombuffer(buffer, np.uint8), starts, sizes, lengths, times, link_type)
+
+
+def lying(payloads: Sequence[bytes]) -> tuple[Bytes, Ints, Ints]:
+    """Payloads as they lie in a batch: its data, and where each starts and stops."""
+    block = block_of([(BEGIN_NS, payload) for payload in payloads])
+    return block.data, block.start, block.start + block.captured
 
 
 def pcap_header(order: str = "<", magic: int = 0xA1B2C3D4, link_type: int = 1, snap: int = 262_144) -> bytes:

@@ -133,11 +133,11 @@ class Counting(Glance):
 
     least, passed, refused = 1, 0, 0
 
-    def passes(self, passing: Passing, at_ns: int) -> bool:
-        passes = super().passes(passing, at_ns)
-        self.passed += passes
-        self.refused += not passes
-        return passes
+    def passes(self, run: Sequence[Passing], times: Sequence[int]) -> int:
+        passed = super().passes(run, times)
+        self.passed += passed
+        self.refused += passed < len(run)
+        return passed
 
 
 def counting(pipeline: Pipeline) -> Counting:

@@ -25,6 +25,7 @@ from collector.errors import Malformed, Truncated
 from collector.observation import Dns, DnsAnswer, DnsQuestion
 from collector.reading import DatagramReader, datagram_candidates, load_dissectors
 from tests.collector.dissectors.messages import ANSWER, QUERY, answer, block, dns, name, numbers, over_tcp, question
+from tests.collector.frames import lying
 
 HERE = b"\xc0\x0c"
 
@@ -370,7 +371,7 @@ def test_what_a_glance_says_of_a_question_is_what_reading_it_says(
     wire = b"".join(bytes((len(label),)) + label for label in labels)
     counts = (identifier, flags, questions, answers, 0, 1)
     payload = (b"".join([each.to_bytes(2, "big") for each in counts]) + wire + b"\0\0\1\0\1" + rest)[: size or None]
-    seen = glance(payload)
+    (seen,) = glance(*lying([payload]))
     if seen is None:
         return
     reader = DatagramReader(datagram_candidates(load_dissectors()), 53, 0)
@@ -383,8 +384,12 @@ def test_what_a_glance_says_of_a_question_is_what_reading_it_says(
 
 
 def test_a_glance_takes_plain_questions_alone() -> None:
-    assert glance(dns([question("A.Www.Example.com")])) == b"\7example\3com"
+    plain = dns([question("A.Www.Example.com")])
     assert read_labels(b"\7example\3com") == "example.com"
     odd = (ANSWER, dns([question("a.example")] * 2), dns([question("localhost")]), dns([question("")]), b"", QUERY[:-1])
-    assert [glance(each) for each in odd] == [None] * len(odd)
-    assert glance(dns([b"\1a\xc0\x0c\0\1\0\1"])) is None
+    longest = dns([question(".".join(["l" * 61] * 4 + ["abcde"]))])
+    assert glance(*lying([plain, *odd, plain[:-1], longest, plain])) == [
+        b"\7example\3com", *[None] * (len(odd) + 1), b"\x3d" + b"l" * 61 + b"\5abcde", b"\7example\3com"
+    ]  # fmt: skip
+    longer = dns([question(".".join(["l" * 61] * 4 + ["abcdef"]))])
+    assert glance(*lying([longer, dns([b"\1a\xc0\x0c\0\1\0\1"])])) == [None, None]

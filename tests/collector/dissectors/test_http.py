@@ -13,7 +13,8 @@ from collector.dissectors.http import (
     MAX_OUTSTANDING,
     METHODS,
     HttpDissection,
-    glance,
+    glance_fields,
+    glance_line,
     read_description,
     read_realm,
     recognises,
@@ -33,6 +34,13 @@ from tests.collector.dissectors.documents import DESCRIPTION, DESCRIPTION_ANSWER
 from tests.collector.dissectors.messages import CHUNKED, GET, POST, RESPONSE
 
 PLAIN = b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n"
+
+
+def glance(payload: bytes) -> tuple[str, str, str | None] | None:
+    """Host, path and user agent of a plain request."""
+    line, _, fields = payload.partition(b"\r\n")
+    path, said = glance_line(line), glance_fields(fields)
+    return (said[0], path, said[1]) if path is not None and said is not None else None
 
 
 def feed(dissection: HttpDissection, direction: int, data: bytes) -> list[Fact]:
