@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from collector.ingress import Ingresses
 from collector.links import LINK_ETHERNET
-from collector.packets import ACK, FIN, RST, SYN, TCP, Bytes, Ints, Mask, PacketBatch, Words, gather
+from collector.packets import ACK, FIN, RST, SYN, TCP, Bytes, Ints, Mask, PacketBatch, Words, pick
 
 MAX_FLOWS = 1_000_000
 FIRST_ROWS = 1 << 14
@@ -376,33 +376,40 @@ class FlowTable:
         columns["vlan"][rows] = batch.vlan[packets]
         if batch.interface is not None or batch.outer is not None:
             columns["ingress"][rows] = self.ingresses.numbers(batch, packets)
-        ports = np.stack((batch.source_port[packets], batch.destination_port[packets]), axis=1)
-        columns["ports"][rows] = np.where(swap[:, None], ports[:, ::-1], ports)
-        columns["addresses"][rows] = turned(addresses_of(batch, packets), swap)
+        source, destination = batch.source_port[packets], batch.destination_port[packets]
+        columns["ports"][rows, 0] = np.where(swap, destination, source)
+        columns["ports"][rows, 1] = np.where(swap, source, destination)
+        columns["addresses"][rows] = addresses_of(batch, packets, swap)
         columns["layer2"][rows] = batch.link_type == LINK_ETHERNET
-        if batch.macs is not None or batch.link_type == LINK_ETHERNET:
-            macs = gather(batch.data, batch.frame[packets], 12) if batch.macs is None else batch.macs[packets]
-            columns["layer2"][rows] = batch.macs is None or macs.any(axis=1)
+        if batch.macs is not None:
+            columns["layer2"][rows] = batch.macs[packets].any(axis=1)
+            columns["macs"][rows] = pairs_at(batch.macs.reshape(-1), packets * 12, 6, ~swap)
+        elif batch.link_type == LINK_ETHERNET:
             # The receiver's stands first.
-            columns["macs"][rows] = turned(macs.reshape(-1, 2, 6), ~swap)
+            columns["macs"][rows] = pairs_at(batch.data, batch.frame[packets], 6, ~swap)
         columns["began"][rows] = np.where(sender_began(batch, packets), sender, 1 - sender)
 
 
-def turned(pairs: Bytes, swap: Mask) -> Bytes:
-    """Pairs of addresses (flows × 2 × bytes), the chosen ones the other way round; moved two bytes at a time."""
-    wide = pairs.view(np.uint16)
-    each: Bytes = np.where(swap[:, None, None], wide[:, ::-1], wide).view(np.uint8)
-    return each
+def pairs_at(data: Bytes, offsets: Ints, width: int, swap: Mask) -> Bytes:
+    """The two values of `width` bytes, one behind the other, at each offset (offsets × 2 × width); the chosen ones the
+    other way round."""
+    pairs = np.empty((len(offsets), 2), f"V{width}")
+    pairs[:, 0] = pick(data, offsets + swap * width, width)
+    pairs[:, 1] = pick(data, offsets + ~swap * width, width)
+    return pairs.view(np.uint8).reshape(-1, 2, width)
 
 
-def addresses_of(batch: PacketBatch, packets: Ints) -> Bytes:
-    """Sender's and receiver's address of each packet (packets × 2 × 16); an IPv4 address fills the first four bytes."""
+def addresses_of(batch: PacketBatch, packets: Ints, swap: Mask) -> Bytes:
+    """Sender's and receiver's address of each packet (packets × 2 × 16), the chosen ones the other way round; an IPv4
+    address fills the first four bytes."""
     pairs = np.zeros((len(packets), 2, 16), np.uint8)
-    four = np.flatnonzero(batch.version[packets] == 4)
-    six = np.flatnonzero(batch.version[packets] == 6)
-    pairs[four, :, :4] = gather(batch.data, batch.network[packets[four]], 20)[:, 12:].reshape(-1, 2, 4)
-    if len(six):
-        pairs[six] = gather(batch.data, batch.network[packets[six]], 40)[:, 8:].reshape(-1, 2, 16)
+    network, four = batch.network[packets], batch.version[packets] == 4
+    if four.all():
+        pairs[:, :, :4] = pairs_at(batch.data, network + 12, 4, swap)
+        return pairs
+    six = ~four
+    pairs[four, :, :4] = pairs_at(batch.data, network[four] + 12, 4, swap[four])
+    pairs[six] = pairs_at(batch.data, network[six] + 8, 16, swap[six])
     return pairs
 
 

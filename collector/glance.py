@@ -57,7 +57,7 @@ _STREAM_KINDS[list(b"GH")] = REQUEST
 DNS, HTTP, NTP, TLS = (DATASET_PREFIX + each for each in ("dns", "http", "ntp", "tls"))
 DOT: Final = b"\3dot"
 """The ALPN protocol of DNS over TLS, as it stands in a list."""
-QUESTIONS, TIMES = ([(each, way, None) for way in (OUTBOUND, INTERNAL)] for each in (DNS, NTP))
+TIMES = (NTP, OUTBOUND, None), (NTP, INTERNAL, None)
 ROOT: Final = Url(original="/", path="/")
 DATASET_OF = operator.itemgetter(1)
 _PLAIN_ZONE = re.compile(r"[a-z0-9_-]+\.[a-z0-9_-]+").fullmatch
@@ -181,32 +181,33 @@ class Glance:
         return passed
 
     def _questions(self, openings: "Openings") -> Iterator[Passing | None]:
-        known, asked, nobodys, answers = self._report.resolvers, set[bytes](), self._nobodys, self._answers
+        nobodys, known, asked = self._nobodys, self._report.resolvers, dict[bytes, Passing | None]()
         servers = openings.addresses(of_server=True)
         ends = map(operator.add, servers, openings.macs(of_server=True))
         zones = dns.glance(*openings.spans)
         for server, end, stays, zone in zip(servers, ends, openings.inside, zones, strict=True):
-            is_passed = zone is not None and (nobodys[zone] if zone in nobodys else self._remember_question(zone))
-            if is_passed and end not in known and end not in asked:
-                # This one is read, and those that come after it need not be.
-                asked.add(end)
-                is_passed = False
-            question = QUESTIONS[stays]
-            if is_passed and not (answers.get(question, True) and self._is_asked_for(question, server)):
-                yield self._question, DNS, b"", end, b"", None
-            else:
+            if zone is None or not (nobodys[zone] if zone in nobodys else self._remember_question(zone)):
                 yield None
+            elif end in asked:
+                yield asked[end]
+            else:
+                concerns = self._is_asked_for((DNS, INTERNAL if stays else OUTBOUND, None), server)
+                asked[end] = None if concerns else (self._question, DNS, b"", end, b"", None)
+                # Of who was never asked the first is read, and those that come after it need not be.
+                yield asked[end] if end in known else None
 
     def _remember_question(self, zone: bytes) -> bool:
         text = dns.read_labels(zone)
         return self._remember(zone, text if _PLAIN_ZONE(text) else None)
 
     def _times(self, openings: "Openings") -> Iterator[Passing | None]:
-        ends = openings.addresses(), openings.addresses(of_server=True)
-        plain = ntp.glance(*openings.spans).tolist()
-        for client, server, stays, is_plain in zip(*ends, openings.inside, plain, strict=True):
+        ends, answers = (openings.addresses(), openings.addresses(of_server=True)), self._answers
+        looks = ntp.glance(*openings.spans).tolist()
+        for client, server, stays, is_plain in zip(*ends, openings.inside, looks, strict=True):
+            asked = TIMES[stays]
             # Whom a name leads to is read.
-            if is_plain and (client, server) not in self._names and not self._is_asked_for(TIMES[stays], server):
+            plain = is_plain and (client, server) not in self._names
+            if plain and not (answers.get(asked, True) and self._is_asked_for(asked, server)):
                 yield self._time, NTP, client, server, b"", None
             else:
                 yield None
@@ -239,7 +240,10 @@ class Glance:
         ends = openings.addresses(), openings.addresses(of_server=True), openings.macs()
         for client, server, mac, segment in zip(*ends, openings.segments(), strict=True):
             line, _, fields = segment[1].partition(b"\r\n")
-            said = heads[fields] if fields in heads else self._remember_head(fields)
+            try:
+                said = heads[fields]
+            except KeyError:
+                said = self._remember_head(fields)
             path = http.glance_line(line) if said is not None else None
             if (
                 said is None

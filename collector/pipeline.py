@@ -4,7 +4,7 @@ No socket, no file, no clock: a source hands blocks in, observations come out, a
 """
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -240,8 +240,8 @@ class Pipeline:
         """Those that may pass do, unless by now they are to be read too."""
         data, seen = batch.data.data, list[Seen]()
         passing = may_pass.astype(bool)
-        to_read, late = np.flatnonzero(~passing), dict[int, LinedUp]()
-        lined_up = zip(to_read.tolist(), self._line_up(self._payloads(batch, some.at(to_read))), strict=True)
+        lined_up = self._line_up(batch, some, np.flatnonzero(~passing))
+        late: dict[int, LinedUp] = {}
         done = 0
         for place, packet in (*lined_up, (len(passing), None)):
             while done < place:
@@ -251,7 +251,7 @@ class Pipeline:
                 done += passed
                 if not passed:
                     # Where one did not pass, others will not.
-                    late = late or self._line_up_late(batch, some, done + np.flatnonzero(passing[done:]))
+                    late = late or dict(self._line_up(batch, some, done + np.flatnonzero(passing[done:])))
                     self._read_packet(done, late[done], data, seen, found)
                     done += 1
             if packet is not None:
@@ -328,18 +328,18 @@ class Pipeline:
             rows, sides, batch.payload[packets], batch.payload_end[packets], sequences, syns, batch.time_ns[packets]
         )
 
-    def _line_up(self, payloads: Payloads) -> Iterator[LinedUp]:
-        rows, sides, starts, stops, sequences, syns, times = payloads
+    def _line_up(self, batch: PacketBatch, some: Some, places: Ints) -> Iterable[tuple[int, LinedUp]]:
+        """What is needed to read some packets, each with its place."""
+        if not len(places):
+            return ()
+        rows, sides, starts, stops, sequences, syns, times = self._payloads(batch, some.at(places))
         distinct, flows = np.unique(rows, return_inverse=True)
         values = self._own.values(self.flows.columns, distinct)
-        return zip(
+        lined_up = zip(
             rows.tolist(), sides.tolist(), map(values.__getitem__, flows.tolist()), starts.tolist(), stops.tolist(),
             sequences.tolist(), syns.tolist(), times.tolist(), strict=True,
         )  # fmt: skip
-
-    def _line_up_late(self, batch: PacketBatch, some: Some, places: Ints) -> dict[int, LinedUp]:
-        """Some that might have passed, by their places."""
-        return dict(zip(places.tolist(), self._line_up(self._payloads(batch, some.at(places))), strict=True))
+        return zip(places.tolist(), lined_up, strict=True)
 
     def _bear_witness(
         self, witness: Witness, batch: PacketBatch, packets: Ints, seen: list[Seen], found: list[Observation]

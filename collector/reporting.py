@@ -389,15 +389,13 @@ class Reporter:
     def _own_ends(self, columns: dict[str, Column]) -> tuple[Ints, Ints, list[KnownDevice]]:
         """The ends of ours of some flows (2 × row + side), of each the number of its device, and these devices: asked
         for once an end, not once a flow."""
-        count = len(columns["key"])
-        below = np.zeros((count, 2, 8), np.uint8)
-        below[:, :, :6] = columns["macs"]
-        halves = columns["addresses"].copy().view(np.uint64).reshape(count, 2, 2)
+        ours = np.flatnonzero(self._own.are_own(columns["addresses"], columns["version"]).reshape(-1))
         # A router's MAC stands before many devices, so that the address is asked for too.
-        ends = flow_key(halves[:, :, 0], halves[:, :, 1], below.view(np.uint64).reshape(count, 2))
-        own = self._own.are_own(columns["addresses"], columns["version"])
-        ours = np.flatnonzero(own.reshape(-1))
-        distinct, inverse = np.unique(ends.reshape(-1)[ours], return_inverse=True)
+        below = np.zeros((len(ours), 8), np.uint8)
+        below[:, :6] = columns["macs"].reshape(-1, 6)[ours]
+        halves = columns["addresses"].view(np.uint64).reshape(-1, 2)[ours]
+        ends = flow_key(halves[:, 0], halves[:, 1], below.view(np.uint64)[:, 0])
+        distinct, inverse = np.unique(ends, return_inverse=True)
         # To ask for the places as well would be to sort in a stable way, at twice the price. Any one of an end will do.
         first = np.empty(len(distinct), np.int64)
         first[inverse] = np.arange(len(ours))

@@ -18,6 +18,7 @@ from collector.packets import TCP, Ints, Mask
 
 MAX_COMMUNITY_IDS = 1 << 14
 MAX_TEXTS = 1 << 14
+BROADCAST = 0xFFFF_FFFF
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
 Pair = tuple[bool, bool]
@@ -37,7 +38,12 @@ class OwnNetworks:
 
     def __init__(self, networks: tuple[str, ...]) -> None:
         parsed = [ipaddress.ip_network(network) for network in networks]
-        self._four = [(int(each.network_address), int(each.netmask)) for each in parsed if each.version == 4]
+        # As they lie in memory.
+        self._four = [
+            tuple(np.frombuffer(part.packed, np.uint32) for part in (each.network_address, each.netmask))
+            for each in parsed
+            if each.version == 4
+        ]
         self._six = [
             tuple(
                 np.frombuffer(int(part).to_bytes(16, "big"), np.uint8) for part in (each.network_address, each.netmask)
@@ -48,10 +54,10 @@ class OwnNetworks:
 
     def are_own(self, addresses: Column, version: Column) -> Mask:
         """Which addresses (flows × 2 × 16 bytes, IPv4 in the first four) are in our networks."""
-        numbers = addresses[:, :, :4].copy().view(">u4")[:, :, 0].astype(np.uint32)
-        own = np.zeros(numbers.shape, bool)
+        words = firsts_of(addresses)
+        own = np.zeros(words.shape, bool)
         for network, mask in self._four:
-            own |= (numbers & mask) == network
+            own |= (words & mask) == network
         six = np.flatnonzero(version == 6)
         if len(six):
             own[six] = False
@@ -76,13 +82,17 @@ class OwnNetworks:
 
 def are_groups(addresses: Column, version: Column) -> Mask:
     """Which addresses (as in `OwnNetworks.are_own`) are a group's or unspecified."""
-    first = addresses[:, :, 0]
+    first, words = addresses[:, :, 0], firsts_of(addresses)
     four = (version == 4)[:, None]
-    group: Mask = np.where(
-        four, (first >= 224) & ((first < 240) | (addresses[:, :, :4] == 255).all(axis=2)), first == 255
-    )
-    group |= four & (addresses[:, :, :4] == 0).all(axis=2)
+    group: Mask = np.where(four, (first >= 224) & ((first < 240) | (words == BROADCAST)), first == 255)
+    group |= four & (words == 0)
     return group
+
+
+def firsts_of(addresses: Column) -> Column:
+    """The first four bytes of addresses (flows × 2 × 16) as numbers, in the order in which they lie in memory."""
+    words: Column = np.ascontiguousarray(addresses).view(np.uint32)[:, :, 0]
+    return words
 
 
 def pairs_of(sides: Mask) -> Iterator[Pair]:
