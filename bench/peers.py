@@ -31,7 +31,7 @@ from bench.run import MIXES, beginning, capture, measure, ndpi, warm, watch
 ROOT = Path(__file__).resolve().parent.parent
 ENGINES = ROOT / "out" / "engines" / "venv" / "bin" / "python"
 FIELDS = ("dns.qry.name", "tls.handshake.extensions_server_name", "http.host", "http.request.uri")
-ROUNDS, SLOW_ROUNDS = 3, 1
+ROUNDS, SLOW_ROUNDS = 5, 1
 PYSHARK_PACKETS = 20_000
 Command = Callable[[Path], list[str]]
 

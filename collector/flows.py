@@ -294,6 +294,7 @@ class FlowTable:
             more = max(room, len(keys))
             for name, column in self.columns.items():
                 self.columns[name] = np.concatenate((column, np.zeros((more, *column.shape[1:]), column.dtype)))
+            self._places = np.zeros(room + more, np.int32)
         self.columns["key"][self.count : self.count + len(keys)] = keys
         self.count += len(keys)
 

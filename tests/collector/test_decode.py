@@ -322,7 +322,8 @@ def test_a_valid_packet_reads_as_scapy_reads_it(data: bytes) -> None:
     packet = Ether(data)
     network, layer = packet.getlayer(IP) or packet.getlayer(IPv6), packet.getlayer(TCP) or packet.getlayer(UDP)
     assert (int(batch.source_port[0]), int(batch.destination_port[0])) == (layer.sport, layer.dport)
-    ends = addresses_of(batch, batch.frame * 0, batch.frame < 0)[0]
+    swapped, ends = (addresses_of(batch, batch.frame * 0, batch.frame < bound)[0] for bound in (len(data), 0))
+    assert swapped.tolist() == ends[::-1].tolist()
     size = 4 if IP in packet else 16
     assert [ipaddress.ip_address(end[:size].tobytes()) for end in ends] == [
         ipaddress.ip_address(network.src), ipaddress.ip_address(network.dst),

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from collector.decode import decode
 from collector.flows import (
     CLOSED_SECONDS,
+    FIRST_ROWS,
     MAX_RESTARTS_A_BATCH,
     NAMED_SECONDS,
     READ_NOTHING,
@@ -285,6 +286,15 @@ def test_flows_whose_slots_collide_are_kept_apart() -> None:
         rows = table.fold(batch)
     assert len(set(rows.tolist())) == 400 == len(table)
     assert table.columns["packets"][:400].sum(axis=1).tolist() == [3] * 400
+
+
+def test_where_each_row_stands_first_is_told_in_order_also_when_the_table_has_grown() -> None:
+    table = FlowTable(max_flows=1)
+    assert table.first_of(np.array([5, 3, 5, 3, 7, 5])).tolist() == [0, 1, 4]
+    assert table.first_of(np.zeros(0, np.int64)).tolist() == []
+    rows = table.fold(decode(flood(0, FIRST_ROWS + 10), Ledger()))
+    assert len(np.unique(rows)) == FIRST_ROWS + 10
+    assert table.first_of(np.concatenate((rows, rows))).tolist() == list(range(FIRST_ROWS + 10))
 
 
 def test_opened_rows_come_once_and_only_when_both_sides_have_spoken() -> None:

@@ -401,8 +401,9 @@ def test_other_rules_are_asked_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [each.event.dataset for each in pipeline.process(block_of(asked[1:]))] == ["lenswatch.http"]
 
 
-def test_names_that_are_remembered_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_and_heads_that_are_remembered_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("collector.glance.MAX_NAMES", 4)
+    monkeypatch.setattr("collector.glance.MAX_HEADS", 3)
     packets = [
         (
             BEGIN_NS,
@@ -414,7 +415,8 @@ def test_names_that_are_remembered_are_bounded(monkeypatch: pytest.MonkeyPatch) 
     ]
     pipeline = Pipeline(CollectorSettings(), (), concerns, None, lambda: UNCLAIMED)
     pipeline.process(block_of(packets))
-    assert pipeline._glance is not None and len(pipeline._glance._nobodys) <= 4
+    assert pipeline._glance is not None
+    assert len(pipeline._glance._nobodys) <= 4 and len(pipeline._glance._heads) <= 3
     assert pipeline.ledger.unasked == {"lenswatch.http": 39}
 
 
