@@ -89,8 +89,6 @@ Passing = tuple[Left, str, bytes, bytes, bytes, tuple[Sign, ...] | None]
 """A first payload that may be passed: what is left of it, its dataset, the addresses of who sent it and of who was
 called (of a question as in `Reporter.resolvers`), the MAC address of who sent a request (empty where layer 2 is not
 seen), and what its user agent says of him. Of a question, who sent it is left out."""
-
-
 Asked = tuple[str, str, str | None]
 """Dataset, direction, user agent: of what is asked whether it concerns anybody."""
 Head = tuple[tuple[str, str], Asked, tuple[Sign, ...] | None]

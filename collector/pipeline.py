@@ -245,9 +245,8 @@ class Pipeline:
         done = 0
         for place, packet in (*lined_up, (len(passing), None)):
             while done < place:
-                passed = self._pass(
-                    batch, some.at(slice(done, place)), may_pass[done:place].tolist(), done, seen, found
-                )
+                run = may_pass[done:place].tolist()
+                passed = self._pass(batch, some.at(slice(done, place)), run, done, seen, found)
                 done += passed
                 if not passed:
                     # Where one did not pass, others will not.
@@ -277,10 +276,10 @@ class Pipeline:
             self._give_some_up()
         # As if there had been a view of this flow: of another's, what was met before is not known.
         self._viewed = None
-        for place, (row, passing) in enumerate(zip(some.rows[:passed].tolist(), run, strict=False)):
-            left = readers[row] = passing[0]
-            if left.half:
-                self.flows.keep_reading(row, 1 << 1 - int(some.sides[place]))
+        lefts = [passing[0] for passing in run[:passed]]
+        readers.update(zip(some.rows[:passed].tolist(), lefts, strict=True))
+        for place in [place for place, left in enumerate(lefts) if left.half]:
+            self.flows.keep_reading(int(some.rows[place]), 1 << 1 - int(some.sides[place]))
         if news:
             before, values = len(found), self._own.values(self.flows.columns, some.rows[passed - 1 : passed])[0]
             self.report.tell_news(values[-1], times[passed - 1], found)
