@@ -191,7 +191,7 @@ class Glance:
             else:
                 concerns = self._is_asked_for((DNS, INTERNAL if stays else OUTBOUND, None), server)
                 asked[end] = None if concerns else (self._question, DNS, b"", end, b"", None)
-                # Of who was never asked the first is read, and those that come after it need not be.
+                # Of who was never asked the first is read; those that come after it need not be.
                 yield asked[end] if end in known else None
 
     def _remember_question(self, zone: bytes) -> bool:
@@ -227,6 +227,8 @@ class Glance:
         if hello is None or DOT in hello[1]:
             return None
         name = hello[0].decode("latin-1")
+        if len(name) > dns.MAX_NAME_BYTES:
+            return None
         known = self._nobodys.get(name)
         if known is None:
             known = self._remember(name, name.lower() if _PLAIN_NAME(name) else None)
@@ -238,6 +240,7 @@ class Glance:
         ends = openings.addresses(), openings.addresses(of_server=True), openings.macs()
         for client, server, mac, segment in zip(*ends, openings.segments(), strict=True):
             line, _, fields = segment[1].partition(b"\r\n")
+            # None is what may be remembered, too.
             try:
                 said = heads[fields]
             except KeyError:
@@ -258,28 +261,27 @@ class Glance:
         """What a request says behind its first line; None: it is to be read."""
         if len(self._heads) >= MAX_HEADS:
             self._heads.clear()
-        said, known = http.glance_fields(fields), None
-        if said is not None:
-            name, agent = said
-            is_nobodys = self._nobodys.get(name)
-            if is_nobodys is None:
-                is_nobodys = self._remember(name, name if _PLAIN_NAME(name) else None)
-            if is_nobodys:
-                signs = self._inventory.banners.of_agent(agent) if agent is not None else None
-                known = (name, "http_host"), (HTTP, OUTBOUND, agent), signs
-        self._heads[fields] = known
+        self._heads[fields] = known = self._read_head(fields)
         return known
+
+    def _read_head(self, fields: bytes) -> Head | None:
+        said = http.glance_fields(fields)
+        if said is None or len(said[0]) > dns.MAX_NAME_BYTES:
+            return None
+        name, agent = said
+        is_nobodys = self._nobodys.get(name)
+        if is_nobodys is None:
+            is_nobodys = self._remember(name, name if _PLAIN_NAME(name) else None)
+        if not is_nobodys:
+            return None
+        signs = self._inventory.banners.of_agent(agent) if agent is not None else None
+        return (name, "http_host"), (HTTP, OUTBOUND, agent), signs
 
     def _remember(self, said: str | bytes, name: str | None) -> bool:
         """Whether it is nobody's what is said so; None: it is not plain."""
         if len(self._nobodys) >= MAX_NAMES:
             self._nobodys.clear()
-        nobodys = (
-            name is not None
-            and len(name) <= dns.MAX_NAME_BYTES
-            and zone_of(name) not in self._told_zones
-            and self._unclaimed.is_unclaimed(name)
-        )
+        nobodys = name is not None and zone_of(name) not in self._told_zones and self._unclaimed.is_unclaimed(name)
         self._nobodys[said] = nobodys
         return nobodys
 

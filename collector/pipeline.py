@@ -16,7 +16,7 @@ from collector.dissectors.dissector import FROM_CLIENT, FROM_SERVER, Fact
 from collector.evidence.segments import Kept
 from collector.evidence.witness import MAX_KEPT_BYTES, NO_NAMES, Witness
 from collector.flows import EVICTED_SHARE, NS, READ_BOTH, READ_NOTHING, SWEEP_SECONDS, Column, FlowTable
-from collector.glance import Glance, Left, Passing, Unclaimed
+from collector.glance import Glance, Left, Unclaimed
 from collector.identify.fingerprint import Fingerprint
 from collector.identify.inventory import Inventory
 from collector.ledger import Ledger
@@ -238,18 +238,21 @@ class Pipeline:
 
     def _read_packets(self, batch: PacketBatch, some: Some, found: list[Observation], may_pass: Column) -> None:
         """Those that may pass do, unless by now they are to be read too."""
-        data, seen = batch.data.data, list[Seen]()
-        passing = may_pass.astype(bool)
+        data, seen, news = batch.data.data, list[Seen](), self.inventory.news
+        passing, late = may_pass.astype(bool), dict[int, LinedUp]()
         lined_up = self._line_up(batch, some, np.flatnonzero(~passing))
-        late: dict[int, LinedUp] = {}
-        done = 0
+        done, at_once = 0, len(passing)
         for place, packet in (*lined_up, (len(passing), None)):
             while done < place:
-                run = may_pass[done:place].tolist()
-                passed = self._pass(batch, some.at(slice(done, place)), run, done, seen, found)
+                # What is new of a device is told with the next message that is read.
+                tried = 0 if news else min(place - done, at_once)
+                passed = (
+                    self._pass(batch, some.at(slice(done, done + tried)), may_pass, done, seen, found) if tried else 0
+                )
+                # Where one did not pass, others will not: not many are tried in vain.
+                at_once = min(at_once * 2, READ_AT_ONCE) if passed == tried else 1
                 done += passed
                 if not passed:
-                    # Where one did not pass, others will not.
                     late = late or dict(self._line_up(batch, some, done + np.flatnonzero(passing[done:])))
                     self._read_packet(done, late[done], data, seen, found)
                     done += 1
@@ -260,14 +263,13 @@ class Pipeline:
             self._bear_witness(self.witness, batch, some.packets, seen, found)
 
     def _pass(
-        self, batch: PacketBatch, some: Some, run: list[Passing], first: int, seen: list[Seen], found: list[Observation]
+        self, batch: PacketBatch, some: Some, may_pass: Column, first: int, seen: list[Seen], found: list[Observation]
     ) -> int:
         """Pass some packets, as many as may; how many that were. `first` is the place of the first of them."""
         readers, max_readers, news = self.flows.readers, self.settings.max_readers, self.inventory.news
-        # What is new of a device is told with the next message that is read.
-        if self._glance is None or news:
+        if self._glance is None:
             return 0
-        del run[max(max_readers - len(readers), 1) :]
+        run = may_pass[first : first + min(len(some.rows), max(max_readers - len(readers), 1))].tolist()
         times = batch.time_ns[some.packets[: len(run)]].tolist()
         passed = self._glance.passes(run, times)
         if not passed:

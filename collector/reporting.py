@@ -390,13 +390,15 @@ class Reporter:
         """The ends of ours of some flows (2 × row + side), of each the number of its device, and these devices: asked
         for once an end, not once a flow."""
         ours = np.flatnonzero(self._own.are_own(columns["addresses"], columns["version"]).reshape(-1))
-        # A router's MAC stands before many devices, so that the address is asked for too.
-        below = np.zeros((len(ours), 8), np.uint8)
-        below[:, :6] = columns["macs"].reshape(-1, 6)[ours]
+        # A router's MAC stands before many devices, so that the address is asked for too. Where layer 2 is not seen,
+        # the MAC may be that of a flow that stood in the row before.
+        seen, below = columns["layer2"][ours >> 1], np.zeros((len(ours), 8), np.uint8)
+        below[:, :6] = columns["macs"].reshape(-1, 6)[ours] * seen[:, None]
+        below[:, 6], below[:, 7] = seen, columns["version"][ours >> 1]
         halves = columns["addresses"].view(np.uint64).reshape(-1, 2)[ours]
         ends = flow_key(halves[:, 0], halves[:, 1], below.view(np.uint64)[:, 0])
         distinct, inverse = np.unique(ends, return_inverse=True)
-        # To ask for the places as well would be to sort in a stable way, at twice the price. Any one of an end will do.
+        # Any one of an end will do: to ask for the first would be to sort in a stable way, at twice the price.
         first = np.empty(len(distinct), np.int64)
         first[inverse] = np.arange(len(ours))
         rows, sides = np.divmod(ours[first], 2)

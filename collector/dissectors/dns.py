@@ -25,6 +25,7 @@ LLMNR_PORT = 5355
 
 MAX_NAME_BYTES = 255
 MAX_LABEL_BYTES = 63
+MAX_GLANCED_LABELS = 16
 MAX_POINTERS = 128
 MAX_QUESTIONS = 64
 MAX_ANSWERS = 128
@@ -364,7 +365,8 @@ def recognises_datagram(first: bytes, port: int, direction: int) -> bool:
 
 def glance(data: Bytes, starts: Ints, stops: Ints) -> list[bytes | None]:
     """Of plain questions over UDP to port 53 the last two labels of the name, in lower case and with their lengths
-    before them; None for anything that needs a closer look. Where it is not None, the message is read without fault.
+    before them; None for anything that needs a closer look, as a name of more than MAX_GLANCED_LABELS. Where it is not
+    None, the message is read without fault.
 
     The messages stand in `data` from `starts` to `stops`; behind the last of them it goes on for SLACK_BYTES.
     """
@@ -377,7 +379,9 @@ def glance(data: Bytes, starts: Ints, stops: Ints) -> list[bytes | None]:
     at = starts[going] + HEADER_BYTES
     last = before = np.zeros(len(going), np.int64)
     first, end = np.zeros(len(starts), np.int64), np.zeros(len(starts), np.int64)
-    while len(going):
+    for _ in range(MAX_GLANCED_LABELS + 1):
+        if not len(going):
+            break
         lengths = data[at]
         over = np.flatnonzero((lengths == 0) & (before > 0) & (at + 5 <= stops[going]))
         first[going[over]], end[going[over]] = before[over], at[over]

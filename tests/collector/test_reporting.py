@@ -31,6 +31,7 @@ from tests.collector.frames import (
     block_of,
     ethernet,
     ipv4,
+    ipv6,
     tcp,
     udp,
     udp_frame,
@@ -264,6 +265,33 @@ def test_what_a_server_says_is_its_own_also_where_the_flow_was_first_taken_the_w
     assert list(said) == [SERVER_AT_HOME] and len(said[SERVER_AT_HOME]) == 2, said
 
 
+def test_ends_that_differ_in_what_is_seen_of_layer_2_or_in_their_family_are_met_as_two() -> None:
+    def datagram(port: int) -> bytes:
+        return ipv4(udp(b"x", port, 9), 17, CAMERA, SERVER)
+
+    later = BEGIN_NS + 3_600 * NS
+    six = ipv6(udp(b"x", 3, 9), 17, "a14:b::", "2001:db8::80")
+    runs = {
+        # The second is of a flow that ended with its MAC address, and goes on in the same row without one.
+        "a row used again": [
+            block_of([(BEGIN_NS, ethernet(datagram(1)))]), block_of([(later, datagram(1))], 101),
+            block_of([(later, ethernet(datagram(2)))]),
+        ],
+        "a MAC address of zeros": [
+            block_of([(BEGIN_NS, datagram(1))], 101),
+            block_of([(BEGIN_NS, ethernet(datagram(2), source="00:00:00:00:00:00"))]),
+        ],
+        "the first bytes of another": [block_of([(BEGIN_NS, ethernet(datagram(1))), (BEGIN_NS, ethernet(six))])],
+    }  # fmt: skip
+    for name, blocks in runs.items():
+        settings = CollectorSettings(networks=("10.0.0.0/8", "a14::/16"))
+        pipeline = Pipeline(settings, (), lambda *_: True, lambda *_: False)
+        for block in blocks:
+            pipeline.process(block)
+        pipeline.finish()
+        assert sum(len(each.ends) for each in pipeline.inventory.devices.values()) == 2, name
+
+
 def test_no_end_is_made_to_pass_for_another(fingerprints: tuple[Fingerprint, ...]) -> None:
     # Two of ours in IPv6, the second with an interface identifier that its owner chose after a hash that he knows.
     pipeline, masked = Pipeline(CollectorSettings(), fingerprints), 2**64 - 1
@@ -271,7 +299,8 @@ def test_no_end_is_made_to_pass_for_another(fingerprints: tuple[Fingerprint, ...
     addresses = np.zeros((2, 2, 16), np.uint8)
     addresses[:, 0, :2], addresses[:, 1, :2] = (0xFD, 0), (0x20, 1)
     words = [
-        int.from_bytes(bytes(mac) + bytes(2), "little") * 0xC2B2AE3D27D4EB4F & masked for mac in macs[:, 0].tolist()
+        int.from_bytes(bytes(mac) + bytes((1, 6)), "little") * 0xC2B2AE3D27D4EB4F & masked
+        for mac in macs[:, 0].tolist()
     ]
     addresses[1, 0, 8:] = list((words[0] ^ words[1]).to_bytes(8, "little"))
     columns = {

@@ -11,6 +11,7 @@ from collector.dissectors.dns import (
     DISSECTOR,
     LLMNR,
     MAX_ANSWERS,
+    MAX_GLANCED_LABELS,
     MAX_POINTERS,
     MAX_QUESTIONS,
     DnsDissection,
@@ -392,4 +393,5 @@ def test_a_glance_takes_plain_questions_alone() -> None:
         b"\7example\3com", *[None] * (len(odd) + 1), b"\x3d" + b"l" * 61 + b"\5abcde", b"\7example\3com"
     ]  # fmt: skip
     longer = dns([question(".".join(["l" * 61] * 4 + ["abcdef"]))])
-    assert glance(*lying([longer, dns([b"\1a\xc0\x0c\0\1\0\1"])])) == [None, None]
+    most, more = (dns([question(".".join("l" * count))]) for count in (MAX_GLANCED_LABELS, MAX_GLANCED_LABELS + 1))
+    assert glance(*lying([longer, dns([b"\1a\xc0\x0c\0\1\0\1"]), most, more])) == [None, None, b"\1l\1l", None]
