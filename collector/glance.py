@@ -57,7 +57,6 @@ _STREAM_KINDS[list(b"GH")] = REQUEST
 DNS, HTTP, NTP, TLS = (DATASET_PREFIX + each for each in ("dns", "http", "ntp", "tls"))
 DOT: Final = b"\3dot"
 """The ALPN protocol of DNS over TLS, as it stands in a list."""
-TIMES = (NTP, OUTBOUND, None), (NTP, INTERNAL, None)
 ROOT: Final = Url(original="/", path="/")
 DATASET_OF = operator.itemgetter(1)
 _PLAIN_ZONE = re.compile(r"[a-z0-9_-]+\.[a-z0-9_-]+").fullmatch
@@ -139,7 +138,7 @@ class Glance:
             self._heads.clear()
 
     def look_over(self, data: Bytes, columns: dict[str, Column], firsts: Payloads) -> Column:
-        """Of first payloads of flows, each: as what it may pass when it is its turn, or None. The flows' protocols are
+        """Of each first payload of a flow as what it may pass when it is its turn, or None. The flows' protocols are
         noted at once."""
         found = np.full(len(firsts.rows), None, object)
         kinds, inside = self._kinds_of(data, columns, firsts)
@@ -199,13 +198,12 @@ class Glance:
         return self._remember(zone, text if _PLAIN_ZONE(text) else None)
 
     def _times(self, openings: "Openings") -> Iterator[Passing | None]:
-        ends, answers = (openings.addresses(), openings.addresses(of_server=True)), self._answers
+        ends = openings.addresses(), openings.addresses(of_server=True)
         looks = ntp.glance(*openings.spans).tolist()
         for client, server, stays, is_plain in zip(*ends, openings.inside, looks, strict=True):
-            asked = TIMES[stays]
             # Whom a name leads to is read.
             plain = is_plain and (client, server) not in self._names
-            if plain and not (answers.get(asked, True) and self._is_asked_for(asked, server)):
+            if plain and not self._is_asked_for((NTP, INTERNAL if stays else OUTBOUND, None), server):
                 yield self._time, NTP, client, server, b"", None
             else:
                 yield None
@@ -227,12 +225,7 @@ class Glance:
         if hello is None or DOT in hello[1]:
             return None
         name = hello[0].decode("latin-1")
-        if len(name) > dns.MAX_NAME_BYTES:
-            return None
-        known = self._nobodys.get(name)
-        if known is None:
-            known = self._remember(name, name.lower() if _PLAIN_NAME(name) else None)
-        return name if known and not self._is_asked_for((TLS, OUTBOUND, None), server) else None
+        return name if self._is_nobodys(name) and not self._is_asked_for((TLS, OUTBOUND, None), server) else None
 
     def _requests(self, openings: "Openings") -> Iterator[Passing | None]:
         """Who sends a request is met when it passes, and what its user agent says of him noted."""
@@ -266,16 +259,17 @@ class Glance:
 
     def _read_head(self, fields: bytes) -> Head | None:
         said = http.glance_fields(fields)
-        if said is None or len(said[0]) > dns.MAX_NAME_BYTES:
+        if said is None or not self._is_nobodys(said[0]):
             return None
         name, agent = said
-        is_nobodys = self._nobodys.get(name)
-        if is_nobodys is None:
-            is_nobodys = self._remember(name, name if _PLAIN_NAME(name) else None)
-        if not is_nobodys:
-            return None
         signs = self._inventory.banners.of_agent(agent) if agent is not None else None
         return (name, "http_host"), (HTTP, OUTBOUND, agent), signs
+
+    def _is_nobodys(self, name: str) -> bool:
+        if len(name) > dns.MAX_NAME_BYTES:
+            return False
+        known = self._nobodys.get(name)
+        return self._remember(name, name.lower() if _PLAIN_NAME(name) else None) if known is None else known
 
     def _remember(self, said: str | bytes, name: str | None) -> bool:
         """Whether it is nobody's what is said so; None: it is not plain."""
@@ -331,14 +325,16 @@ class Openings:
 
     def addresses(self, of_server: bool = False) -> list[bytes]:
         """Those of who sent it, or of who was called."""
-        rows, sides = self._payloads.rows, self._payloads.sides
-        whose = self._columns["addresses"][rows, 1 - sides if of_server else sides]
+        rows = self._payloads.rows
+        whose = self._columns["addresses"][rows, self._sides(of_server)]
         return packed_addresses(whose, self._columns["version"][rows])
 
     def macs(self, of_server: bool = False) -> list[bytes]:
         """The MAC addresses of who sent it, or of who was called; empty where layer 2 is not seen."""
-        sides = self._payloads.sides
-        return macs_of(self._columns, self._payloads.rows, 1 - sides if of_server else sides)
+        return macs_of(self._columns, self._payloads.rows, self._sides(of_server))
+
+    def _sides(self, of_server: bool) -> Ints:
+        return 1 - self._payloads.sides if of_server else self._payloads.sides
 
     def segments(self) -> Iterator[tuple[int, bytes, int]]:
         """Sequence number, payload, and the number of the SYN, as `StreamReader.feed` has them."""

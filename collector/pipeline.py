@@ -238,17 +238,14 @@ class Pipeline:
 
     def _read_packets(self, batch: PacketBatch, some: Some, found: list[Observation], may_pass: Column) -> None:
         """Those that may pass do, unless by now they are to be read too."""
-        data, seen, news = batch.data.data, list[Seen](), self.inventory.news
+        data, seen = batch.data.data, list[Seen]()
         passing, late = may_pass.astype(bool), dict[int, LinedUp]()
         lined_up = self._line_up(batch, some, np.flatnonzero(~passing))
         done, at_once = 0, len(passing)
         for place, packet in (*lined_up, (len(passing), None)):
             while done < place:
-                # What is new of a device is told with the next message that is read.
-                tried = 0 if news else min(place - done, at_once)
-                passed = (
-                    self._pass(batch, some.at(slice(done, done + tried)), may_pass, done, seen, found) if tried else 0
-                )
+                tried = min(place - done, at_once)
+                passed = self._pass(batch, some.at(slice(done, done + tried)), may_pass, done, seen, found)
                 # Where one did not pass, others will not: not many are tried in vain.
                 at_once = min(at_once * 2, READ_AT_ONCE) if passed == tried else 1
                 done += passed
@@ -267,7 +264,8 @@ class Pipeline:
     ) -> int:
         """Pass some packets, as many as may; how many that were. `first` is the place of the first of them."""
         readers, max_readers, news = self.flows.readers, self.settings.max_readers, self.inventory.news
-        if self._glance is None:
+        # What is new of a device is told with the next message that is read.
+        if self._glance is None or news:
             return 0
         run = may_pass[first : first + min(len(some.rows), max(max_readers - len(readers), 1))].tolist()
         times = batch.time_ns[some.packets[: len(run)]].tolist()
