@@ -10,7 +10,7 @@ Whatever is not plain is not passed, and is read as ever. What else than its nam
 import operator
 import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 import numpy as np
@@ -38,8 +38,8 @@ class Unclaimed(Protocol):
         lower case. Of such a name, `Concerns` answers as if there were none."""
         ...
 
-    def is_unclaimed_path(self, path: str) -> bool:
-        """Whether `Concerns` answers of a request for this path, under a name that is none, as of one for `/`."""
+    def are_unclaimed_paths(self, paths: Sequence[str]) -> list[bool]:
+        """Of each path whether `Concerns` answers of a request for it, under a name that is none, as of one for `/`."""
         ...
 
 
@@ -58,7 +58,8 @@ DNS, HTTP, NTP, TLS = (DATASET_PREFIX + each for each in ("dns", "http", "ntp", 
 DOT: Final = b"\3dot"
 """The ALPN protocol of DNS over TLS, as it stands in a list."""
 ROOT: Final = Url(original="/", path="/")
-DATASET_OF = operator.itemgetter(1)
+LEFT_OF, DATASET_OF = operator.itemgetter(0), operator.itemgetter(1)
+NOBODY: Final = b"", b""
 _PLAIN_ZONE = re.compile(r"[a-z0-9_-]+\.[a-z0-9_-]+").fullmatch
 # Its end tells it from an address.
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.-]*[A-Za-z]").fullmatch
@@ -67,13 +68,11 @@ _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.-]*[A-Za-z]").fullmatch
 # A struct, for one is made a flow, and nothing is made faster.
 class Left(msgspec.Struct, gc=False):
     """What stands in place of a flow's reader after its first payload was passed, and brings a reader to where it would
-    be: whose dissector it is, of a stream the segment and the name that it said; `half`: of the client, nothing more is
-    of use."""
+    be: whose dissector it is, of a stream the segment and the name that it said."""
 
     dissector: Dissector
     segment: tuple[int, bytes, int] | None = None
     name: tuple[str, str] | None = None
-    half: bool = False
 
     def bring(self, reader: StreamReader | DatagramReader) -> None:
         """Let a new reader read what was passed; what that says has been dealt with."""
@@ -84,10 +83,20 @@ class Left(msgspec.Struct, gc=False):
         reader.name, reader.noted = self.name, True
 
 
-Passing = tuple[Left, str, bytes, bytes, bytes, tuple[Sign, ...] | None]
-"""A first payload that may be passed: what is left of it, its dataset, the addresses of who sent it and of who was
-called (of a question as in `Reporter.resolvers`), the MAC address of who sent a request (empty where layer 2 is not
-seen), and what its user agent says of him. Of a question, who sent it is left out."""
+Passing = tuple[Left, str, bytes, tuple[bytes, bytes], tuple[Sign, ...] | None]
+"""A first payload that may be passed: what is left of it, its dataset, an end (address and MAC address as in
+`Reporter.resolvers`; of a question whom it was sent to, of a request who sent it), the addresses of who sent it and of
+who was called, and what a request's user agent says of who sent it."""
+
+
+class Queue(NamedTuple):
+    """Packets in their turn: of each as what it may pass, or None; the row of its flow; its time."""
+
+    passing: list[Any]
+    rows: list[int]
+    times: list[int]
+
+
 Asked = tuple[str, str, str | None]
 """Dataset, direction, user agent: of what is asked whether it concerns anybody."""
 Head = tuple[tuple[str, str], Asked, tuple[Sign, ...] | None]
@@ -152,44 +161,48 @@ class Glance:
                 columns["protocol"][some.rows[passing.astype(bool)]] = self._numbers[kind]
         return found
 
-    def passes(self, run: Sequence[Passing], times: Sequence[int]) -> int:
-        """Pass first payloads in their turn, and do what reading them would have done; how many passed: the next is to
-        be read, or there is news to be told before it."""
-        resolvers, names, inventory, news = self._report.resolvers, self._names, self._inventory, self._inventory.news
+    def passes(self, queue: Queue, first: int, last: int) -> int:
+        """Pass a part of a queue, all of which may, and do what reading it would have done; how many passed: the next
+        is to be read, or there is news to be told before it."""
+        run = queue.passing[first:last]
+        resolvers, names, news, met = self._report.resolvers, self._names, self._inventory.news, self._inventory.met
         passed = 0
-        for (left, dataset, client, server, mac, signs), at_ns in zip(run, times, strict=True):
+        for (left, dataset, end, ends, signs), at_ns in zip(run, queue.times[first:last], strict=True):
             if dataset is DNS:
                 # Of who answers DNS, it is noted that he does: once.
-                if server not in resolvers:
+                if end not in resolvers:
                     break
             elif left.name is not None:
-                names.learn(client, (server,), left.name[0], at_ns, left.name[1])
-                if signs is not None:
-                    known = inventory.device_at(mac, text_of(client))
-                    for sign in signs:
-                        known.add(sign)
+                names.learn_one(ends, left.name[0], at_ns, left.name[1])
+                if signs or (signs is not None and end not in met):
+                    self._meet(end, ends[0], signs)
                     if news:
                         passed += 1
                         break
-            elif names.name_of(client, server, at_ns) is not None:
+            elif names.name_of(ends[0], ends[1], at_ns) is not None:
                 break
             passed += 1
         self._report.unasked.update(map(DATASET_OF, run[:passed]))
         return passed
 
+    def _meet(self, end: bytes, address: bytes, signs: tuple[Sign, ...]) -> None:
+        """Who sent a request is met, and what its user agent says of him noted."""
+        known = self._inventory.device_at(end[len(address) :], text_of(address))
+        for sign in signs:
+            known.add(sign)
+        self._inventory.met.add(end)
+
     def _questions(self, openings: "Openings") -> Iterator[Passing | None]:
         nobodys, known, asked = self._nobodys, self._report.resolvers, dict[bytes, Passing | None]()
-        servers = openings.addresses(of_server=True)
-        ends = map(operator.add, servers, openings.macs(of_server=True))
-        zones = dns.glance(*openings.spans)
-        for server, end, stays, zone in zip(servers, ends, openings.inside, zones, strict=True):
+        servers, zones = openings.addresses(of_server=True), dns.glance(*openings.spans)
+        for server, end, stays, zone in zip(servers, openings.ends(servers, True), openings.inside, zones, strict=True):
             if zone is None or not (nobodys[zone] if zone in nobodys else self._remember_question(zone)):
                 yield None
             elif end in asked:
                 yield asked[end]
             else:
                 concerns = self._is_asked_for((DNS, INTERNAL if stays else OUTBOUND, None), server)
-                asked[end] = None if concerns else (self._question, DNS, b"", end, b"", None)
+                asked[end] = None if concerns else (self._question, DNS, end, NOBODY, None)
                 # Of who was never asked the first is read; those that come after it need not be.
                 yield asked[end] if end in known else None
 
@@ -198,24 +211,22 @@ class Glance:
         return self._remember(zone, text if _PLAIN_ZONE(text) else None)
 
     def _times(self, openings: "Openings") -> Iterator[Passing | None]:
-        ends = openings.addresses(), openings.addresses(of_server=True)
         looks = ntp.glance(*openings.spans).tolist()
-        for client, server, stays, is_plain in zip(*ends, openings.inside, looks, strict=True):
+        for ends, stays, is_plain in zip(openings.pairs(), openings.inside, looks, strict=True):
             # Whom a name leads to is read.
-            plain = is_plain and (client, server) not in self._names
-            if plain and not self._is_asked_for((NTP, INTERNAL if stays else OUTBOUND, None), server):
-                yield self._time, NTP, client, server, b"", None
+            plain = is_plain and ends not in self._names
+            if plain and not self._is_asked_for((NTP, INTERNAL if stays else OUTBOUND, None), ends[1]):
+                yield self._time, NTP, b"", ends, None
             else:
                 yield None
 
     def _hellos(self, openings: "Openings") -> Iterator[Passing | None]:
-        ends = openings.addresses(), openings.addresses(of_server=True)
-        for client, server, segment in zip(*ends, openings.segments(), strict=True):
-            name = self._name_in_hello(server, segment[1])
+        for ends, segment in zip(openings.pairs(), openings.segments(), strict=True):
+            name = self._name_in_hello(ends[1], segment[1])
             if name is None:
                 yield None
             else:
-                yield Left(tls.DISSECTOR, segment, (name, "tls_sni"), True), TLS, client, server, b"", None
+                yield Left(tls.DISSECTOR, segment, (name, "tls_sni")), TLS, b"", ends, None
 
     def _name_in_hello(self, server: bytes, payload: bytes) -> str | None:
         """The name in a ClientHello that concerns nobody."""
@@ -228,27 +239,27 @@ class Glance:
         return name if self._is_nobodys(name) and not self._is_asked_for((TLS, OUTBOUND, None), server) else None
 
     def _requests(self, openings: "Openings") -> Iterator[Passing | None]:
-        """Who sends a request is met when it passes, and what its user agent says of him noted."""
-        heads, answers, is_unclaimed_path = self._heads, self._answers, self._unclaimed.is_unclaimed_path
-        ends = openings.addresses(), openings.addresses(of_server=True), openings.macs()
-        for client, server, mac, segment in zip(*ends, openings.segments(), strict=True):
-            line, _, fields = segment[1].partition(b"\r\n")
+        heads, answers = self._heads, self._answers
+        clients, segments = openings.addresses(), list(openings.segments())
+        parts = [payload.partition(b"\r\n") for _, payload, _ in segments]
+        paths = http.glance_lines([line for line, _, _ in parts])
+        looks = openings.pairs(clients), openings.ends(clients), self._unclaimed.are_unclaimed_paths(paths)
+        for segment, (_, _, fields), path, ends, end, is_plain in zip(segments, parts, paths, *looks, strict=True):
             # None is what may be remembered, too.
             try:
                 said = heads[fields]
             except KeyError:
                 said = self._remember_head(fields)
-            path = http.glance_line(line) if said is not None else None
             if (
                 said is None
-                or path is None
+                or not is_plain
+                or not path
                 or path == PATH
-                or not is_unclaimed_path(path)
-                or (answers.get(said[1], True) and self._is_asked_for(said[1], server))
+                or (answers.get(said[1], True) and self._is_asked_for(said[1], ends[1]))
             ):
                 yield None
             else:
-                yield Left(http.DISSECTOR, segment, said[0]), HTTP, client, server, mac, said[2]
+                yield Left(http.DISSECTOR, segment, said[0]), HTTP, end, ends, said[2]
 
     def _remember_head(self, fields: bytes) -> Head | None:
         """What a request says behind its first line; None: it is to be read."""
@@ -329,9 +340,13 @@ class Openings:
         whose = self._columns["addresses"][rows, self._sides(of_server)]
         return packed_addresses(whose, self._columns["version"][rows])
 
-    def macs(self, of_server: bool = False) -> list[bytes]:
-        """The MAC addresses of who sent it, or of who was called; empty where layer 2 is not seen."""
-        return macs_of(self._columns, self._payloads.rows, self._sides(of_server))
+    def pairs(self, clients: list[bytes] | None = None) -> Iterator[tuple[bytes, bytes]]:
+        """The addresses of who sent it (which may be at hand) and of who was called."""
+        return zip(self.addresses() if clients is None else clients, self.addresses(of_server=True), strict=True)
+
+    def ends(self, addresses: list[bytes], of_server: bool = False) -> Iterator[bytes]:
+        """These addresses, of who sent it or of who was called, each with the MAC address where layer 2 is seen."""
+        return map(operator.add, addresses, macs_of(self._columns, self._payloads.rows, self._sides(of_server)))
 
     def _sides(self, of_server: bool) -> Ints:
         return 1 - self._payloads.sides if of_server else self._payloads.sides

@@ -30,11 +30,14 @@ class NameMemory:
 
     def learn(self, client: bytes, addresses: Iterable[bytes], name: str, at_ns: int, source: str) -> None:
         """For this client `name` has these addresses, at `at_ns` (nanoseconds since 1970), as `source` says."""
-        names, known = self._names, (name, at_ns, source)
         for address in addresses:
-            key = (client, address)
-            names.pop(key, None)
-            names[key] = known
+            self.learn_one((client, address), name, at_ns, source)
+
+    def learn_one(self, ends: tuple[bytes, bytes], name: str, at_ns: int, source: str) -> None:
+        """As `learn`, of one client and one address."""
+        names = self._names
+        names.pop(ends, None)
+        names[ends] = name, at_ns, source
         if len(names) > self.max_names:
             # Many at once: taking one at a time off a dict's front means passing all that were taken before.
             oldest = list(itertools.islice(names, len(names) - self.max_names + self.max_names // EVICTED_SHARE))

@@ -42,6 +42,26 @@ def big_endian(rows: Bytes, at: int, width: int) -> Ints:
     return value
 
 
+def alike(keys: Words) -> tuple[Ints, Ints]:
+    """Which hashes are the same, without sorting them all: a place for each distinct one, in the order of these places,
+    and of each hash the number of its like among them."""
+    every = np.arange(len(keys), dtype=np.int32)
+    size = 1 << max(10, (len(keys) * 2).bit_length())
+    slots = (keys & np.uint64(size - 1)).view(np.int64)
+    places = np.empty(size, np.int32)
+    places[slots] = every
+    place = places[slots]
+    # Those that another has driven out of its slot are few.
+    out = np.flatnonzero(keys[place] != keys)
+    if len(out):
+        _, first, inverse = np.unique(keys[out], return_index=True, return_inverse=True)
+        place[out] = out[first[inverse]]
+    distinct = np.flatnonzero(place == every)
+    numbers = np.empty(len(keys), np.int64)
+    numbers[distinct] = np.arange(len(distinct))
+    return distinct, numbers[place]
+
+
 class Payloads(NamedTuple):
     """The payloads of some packets, a value a packet: the row and the side of its flow, where the payload starts and
     stops in the batch's data, its sequence number, that of its side's SYN or -1, its time (nanoseconds since 1970)."""

@@ -16,7 +16,7 @@ from collector.dissectors.dissector import FROM_CLIENT, FROM_SERVER, Fact
 from collector.evidence.segments import Kept
 from collector.evidence.witness import MAX_KEPT_BYTES, NO_NAMES, Witness
 from collector.flows import EVICTED_SHARE, NS, READ_BOTH, READ_NOTHING, SWEEP_SECONDS, Column, FlowTable
-from collector.glance import Glance, Left, Unclaimed
+from collector.glance import LEFT_OF, Glance, Left, Queue, Unclaimed
 from collector.identify.fingerprint import Fingerprint
 from collector.identify.inventory import Inventory
 from collector.ledger import Ledger
@@ -91,6 +91,7 @@ class Pipeline:
         dissectors = with_digests(load_dissectors(), self.digests)
         self._streams, self._datagrams = stream_candidates(dissectors), datagram_candidates(dissectors)
         self._numbers = {name: number for number, name in enumerate(dict.fromkeys(each.name for each in dissectors), 1)}
+        self._hello = self._numbers["tls"]
         self._own = OwnNetworks(settings.networks)
         self._viewed: tuple[int, FlowView] | None = None
         self._last_ns = self._hour = 0
@@ -186,6 +187,8 @@ class Pipeline:
         if self.strangers is not None:
             self._tell_strangers(self.strangers.finish(), found)
         self._say_opened(found, at_once=True)
+        # What most flows are read by has nothing more to say.
+        self.flows.readers = {row: each for row, each in self.flows.readers.items() if each.__class__ is not Left}
         self.flows.finish()
         self._finish_ended(found)
         self._count(found)
@@ -241,50 +244,50 @@ class Pipeline:
         data, seen = batch.data.data, list[Seen]()
         passing, late = may_pass.astype(bool), dict[int, LinedUp]()
         lined_up = self._line_up(batch, some, np.flatnonzero(~passing))
+        queue = Queue(may_pass.tolist(), some.rows.tolist(), batch.time_ns[some.packets].tolist())
         done, at_once = 0, len(passing)
         for place, packet in (*lined_up, (len(passing), None)):
             while done < place:
                 tried = min(place - done, at_once)
-                passed = self._pass(batch, some.at(slice(done, done + tried)), may_pass, done, seen, found)
+                passed = self._pass(queue, done, tried, seen, found)
                 # Where one did not pass, others will not: not many are tried in vain.
                 at_once = min(at_once * 2, READ_AT_ONCE) if passed == tried else 1
                 done += passed
                 if not passed:
                     late = late or dict(self._line_up(batch, some, done + np.flatnonzero(passing[done:])))
                     self._read_packet(done, late[done], data, seen, found)
+                    passing[done] = False
                     done += 1
             if packet is not None:
                 self._read_packet(place, packet, data, seen, found)
                 done += 1
+        # Of who says hello, nothing more is of use.
+        hellos = np.flatnonzero(passing & (self.flows.columns["protocol"][some.rows] == self._hello))
+        self.flows.columns["reading"][some.rows[hellos]] &= (1 << 1 - some.sides[hellos]).astype(np.uint8)
         if self.witness is not None and seen:
             self._bear_witness(self.witness, batch, some.packets, seen, found)
 
-    def _pass(
-        self, batch: PacketBatch, some: Some, may_pass: Column, first: int, seen: list[Seen], found: list[Observation]
-    ) -> int:
-        """Pass some packets, as many as may; how many that were. `first` is the place of the first of them."""
+    def _pass(self, queue: Queue, first: int, count: int, seen: list[Seen], found: list[Observation]) -> int:
+        """Pass `count` packets from the `first` on, or as many as may; how many that were."""
         readers, max_readers, news = self.flows.readers, self.settings.max_readers, self.inventory.news
         # What is new of a device is told with the next message that is read.
         if self._glance is None or news:
             return 0
-        run = may_pass[first : first + min(len(some.rows), max(max_readers - len(readers), 1))].tolist()
-        times = batch.time_ns[some.packets[: len(run)]].tolist()
-        passed = self._glance.passes(run, times)
+        passed = self._glance.passes(queue, first, first + min(count, max(max_readers - len(readers), 1)))
         if not passed:
             return 0
         if len(readers) >= max_readers:
             self._give_some_up()
         # As if there had been a view of this flow: of another's, what was met before is not known.
         self._viewed = None
-        lefts = [passing[0] for passing in run[:passed]]
-        readers.update(zip(some.rows[:passed].tolist(), lefts, strict=True))
-        for place in [place for place, left in enumerate(lefts) if left.half]:
-            self.flows.keep_reading(int(some.rows[place]), 1 << 1 - int(some.sides[place]))
+        last = first + passed
+        readers.update(zip(queue.rows[first:last], map(LEFT_OF, queue.passing[first:last]), strict=True))
         if news:
-            before, values = len(found), self._own.values(self.flows.columns, some.rows[passed - 1 : passed])[0]
-            self.report.tell_news(values[-1], times[passed - 1], found)
+            before, place = len(found), last - 1
+            values = self._own.values(self.flows.columns, np.array([queue.rows[place]]))[0]
+            self.report.tell_news(values[-1], queue.times[place], found)
             if self.witness is not None and len(found) > before:
-                seen.append((first + passed - 1, values, True, before, len(found), NO_NAMES))
+                seen.append((place, values, True, before, len(found), NO_NAMES))
         return passed
 
     def _read_packet(

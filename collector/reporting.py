@@ -39,7 +39,7 @@ from collector.observation import (
     Observer,
     Url,
 )
-from collector.packets import Ints, Mask
+from collector.packets import Ints, Mask, alike
 from collector.pushes import TFTP, read_pushes
 from collector.reading import DatagramReader, StreamReader
 from collector.settings import CollectorSettings
@@ -396,12 +396,8 @@ class Reporter:
         below[:, :6] = columns["macs"].reshape(-1, 6)[ours] * seen[:, None]
         below[:, 6], below[:, 7] = seen, columns["version"][ours >> 1]
         halves = columns["addresses"].view(np.uint64).reshape(-1, 2)[ours]
-        ends = flow_key(halves[:, 0], halves[:, 1], below.view(np.uint64)[:, 0])
-        distinct, inverse = np.unique(ends, return_inverse=True)
-        # Any one of an end will do: to ask for the first would be to sort in a stable way, at twice the price.
-        first = np.empty(len(distinct), np.int64)
-        first[inverse] = np.arange(len(ours))
-        rows, sides = np.divmod(ours[first], 2)
+        chosen, inverse = alike(flow_key(halves[:, 0], halves[:, 1], below.view(np.uint64)[:, 0]))
+        rows, sides = np.divmod(ours[chosen], 2)
         addresses = packed_addresses(columns["addresses"][rows, sides], columns["version"][rows])
         macs = macs_of(columns, rows, sides)
         devices = list(map(self._inventory.device_at, macs, map(text_of, addresses)))

@@ -72,15 +72,18 @@ class FirmwareIndex:
 
     def anywhere(self, path: str | None, agent: str | None) -> FirmwareStep | None:
         """The step that the last segment of a path, or a user agent, shows at whatever host."""
-        if path:
-            end = path.find("?")
-            name = path[path.rfind("/", 0, end if end >= 0 else len(path)) + 1 : end if end >= 0 else None]
-            if name and (found := self._file(name)) is not None:
-                return found
+        if path and (found := self.file_at(path)) is not None:
+            return found
         return self._agents.search(agent[:MAX_PATH_LENGTH]) if agent else None
 
-    def _file(self, name: str) -> FirmwareStep | None:
-        """The step that a file's name shows; remembered, for devices ask for the same few again and again."""
+    def file_at(self, path: str) -> FirmwareStep | None:
+        """The step that the last segment of a path shows; remembered, for devices ask for the same few files."""
+        end = path.find("?")
+        if end >= 0:
+            path = path[:end]
+        name = path[path.rfind("/") + 1 :]
+        if not name:
+            return None
         known = self._known.get(name, self)
         if known is not self:
             return known  # type: ignore[return-value]

@@ -312,10 +312,10 @@ class RuleSet:
         (`normalise_name`): then `concerns` and `touches` answer for such a name as for none."""
         return name.endswith(LOCAL_SUFFIXES) or self._is_nobodys(name)
 
-    def is_unclaimed_path(self, path: str) -> bool:
-        """Whether `concerns` and `touches` answer of a request for this path at no host that the facts know as of one
-        for `/`."""
-        return self._firmware.anywhere(path, None) is None
+    def are_unclaimed_paths(self, paths: Sequence[str]) -> list[bool]:
+        """Of each path whether `concerns` and `touches` answer of a request for it at no host that the facts know as
+        of one for `/`."""
+        return [step is None for step in map(self._firmware.file_at, paths)]
 
     def _is_nobodys(self, name: str) -> bool:
         """Whether no fact and no resemblance can be below the last two labels of a name; remembered: names repeat."""

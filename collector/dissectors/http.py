@@ -12,7 +12,7 @@ the end of the connection, the bytes are another protocol's and are not wanted.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from collector.digests import GAP, MAX_ICON_BYTES, MIN_BINARY_BYTES, PARTIAL, Body, Digests, Icon, may_be_firmware
 from collector.dissectors.dissector import FROM_SERVER, Dissector, Fact
@@ -66,7 +66,9 @@ _METHOD = re.compile(r"[A-Z][A-Z0-9_\-]{0,31}")
 _VERSIONS = frozenset([f"HTTP/1.{minor}" for minor in range(10)])
 # One host at most and one user agent, no body, and no folded line: whatever else there is is not plain.
 # Possessive, and an ignored case spelt out where most lines are asked: a quarter faster.
-_PLAIN_LINE = re.compile(rb"(?:GET|HEAD) (/[!->@-~]*+)(?:\?[!-~]*+)? HTTP/1\.[0-9]").fullmatch
+_PLAIN_LINES = re.compile(
+    r"(?:(?:GET|HEAD) (/[!->@-~]*+)(?:\?[!-~]*+)? HTTP/1\.[0-9]|[^\r]*(?:\r(?!\n)[^\r]*)*)\r\n"
+).findall
 _PLAIN_FIELDS = re.compile(
     r"(?:[Hh][Oo][Ss][Tt]:(?(1)(?!)) *+([A-Za-z0-9_.-]*[A-Za-z])(?::[0-9]{1,5})? *+\r\n"
     r"|[Uu][Ss][Ee][Rr]-[Aa][Gg][Ee][Nn][Tt]:(?(2)(?!))([ -~]*+)\r\n"
@@ -142,13 +144,14 @@ class Side:
             self.held = bytearray(data[position:])
 
 
-def glance_line(line: bytes) -> str | None:
-    """The path in the first line of a plain request without a body; None for anything that needs a closer look.
+def glance_lines(lines: Sequence[bytes]) -> list[str]:
+    """Of first lines, without their ends, the paths in those of plain requests without a body; nothing for what needs a
+    closer look.
 
-    What `glance_fields` says of the rest belongs to it: where neither is None, the request is read without fault.
+    What `glance_fields` says of the rest belongs to it: where both say something, the request is read without fault.
     """
-    asked = _PLAIN_LINE(line)
-    return asked[1].decode("ascii") if asked is not None else None
+    # All at once: for one line the way to the expression and back is longer than the expression's work.
+    return _PLAIN_LINES(b"\r\n".join((*lines, b"")).decode("latin-1"))
 
 
 def glance_fields(fields: bytes) -> tuple[str, str | None] | None:

@@ -44,13 +44,16 @@ BURNT_IN = 3
 
 class Inventory:
     """Every device of one site. `evicted` counts what the bound let go; `news` holds the devices of which something
-    new is known, until somebody takes them out; `call_zones` are the last two labels of all names that tell devices."""
+    new is known, until somebody takes them out; `call_zones` are the last two labels of all names that tell devices.
+    `met` is for others to note, as they like, at which ends they met a device: it is emptied when any end is nobody's
+    again, and until then to meet whoever is there changes nothing."""
 
     def __init__(self, site: str, fingerprints: Sequence[Fingerprint], max_devices: int = MAX_DEVICES) -> None:
         self.site, self.max_devices = site, max_devices
         self.evicted = 0
         self.devices: dict[str, KnownDevice] = {}
         self.news: dict[str, KnownDevice] = {}
+        self.met: set[bytes] = set()
         self._by_end: dict[End, KnownDevice] = {}
         self._by_hardware: dict[bytes, KnownDevice] = {}
         self._leases: dict[str, bytes] = {}
@@ -178,6 +181,10 @@ class Inventory:
         if known.signs or known.told or known.watched:
             self.news[known.device.id] = known
 
+    def _leave(self, end: End) -> None:
+        self._by_end.pop(end, None)
+        self.met.clear()
+
     def _forget_one(self, kept: KnownDevice | None) -> None:
         """Of those that were met first, one that is no camera where there is one."""
         first = itertools.islice(self.devices.values(), LOOKED_AT_FOR_EVICTION)
@@ -185,11 +192,11 @@ class Inventory:
         self.evicted += 1
         if not some:
             if kept is not None and kept.ends:
-                self._by_end.pop(kept.ends.pop(0), None)
+                self._leave(kept.ends.pop(0))
             return
         gone = next((known for known in some if not known.is_camera), some[0])
         for end in gone.ends:
-            self._by_end.pop(end, None)
+            self._leave(end)
         gone.ends = []
         self.devices.pop(gone.device.id, None)
         self.news.pop(gone.device.id, None)
@@ -216,7 +223,7 @@ class Inventory:
         router = self._by_hardware[mac]
         router.route()
         for end in router.ends:
-            self._by_end.pop(end, None)
+            self._leave(end)
         router.ends = []
 
     def lease(self, hardware: str, address: str | None) -> KnownDevice | None:
@@ -281,7 +288,7 @@ class Inventory:
             if there is None or there is holder:
                 continue
             if there.hardware:
-                self._by_end.pop((below, address))
+                self._leave((below, address))
                 there.ends.remove((below, address))
             elif holder is not None and holder.ends:
                 there.give_to(holder)

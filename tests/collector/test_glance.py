@@ -16,7 +16,7 @@ from collector.capture.pcap_file import CaptureFile
 from collector.dissectors.http import DISSECTOR as HTTP
 from collector.errors import CaptureError
 from collector.evidence.witness import Witness
-from collector.glance import MAX_LEFT_BYTES, Glance, Left, Passing
+from collector.glance import MAX_LEFT_BYTES, Glance, Left, Queue
 from collector.observation import Observation, Url
 from collector.packets import ACK, SYN, Block
 from collector.pipeline import Pipeline
@@ -89,8 +89,8 @@ class Rules:
     def is_unclaimed(self, name: str) -> bool:
         return not name.endswith(self.end)
 
-    def is_unclaimed_path(self, path: str) -> bool:
-        return not path.endswith(".dav")
+    def are_unclaimed_paths(self, paths: Sequence[str]) -> list[bool]:
+        return [not path.endswith(".dav") for path in paths]
 
 
 UNCLAIMED = Rules("known.example")
@@ -133,10 +133,10 @@ class Counting(Glance):
 
     least, passed, refused = 1, 0, 0
 
-    def passes(self, run: Sequence[Passing], times: Sequence[int]) -> int:
-        passed = super().passes(run, times)
+    def passes(self, queue: Queue, first: int, last: int) -> int:
+        passed = super().passes(queue, first, last)
         self.passed += passed
-        self.refused += passed < len(run)
+        self.refused += passed < last - first
         return passed
 
 

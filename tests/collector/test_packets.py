@@ -1,10 +1,12 @@
 """The columns that capture, decode and flows hand each other."""
 
+import hypothesis.strategies as st
 import numpy as np
+from hypothesis import given
 
 from collector.decode import decode
 from collector.ledger import Ledger
-from collector.packets import SLACK_BYTES
+from collector.packets import SLACK_BYTES, alike
 from tests.collector.conftest import packets_of
 from tests.collector.frames import BEGIN_NS, NS, block_of, tcp_frame, udp_frame
 
@@ -41,3 +43,12 @@ def test_a_block_without_packets_is_one_part_without_packets() -> None:
     parts = list(block_of([]).spans(NS))
     assert [len(part.start) for part in parts] == [0]
     assert parts[0].time_ns.dtype == np.int64
+
+
+# Some have their last bits in common, and so drive each other out.
+@given(st.lists(st.sampled_from([0, 1, 2, 1 << 40, (1 << 40) + 1, 3 << 50, (1 << 64) - 1]) | st.integers(0, 2_000)))
+def test_hashes_that_are_the_same_are_found_without_sorting(values: list[int]) -> None:
+    keys = np.array(values, np.uint64)
+    distinct, numbers = alike(keys)
+    assert sorted(keys[distinct].tolist()) == sorted(set(values)) and distinct.tolist() == sorted(distinct.tolist())
+    assert keys[distinct][numbers].tolist() == values

@@ -313,9 +313,9 @@ class Unclaimed:
         """Whether they ask nothing of a name."""
         return "camera" not in name
 
-    def is_unclaimed_path(self, path: str) -> bool:
-        """Whether they ask nothing of a path: they ask of none."""
-        return True
+    def are_unclaimed_paths(self, paths: Sequence[str]) -> list[bool]:
+        """Of each path whether they ask nothing of it: they ask of none."""
+        return [True] * len(paths)
 
 
 UNCLAIMED = Unclaimed()

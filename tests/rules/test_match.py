@@ -308,8 +308,9 @@ def test_a_path_that_is_unclaimed_concerns_whom_the_root_would(ruleset: RuleSet,
         url = Url(original=path, path=path)
         return ruleset.concerns("lenswatch.http", None, "outbound", lambda: "192.0.2.1", url, agent)
 
-    assert ruleset.is_unclaimed_path(path) == (path != "/a/acme.img")
-    assert concerns(path) == (concerns("/") if ruleset.is_unclaimed_path(path) else True)
+    (is_unclaimed,) = ruleset.are_unclaimed_paths([path])
+    assert is_unclaimed == (path != "/a/acme.img")
+    assert concerns(path) == (concerns("/") if is_unclaimed else True)
 
 
 def test_a_name_is_looked_up_with_all_that_is_known(ruleset: RuleSet) -> None:

@@ -1,5 +1,7 @@
 """HTTP requests and responses one after the other, bodies of every kind between, and where the reading stops."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +16,7 @@ from collector.dissectors.http import (
     METHODS,
     HttpDissection,
     glance_fields,
-    glance_line,
+    glance_lines,
     read_description,
     read_realm,
     recognises,
@@ -39,8 +41,8 @@ PLAIN = b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n"
 def glance(payload: bytes) -> tuple[str, str, str | None] | None:
     """Host, path and user agent of a plain request."""
     line, _, fields = payload.partition(b"\r\n")
-    path, said = glance_line(line), glance_fields(fields)
-    return (said[0], path, said[1]) if path is not None and said is not None else None
+    (path,), said = glance_lines([line]), glance_fields(fields)
+    return (said[0], path, said[1]) if path and said is not None else None
 
 
 def feed(dissection: HttpDissection, direction: int, data: bytes) -> list[Fact]:
@@ -426,6 +428,11 @@ HOSTS = (
     b"a b",
     b"x.\xff",
 )
+FIRST_LINES = (
+    "GET /a HTTP/1.1", "HEAD /b?c HTTP/1.0", "GET /a HTTP/1.1 ", "GET /a HTTP/1.1\r", "GET /a HTTP/1.12",
+    "GET /(HTTP/1.1", "\rGET /a HTTP/1.1", "GET /a HTTP/1.1\nHEAD / HTTP/1.1", "GET / HTTP/1.1\rHEAD /b HTTP/1.1",
+    "POST / HTTP/1.1", "GET  /a HTTP/1.1", "",
+)  # fmt: skip
 LINES = st.sampled_from(
     (b"Host: a.example", b"host:b.example", b"User-Agent: one/1 (two)", b"USER-AGENT:", b"Accept: */*", b" folded",
      b"Content-Length: 3", b"Transfer-Encoding: chunked", b"Upgrade: h2c", b"odd", b"A : b", b"X: \xe4", b"Y: \t", b"")
@@ -453,6 +460,15 @@ def test_what_a_glance_says_of_a_request_is_what_reading_it_says(
     assert fact.url is not None and (fact.name, fact.named_by) == (name, "http_host") and not fact.backward
     assert fact.url.path == path
     assert (fact.user_agent.original if fact.user_agent is not None else None) == agent
+
+
+@given(st.lists(st.text("GET /a?~.1HTP\r\n@x\xe4", max_size=9) | st.sampled_from(FIRST_LINES), max_size=6))
+def test_of_many_first_lines_each_is_looked_at_for_itself(lines: list[str]) -> None:
+    given = [line.encode("latin-1").partition(b"\r\n")[0] for line in lines]
+    alone = [path for line in given for path in glance_lines([line])]
+    assert glance_lines(given) == alone and len(alone) == len(given)
+    plain = [re.fullmatch(rb"(?:GET|HEAD) (/[!->@-~]*)(?:\?[!-~]*)? HTTP/1\.[0-9]", line) for line in given]
+    assert alone == [found[1].decode() if found else "" for found in plain]
 
 
 def test_a_glance_takes_plain_requests_alone() -> None:

@@ -157,6 +157,26 @@ def test_a_mac_before_many_addresses_is_a_routers_and_never_a_camera(inventory: 
     assert inventory.device_at(ACME_MAC, "10.0.0.1").device.id == "office/10.0.0.1", "met anew"
 
 
+def test_at_which_ends_devices_were_met_is_forgotten_when_one_is_nobodys_again(inventory: Inventory) -> None:
+    inventory.device_at(ACME_MAC, "10.0.0.0")
+    inventory.met.add(b"noted")
+    for number in range(1, MAX_ADDRESSES_OF_A_MAC):
+        inventory.device_at(ACME_MAC, f"10.0.0.{number}")
+    assert inventory.met == {b"noted"}, "whoever comes changes nothing"
+    inventory.device_at(ACME_MAC, "10.0.1.1")
+    assert not inventory.met, "the MAC is a router's, and who is behind it is to be met anew"
+
+
+def test_at_which_ends_devices_were_met_is_forgotten_with_the_first_that_has_to_go(inventory: Inventory) -> None:
+    inventory.max_devices = 2
+    for mac, address in ((ACME_MAC, "10.0.0.1"), (NOBODYS_MAC, "10.0.0.2"), (NOBODYS_MAC, "10.0.0.3")):
+        inventory.device_at(mac, address)
+        inventory.met.add(mac + address.encode())
+    assert len(inventory.met) == 3
+    inventory.device_at(ROUTER, "10.0.0.4")
+    assert not inventory.met
+
+
 def test_a_device_with_many_ipv6_addresses_is_no_router_yet(inventory: Inventory) -> None:
     ids = {inventory.device_at(ACME_MAC, f"fd20::{number:x}").device.id for number in range(MAX_IPV6_OF_A_MAC)}
     assert ids == {"office/00:00:5e:00:11:22"}
