@@ -85,7 +85,7 @@ def decode(block: Block, ledger: Ledger) -> PacketBatch:
 def decode_plain_ethernet(block: Block) -> tuple[Mask, PacketBatch]:
     """The Ethernet/IPv4/TCP|UDP packets without tag, option or fragment: which they are, and their columns."""
     rows = gather(block.data, block.start, HEAD_BYTES) if block.heads is None else block.heads
-    header = np.ndarray((len(rows),), FAST_HEADER, rows)
+    header = rows.view(FAST_HEADER)[:, 0]
     kind = header["kind"] & KIND_MASK
     is_tcp = kind == KIND_TCP
     fast = (is_tcp | (kind == KIND_UDP)) & ((header["type"] & TYPE_MASK) == TYPE_PLAIN)

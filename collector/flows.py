@@ -18,7 +18,7 @@ from collector.links import LINK_ETHERNET
 from collector.packets import ACK, FIN, RST, SYN, TCP, Bytes, Ints, Mask, PacketBatch, Words, pick
 
 MAX_FLOWS = 1_000_000
-FIRST_ROWS = 1 << 14
+FIRST_ROWS, LARGE = 1 << 14, 1 << 18
 EVICTED_SHARE = 8
 MAX_RESTARTS_A_BATCH = 256
 TCP_IDLE_SECONDS, UDP_IDLE_SECONDS, CLOSED_SECONDS = 600, 120, 10
@@ -224,7 +224,9 @@ class FlowTable:
         self._build_slots()
 
     def _build_slots(self, room: int = 0) -> None:
-        size = 1 << max(15, ((self.count + room) * 3).bit_length())
+        rows = self.count + room
+        # Each time four times as many, until that would be much.
+        size = 1 << max(15, (rows * (6 if rows < LARGE else 3)).bit_length())
         self._mask = np.uint64(size - 1)
         self._slot_key: Words = np.zeros(size, np.uint64)
         self._slot_row: Ints = np.zeros(size, np.int64)

@@ -162,18 +162,19 @@ class Glance:
         return found
 
     def passes(self, queue: Queue, first: int, last: int) -> int:
-        """Pass a part of a queue, all of which may, and do what reading it would have done; how many passed: the next
-        is to be read, or there is news to be told before it."""
-        run = queue.passing[first:last]
+        """Pass a part of a queue, all of which may, and do what reading it would have done, but for the counting of
+        what nobody asked for; how many passed: the next is to be read, or there is news to be told before it."""
         resolvers, names, news, met = self._report.resolvers, self._names, self._inventory.news, self._inventory.met
-        passed = 0
-        for (left, dataset, end, ends, signs), at_ns in zip(run, queue.times[first:last], strict=True):
+        learn, passed = names.learn_one, 0
+        for (left, dataset, end, ends, signs), at_ns in zip(
+            queue.passing[first:last], queue.times[first:last], strict=True
+        ):
             if dataset is DNS:
                 # Of who answers DNS, it is noted that he does: once.
                 if end not in resolvers:
                     break
             elif left.name is not None:
-                names.learn_one(ends, left.name[0], at_ns, left.name[1])
+                learn(ends, left.name[0], at_ns, left.name[1])
                 if signs or (signs is not None and end not in met):
                     self._meet(end, ends[0], signs)
                     if news:
@@ -182,7 +183,6 @@ class Glance:
             elif names.name_of(ends[0], ends[1], at_ns) is not None:
                 break
             passed += 1
-        self._report.unasked.update(map(DATASET_OF, run[:passed]))
         return passed
 
     def _meet(self, end: bytes, address: bytes, signs: tuple[Sign, ...]) -> None:
@@ -355,7 +355,7 @@ class Openings:
         """Sequence number, payload, and the number of the SYN, as `StreamReader.feed` has them."""
         data, starts, stops = self.spans
         view = data.data
-        payloads = [bytes(view[start:stop]) for start, stop in zip(starts.tolist(), stops.tolist(), strict=True)]
+        payloads = [view[start:stop].tobytes() for start, stop in zip(starts.tolist(), stops.tolist(), strict=True)]
         return zip(self._payloads.sequences.tolist(), payloads, self._payloads.syns.tolist(), strict=True)
 
 

@@ -106,6 +106,9 @@ class Block:
 
     def spans(self, span_ns: int) -> Iterator["Block"]:
         """The block, cut where packet time passes a multiple of `span_ns`; a packet that is late stays where it is."""
+        if len(self.time_ns) and self.time_ns.min() // span_ns == self.time_ns.max() // span_ns:
+            yield self
+            return
         spans = np.maximum.accumulate(self.time_ns // span_ns)
         cuts = (np.flatnonzero(spans[1:] != spans[:-1]) + 1).tolist()
         for first, last in zip([0, *cuts], [*cuts, len(spans)], strict=True):

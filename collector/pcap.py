@@ -18,7 +18,6 @@ MAX_CAPTURED_BYTES = 262_144
 """The longest packet that a record may hold (libpcap's MAXIMUM_SNAPLEN); a greater length is a broken record."""
 
 FILE_HEADER_BYTES = 24
-RECORD_BYTES = 16
 MAX_BLOCK_PACKETS = 1 << 14
 """More packets at once would have columns that leave the processor's cache."""
 
@@ -56,7 +55,6 @@ class PcapWalk:
         self._lanes = LaneWalk(order, header)
         self._record = np.dtype([(name, f"{order}u4") for name in ("seconds", "ticks", "captured", "wire")])
         self._offsets: list[Ints] = []
-        self._records: list[npt.NDArray[np.void]] = []
         self._heads: list[npt.NDArray[np.void]] = []
         self._at = 0
         self._too_long: int | None = None
@@ -84,8 +82,7 @@ class PcapWalk:
             offsets, at = offsets[:-1], last
         if len(offsets):
             self._offsets.append(offsets)
-            self._records.append(pick(array, offsets, RECORD_BYTES))
-            self._heads.append(pick(array, offsets + header, HEAD_BYTES))
+            self._heads.append(pick(array, offsets, header + HEAD_BYTES))
         self._at = at
         return at
 
@@ -96,9 +93,10 @@ class PcapWalk:
             problem = too_long(self._too_long)
         if not self._offsets:
             return Step([], at, problem)
-        offsets, heads = np.concatenate(self._offsets), np.concatenate(self._heads)
-        records = np.ndarray((len(offsets),), self._record, np.concatenate(self._records))
-        self._offsets, self._records, self._heads = [], [], []
+        offsets, width = np.concatenate(self._offsets), self.header + HEAD_BYTES
+        heads = np.ndarray((len(offsets), width), np.uint8, np.concatenate(self._heads))
+        records = np.ndarray((len(offsets),), self._record, heads, 0, (width,))
+        self._offsets, self._heads = [], []
         captured = records["captured"].astype(np.int64)
         bad = np.flatnonzero(captured > MAX_CAPTURED_BYTES)
         if len(bad):
@@ -109,7 +107,7 @@ class PcapWalk:
             return Step([], at, problem)
         times = records["seconds"].astype(np.int64) * 10**9 + records["ticks"].astype(np.int64) * self.tick_ns
         wire = np.maximum(records["wire"].astype(np.int64), captured)
-        start, head = offsets + self.header, np.ndarray((len(offsets), HEAD_BYTES), np.uint8, heads)
+        start, head = offsets + self.header, heads[:, self.header :]
         blocks = []
         for first in range(0, len(offsets), MAX_BLOCK_PACKETS):
             part = slice(first, first + MAX_BLOCK_PACKETS)

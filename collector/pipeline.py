@@ -16,7 +16,7 @@ from collector.dissectors.dissector import FROM_CLIENT, FROM_SERVER, Fact
 from collector.evidence.segments import Kept
 from collector.evidence.witness import MAX_KEPT_BYTES, NO_NAMES, Witness
 from collector.flows import EVICTED_SHARE, NS, READ_BOTH, READ_NOTHING, SWEEP_SECONDS, Column, FlowTable
-from collector.glance import LEFT_OF, Glance, Left, Queue, Unclaimed
+from collector.glance import DATASET_OF, LEFT_OF, Glance, Left, Queue, Unclaimed
 from collector.identify.fingerprint import Fingerprint
 from collector.identify.inventory import Inventory
 from collector.ledger import Ledger
@@ -233,7 +233,8 @@ class Pipeline:
         if self._glance is None or len(packets) < self._glance.least:
             return passing
         firsts = self.flows.first_of(rows)
-        firsts = firsts[[row not in self.flows.readers for row in rows[firsts].tolist()]]
+        rows_read = map(self.flows.readers.__contains__, rows[firsts].tolist())
+        firsts = firsts[~np.fromiter(rows_read, bool, len(firsts))]
         if len(firsts) >= self._glance.least:
             payloads = self._payloads(batch, Some(rows[firsts], packets[firsts], sides[firsts]))
             passing[firsts] = self._glance.look_over(batch.data, self.flows.columns, payloads)
@@ -261,6 +262,7 @@ class Pipeline:
             if packet is not None:
                 self._read_packet(place, packet, data, seen, found)
                 done += 1
+        self.report.unasked.update(map(DATASET_OF, may_pass[passing].tolist()))
         # Of who says hello, nothing more is of use.
         hellos = np.flatnonzero(passing & (self.flows.columns["protocol"][some.rows] == self._hello))
         self.flows.columns["reading"][some.rows[hellos]] &= (1 << 1 - some.sides[hellos]).astype(np.uint8)

@@ -391,7 +391,7 @@ def glance(data: Bytes, starts: Ints, stops: Ints) -> list[bytes | None]:
         going, before, last, at = going[on], last[on], at[on], following[on]
     view = data.data
     spans = zip(first.tolist(), end.tolist(), strict=True)
-    return [bytes(view[start:stop]).lower() if stop else None for start, stop in spans]
+    return [view[start:stop].tobytes().lower() if stop else None for start, stop in spans]
 
 
 def read_labels(wire: bytes) -> str:
