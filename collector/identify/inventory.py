@@ -68,6 +68,7 @@ class Inventory:
         self._watched_networks: list[ipaddress.IPv4Network | ipaddress.IPv6Network] = []
         for fingerprint in fingerprints:
             self._learn(fingerprint)
+        self._longest_first = sorted(self._prefixes.items(), reverse=True)
         self.call_zones = frozenset(
             name.rpartition(".")[0].rpartition(".")[2] + "." + name.rpartition(".")[2] for name in self._calls
         )
@@ -303,8 +304,8 @@ class Inventory:
 
     def _weigh_prefix(self, known: KnownDevice, mac: bytes) -> None:
         digits = mac.hex().encode()
-        for nibbles in sorted(self._prefixes, reverse=True):
-            found = self._prefixes[nibbles].get(digits[:nibbles])
+        for nibbles, prefixes in self._longest_first:
+            found = prefixes.get(digits[:nibbles])
             if found is not None:
                 known.add(found)
                 return
