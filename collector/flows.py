@@ -393,6 +393,12 @@ class FlowTable:
         columns["began"][rows] = np.where(sender_began(batch, packets), sender, 1 - sender)
 
 
+def of_sides(column: Column, rows: Ints, sides: Ints) -> Column:
+    """What a column with two values a row says of a side of each of some rows."""
+    # Where a value is several numbers, an index takes them one at a time.
+    return column.reshape(-1, *column.shape[2:]).take(rows * 2 + sides, 0)
+
+
 def pairs_at(data: Bytes, offsets: Ints, width: int, swap: Mask) -> Bytes:
     """The two values of `width` bytes, one behind the other, at each offset (offsets × 2 × width); the chosen ones the
     other way round."""

@@ -19,7 +19,7 @@ from collector.dissectors import dns, http, ntp, tls
 from collector.dissectors.dissector import FROM_CLIENT, Dissector
 from collector.encrypted_dns import PATH, RESOLVER_ADDRESSES, RESOLVER_NAMES
 from collector.encrypted_dns import PORT as DNS_OVER_TLS_PORT
-from collector.flows import Column
+from collector.flows import Column, of_sides
 from collector.identify.evidence import Sign
 from collector.identify.inventory import Inventory
 from collector.naming import NameMemory
@@ -311,11 +311,11 @@ class Glance:
         """What first payloads are, 0: one that is read; and which are for one of ours, or a group."""
         rows, sides, starts, stops, sequences, syns, _ = payloads
         every, began = np.arange(len(rows)), columns["began"][rows]
-        addresses, version = columns["addresses"][rows], columns["version"][rows]
+        addresses, version = columns["addresses"].take(rows, 0), columns["version"][rows]
         own, group, peer = self._own.are_own(addresses, version), are_groups(addresses, version), 1 - began
-        port, inside = columns["ports"][rows, peer], own[every, peer] | group[every, peer]
+        port, inside = of_sides(columns["ports"], rows, peer), own[every, peer] | group[every, peer]
         # Where a server has spoken on a connection it will answer, and then what it was asked is to be read.
-        lone = columns["packets"][rows, 1 - sides] == 0
+        lone = of_sides(columns["packets"], rows, 1 - sides) == 0
         in_place = lone & ((syns < 0) | (sequences == (syns + 1) % SEQUENCE_SPACE))
         kinds = np.select(
             (columns["transport"][rows] != TCP, inside | ~in_place | (stops - starts > MAX_LEFT_BYTES)),
@@ -337,7 +337,7 @@ class Openings:
     def addresses(self, of_server: bool = False) -> list[bytes]:
         """Those of who sent it, or of who was called."""
         rows = self._payloads.rows
-        whose = self._columns["addresses"][rows, self._sides(of_server)]
+        whose = of_sides(self._columns["addresses"], rows, self._sides(of_server))
         return packed_addresses(whose, self._columns["version"][rows])
 
     def pairs(self, clients: list[bytes] | None = None) -> Iterator[tuple[bytes, bytes]]:

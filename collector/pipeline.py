@@ -15,7 +15,7 @@ from collector.digests import Digests
 from collector.dissectors.dissector import FROM_CLIENT, FROM_SERVER, Fact
 from collector.evidence.segments import Kept
 from collector.evidence.witness import MAX_KEPT_BYTES, NO_NAMES, Witness
-from collector.flows import EVICTED_SHARE, NS, READ_BOTH, READ_NOTHING, SWEEP_SECONDS, Column, FlowTable
+from collector.flows import EVICTED_SHARE, NS, READ_BOTH, READ_NOTHING, SWEEP_SECONDS, Column, FlowTable, of_sides
 from collector.glance import DATASET_OF, LEFT_OF, Glance, Left, Queue, Unclaimed
 from collector.identify.fingerprint import Fingerprint
 from collector.identify.inventory import Inventory
@@ -325,7 +325,8 @@ class Pipeline:
 
     def _payloads(self, batch: PacketBatch, some: Some) -> Payloads:
         columns, (rows, packets, sides) = self.flows.columns, some
-        syns = np.where(columns["flags"][rows, sides] & SYN, columns["syn"][rows, sides].astype(np.int64), -1)
+        flags, syns = of_sides(columns["flags"], rows, sides), of_sides(columns["syn"], rows, sides).astype(np.int64)
+        syns = np.where(flags & SYN, syns, -1)
         # A SYN takes a number of its own, so that data it carries (RFC 7413) begin one later.
         sequences = (batch.sequence[packets] + ((batch.flags[packets] & SYN) != 0)) % SEQUENCE_SPACE
         return Payloads(

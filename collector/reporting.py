@@ -14,7 +14,7 @@ from collector.decode import flow_key
 from collector.dissectors.dissector import Fact
 from collector.encrypted_dns import recognise_encrypted_dns
 from collector.evidence.witness import Witness
-from collector.flows import Column, Ended
+from collector.flows import Column, Ended, of_sides
 from collector.identify.banners import SELF_DATASETS
 from collector.identify.evidence import Sign
 from collector.identify.inventory import Inventory
@@ -393,12 +393,13 @@ class Reporter:
         # A router's MAC stands before many devices, so that the address is asked for too. Where layer 2 is not seen,
         # the MAC may be that of a flow that stood in the row before.
         seen, below = columns["layer2"][ours >> 1], np.zeros((len(ours), 8), np.uint8)
-        below[:, :6] = columns["macs"].reshape(-1, 6)[ours] * seen[:, None]
+        below[:, :6] = columns["macs"].reshape(-1, 6).take(ours, 0)
+        below[~seen] = 0
         below[:, 6], below[:, 7] = seen, columns["version"][ours >> 1]
-        halves = columns["addresses"].view(np.uint64).reshape(-1, 2)[ours]
+        halves = columns["addresses"].view(np.uint64).reshape(-1, 2).take(ours, 0)
         chosen, inverse = alike(flow_key(halves[:, 0], halves[:, 1], below.view(np.uint64)[:, 0]))
         rows, sides = np.divmod(ours[chosen], 2)
-        addresses = packed_addresses(columns["addresses"][rows, sides], columns["version"][rows])
+        addresses = packed_addresses(of_sides(columns["addresses"], rows, sides), columns["version"][rows])
         macs = macs_of(columns, rows, sides)
         devices = list(map(self._inventory.device_at, macs, map(text_of, addresses)))
         return ours, inverse, devices

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from collector.flows import Column
+from collector.flows import Column, of_sides
 from collector.identify.inventory import Inventory
 from collector.identify.known import End, KnownDevice
 from collector.observation import Endpoint, Network, Vlan
@@ -67,13 +67,13 @@ class OwnNetworks:
 
     def values(self, columns: dict[str, Column], rows: Ints) -> list[FlowValues]:
         """What the table's columns say of some rows, as plain values, a tuple a flow."""
-        addresses, version = columns["addresses"][rows], columns["version"][rows]
+        addresses, version = columns["addresses"].take(rows, 0), columns["version"][rows]
         return list(
             zip(
                 columns["began"][rows].tolist(), columns["transport"][rows].tolist(), version.tolist(),
                 columns["vlan"][rows].tolist(), columns["layer2"][rows].tolist(),
-                zip(*columns["ports"][rows].T.tolist(), strict=True), rows_of(addresses, 32),
-                rows_of(columns["macs"][rows], 12), pairs_of(self.are_own(addresses, version)),
+                zip(*columns["ports"].take(rows, 0).T.tolist(), strict=True), rows_of(addresses, 32),
+                rows_of(columns["macs"].take(rows, 0), 12), pairs_of(self.are_own(addresses, version)),
                 pairs_of(are_groups(addresses, version)), columns["ingress"][rows].tolist(),
                 strict=True,
             )
@@ -116,7 +116,7 @@ def packed_addresses(addresses: Column, version: Column) -> list[bytes]:
 
 def macs_of(columns: dict[str, Column], rows: Ints, sides: Ints) -> list[bytes]:
     """The MAC addresses of a side of some flows, empty where layer 2 is not seen."""
-    macs, seen = rows_of(columns["macs"][rows, sides], 6), columns["layer2"][rows]
+    macs, seen = rows_of(of_sides(columns["macs"], rows, sides), 6), columns["layer2"][rows]
     return macs if seen.all() else [mac if known else b"" for mac, known in zip(macs, seen.tolist(), strict=True)]
 
 
