@@ -27,7 +27,7 @@ from collector.observation import DATASET_PREFIX, Url
 from collector.packets import TCP, Bytes, Ints, Mask, Payloads
 from collector.reading import SEQUENCE_SPACE, DatagramReader, StreamReader
 from collector.reporting import Concerns, Reporter
-from collector.views import OwnNetworks, are_groups, macs_of, packed_addresses, text_of
+from collector.views import OwnNetworks, are_groups, macs_of, packed_addresses, rows_of, text_of
 
 
 class Unclaimed(Protocol):
@@ -59,7 +59,6 @@ DOT: Final = b"\3dot"
 """The ALPN protocol of DNS over TLS, as it stands in a list."""
 ROOT: Final = Url(original="/", path="/")
 LEFT_OF, DATASET_OF = operator.itemgetter(0), operator.itemgetter(1)
-NOBODY: Final = b"", b""
 _PLAIN_ZONE = re.compile(r"[a-z0-9_-]+\.[a-z0-9_-]+").fullmatch
 # Its end tells it from an address.
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.-]*[A-Za-z]").fullmatch
@@ -83,10 +82,10 @@ class Left(msgspec.Struct, gc=False):
         reader.name, reader.noted = self.name, True
 
 
-Passing = tuple[Left, str, bytes, tuple[bytes, bytes], tuple[Sign, ...] | None]
+Passing = tuple[Left, str, bytes, bytes, tuple[Sign, ...] | None]
 """A first payload that may be passed: what is left of it, its dataset, an end (address and MAC address as in
-`Reporter.resolvers`; of a question whom it was sent to, of a request who sent it), the addresses of who sent it and of
-who was called, and what a request's user agent says of who sent it."""
+`Reporter.resolvers`; of a question whom it was sent to, of a request who sent it), both ends as in `NameMemory`, and
+what a request's user agent says of who sent it. What is of no use is left empty."""
 
 
 class Queue(NamedTuple):
@@ -176,33 +175,34 @@ class Glance:
             elif left.name is not None:
                 learn(ends, left.name[0], at_ns, left.name[1])
                 if signs or (signs is not None and end not in met):
-                    self._meet(end, ends[0], signs)
+                    self._meet(end, signs)
                     if news:
                         passed += 1
                         break
-            elif names.name_of(ends[0], ends[1], at_ns) is not None:
+            elif names.name_at(ends, at_ns) is not None:
                 break
             passed += 1
         return passed
 
-    def _meet(self, end: bytes, address: bytes, signs: tuple[Sign, ...]) -> None:
+    def _meet(self, end: bytes, signs: tuple[Sign, ...]) -> None:
         """Who sent a request is met, and what its user agent says of him noted."""
-        known = self._inventory.device_at(end[len(address) :], text_of(address))
+        address, mac = parts_of(end)
+        known = self._inventory.device_at(mac, text_of(address))
         for sign in signs:
             known.add(sign)
         self._inventory.met.add(end)
 
     def _questions(self, openings: "Openings") -> Iterator[Passing | None]:
         nobodys, known, asked = self._nobodys, self._report.resolvers, dict[bytes, Passing | None]()
-        servers, zones = openings.addresses(of_server=True), dns.glance(*openings.spans)
-        for server, end, stays, zone in zip(servers, openings.ends(servers, True), openings.inside, zones, strict=True):
+        zones = dns.glance(*openings.spans)
+        for end, stays, zone in zip(openings.ends(of_server=True), openings.inside, zones, strict=True):
             if zone is None or not (nobodys[zone] if zone in nobodys else self._remember_question(zone)):
                 yield None
             elif end in asked:
                 yield asked[end]
             else:
-                concerns = self._is_asked_for((DNS, INTERNAL if stays else OUTBOUND, None), server)
-                asked[end] = None if concerns else (self._question, DNS, end, NOBODY, None)
+                concerns = self._is_asked_for((DNS, INTERNAL if stays else OUTBOUND, None), parts_of(end)[0])
+                asked[end] = None if concerns else (self._question, DNS, end, b"", None)
                 # Of who was never asked the first is read; those that come after it need not be.
                 yield asked[end] if end in known else None
 
@@ -215,14 +215,14 @@ class Glance:
         for ends, stays, is_plain in zip(openings.pairs(), openings.inside, looks, strict=True):
             # Whom a name leads to is read.
             plain = is_plain and ends not in self._names
-            if plain and not self._is_asked_for((NTP, INTERNAL if stays else OUTBOUND, None), ends[1]):
+            if plain and not self._is_asked_for((NTP, INTERNAL if stays else OUTBOUND, None), server_of(ends)):
                 yield self._time, NTP, b"", ends, None
             else:
                 yield None
 
     def _hellos(self, openings: "Openings") -> Iterator[Passing | None]:
         for ends, segment in zip(openings.pairs(), openings.segments(), strict=True):
-            name = self._name_in_hello(ends[1], segment[1])
+            name = self._name_in_hello(server_of(ends), segment[1])
             if name is None:
                 yield None
             else:
@@ -240,10 +240,10 @@ class Glance:
 
     def _requests(self, openings: "Openings") -> Iterator[Passing | None]:
         heads, answers = self._heads, self._answers
-        clients, segments = openings.addresses(), list(openings.segments())
+        segments = list(openings.segments())
         parts = [payload.partition(b"\r\n") for _, payload, _ in segments]
         paths = http.glance_lines([line for line, _, _ in parts])
-        looks = openings.pairs(clients), openings.ends(clients), self._unclaimed.are_unclaimed_paths(paths)
+        looks = openings.pairs(), openings.ends(), self._unclaimed.are_unclaimed_paths(paths)
         for segment, (_, _, fields), path, ends, end, is_plain in zip(segments, parts, paths, *looks, strict=True):
             # None is what may be remembered, too.
             try:
@@ -255,7 +255,7 @@ class Glance:
                 or not is_plain
                 or not path
                 or path == PATH
-                or (answers.get(said[1], True) and self._is_asked_for(said[1], ends[1]))
+                or (answers.get(said[1], True) and self._is_asked_for(said[1], server_of(ends)))
             ):
                 yield None
             else:
@@ -334,22 +334,22 @@ class Openings:
         self.spans = data, payloads.starts, payloads.stops
         self.inside: list[bool] = inside.tolist()
 
-    def addresses(self, of_server: bool = False) -> list[bytes]:
-        """Those of who sent it, or of who was called."""
-        rows = self._payloads.rows
-        whose = of_sides(self._columns["addresses"], rows, self._sides(of_server))
-        return packed_addresses(whose, self._columns["version"][rows])
+    def pairs(self) -> list[bytes]:
+        """Both ends as in `NameMemory`: the addresses of who sent it and of who was called."""
+        rows, sides = self._payloads.rows, self._payloads.sides
+        version, addresses = self._columns["version"][rows], self._columns["addresses"]
+        client, server = of_sides(addresses, rows, sides), of_sides(addresses, rows, 1 - sides)
+        if (version == 4).all():
+            return rows_of(np.concatenate((client[:, :4], server[:, :4]), axis=1), 8)
+        return list(map(operator.add, packed_addresses(client, version), packed_addresses(server, version)))
 
-    def pairs(self, clients: list[bytes] | None = None) -> Iterator[tuple[bytes, bytes]]:
-        """The addresses of who sent it (which may be at hand) and of who was called."""
-        return zip(self.addresses() if clients is None else clients, self.addresses(of_server=True), strict=True)
-
-    def ends(self, addresses: list[bytes], of_server: bool = False) -> Iterator[bytes]:
-        """These addresses, of who sent it or of who was called, each with the MAC address where layer 2 is seen."""
-        return map(operator.add, addresses, macs_of(self._columns, self._payloads.rows, self._sides(of_server)))
-
-    def _sides(self, of_server: bool) -> Ints:
-        return 1 - self._payloads.sides if of_server else self._payloads.sides
+    def ends(self, of_server: bool = False) -> list[bytes]:
+        """The address of who sent it, or of who was called, and behind it the MAC address where layer 2 is seen."""
+        columns, rows, sides = self._columns, self._payloads.rows, self._payloads.sides ^ of_server
+        version, address = columns["version"][rows], of_sides(columns["addresses"], rows, sides)
+        if (version == 4).all() and columns["layer2"][rows].all():
+            return rows_of(np.concatenate((address[:, :4], of_sides(columns["macs"], rows, sides)), axis=1), 10)
+        return list(map(operator.add, packed_addresses(address, version), macs_of(columns, rows, sides)))
 
     def segments(self) -> Iterator[tuple[int, bytes, int]]:
         """Sequence number, payload, and the number of the SYN, as `StreamReader.feed` has them."""
@@ -357,6 +357,17 @@ class Openings:
         view = data.data
         payloads = [view[start:stop].tobytes() for start, stop in zip(starts.tolist(), stops.tolist(), strict=True)]
         return zip(self._payloads.sequences.tolist(), payloads, self._payloads.syns.tolist(), strict=True)
+
+
+def server_of(ends: bytes) -> bytes:
+    """The server's address of both ends (as in `NameMemory`): they are of one family."""
+    return ends[len(ends) // 2 :]
+
+
+def parts_of(end: bytes) -> tuple[bytes, bytes]:
+    """An address and the MAC address behind it, which may be missing."""
+    at = 4 if len(end) < 16 else 16
+    return end[:at], end[at:]
 
 
 def zone_of(name: str) -> str:

@@ -14,27 +14,28 @@ NS = 10**9
 
 
 class NameMemory:
-    """(client, server) → the server's name; both are address bytes. `evicted` counts what the bound let go."""
+    """Both ends → the server's name; the ends are the bytes of the client's address and, behind it, of the server's.
+    `evicted` counts what the bound let go."""
 
     def __init__(self, max_names: int = MAX_NAMES) -> None:
         self.max_names = max_names
         self.evicted = 0
-        self._names: dict[tuple[bytes, bytes], tuple[str, int, str]] = {}
+        self._names: dict[bytes, tuple[str, int, str]] = {}
 
     def __len__(self) -> int:
         return len(self._names)
 
-    def __contains__(self, ends: tuple[bytes, bytes]) -> bool:
-        """Whether a name once led this client to this address (`client, address`)."""
+    def __contains__(self, ends: bytes) -> bool:
+        """Whether a name once led this client to this server."""
         return ends in self._names
 
     def learn(self, client: bytes, addresses: Iterable[bytes], name: str, at_ns: int, source: str) -> None:
         """For this client `name` has these addresses, at `at_ns` (nanoseconds since 1970), as `source` says."""
         for address in addresses:
-            self.learn_one((client, address), name, at_ns, source)
+            self.learn_one(client + address, name, at_ns, source)
 
-    def learn_one(self, ends: tuple[bytes, bytes], name: str, at_ns: int, source: str) -> None:
-        """As `learn`, of one client and one address."""
+    def learn_one(self, ends: bytes, name: str, at_ns: int, source: str) -> None:
+        """As `learn`, of one address."""
         names = self._names
         names.pop(ends, None)
         names[ends] = name, at_ns, source
@@ -47,7 +48,11 @@ class NameMemory:
 
     def name_of(self, client: bytes, address: bytes, at_ns: int) -> tuple[str, str] | None:
         """The name that last led this client to the address within KEPT_SECONDS before `at_ns`, and its source."""
-        known = self._names.get((client, address))
+        return self.name_at(client + address, at_ns)
+
+    def name_at(self, ends: bytes, at_ns: int) -> tuple[str, str] | None:
+        """As `name_of`."""
+        known = self._names.get(ends)
         if known is None or at_ns - known[1] > KEPT_SECONDS * NS:
             return None
         return known[0], known[2]
