@@ -148,7 +148,7 @@ class FlowTable:
     def first_of(self, rows: Ints) -> Ints:
         """Where in a list of rows each stands for the first time, in the order of the list."""
         every = np.arange(len(rows), dtype=np.int32)
-        # Of several values for one place numpy keeps the last.
+        # As in `_add`.
         self._places[rows[::-1]] = every[::-1]
         return np.flatnonzero(self._places[rows] == every)
 
@@ -273,12 +273,9 @@ class FlowTable:
         if (self.count + len(new)) * 2 > len(self._slot_key):
             self._build_slots(len(new))
         slots, places = self._claim(batch.key[new]), np.arange(len(new))
-        # Any packet of a flow stands for it, until the first of them is known.
-        self._slot_row[slots] = places
-        group = self._slot_row[slots]
-        first = places.copy()
-        np.minimum.at(first, group, places)
-        first = first[group]
+        # Of several values for one place numpy keeps the last: of a flow's packets the first stands for it.
+        self._slot_row[slots[::-1]] = places[::-1]
+        first = self._slot_row[slots]
         leads = first == places
         # Rows in the order of their first packets: that of the keys is another one in every process.
         before = self.count
