@@ -46,7 +46,7 @@ def alike(keys: Words) -> tuple[Ints, Ints]:
     """Which hashes are the same, without sorting them all: a place for each distinct one, in the order of these places,
     and of each hash the number of its like among them."""
     every = np.arange(len(keys), dtype=np.int32)
-    size = 1 << max(10, (len(keys) * 2).bit_length())
+    size = 1 << len(keys).bit_length()
     slots = (keys & np.uint64(size - 1)).view(np.int64)
     places = np.empty(size, np.int32)
     places[slots] = every

@@ -10,7 +10,6 @@ from typing import Protocol
 import msgspec
 import numpy as np
 
-from collector.decode import flow_key
 from collector.dissectors.dissector import Fact
 from collector.encrypted_dns import recognise_encrypted_dns
 from collector.evidence.witness import Witness
@@ -44,7 +43,7 @@ from collector.pushes import TFTP, read_pushes
 from collector.reading import DatagramReader, StreamReader
 from collector.settings import CollectorSettings
 from collector.telling import IDENTIFIED, SEEN, concerns_us, is_followed, tell_of
-from collector.views import FlowValues, FlowView, OwnNetworks, macs_of, packed_addresses, text_of, time_of
+from collector.views import FlowValues, FlowView, OwnNetworks, end_keys, macs_of, packed_addresses, text_of, time_of
 
 NS = 10**9
 Place = tuple[int | str, int]
@@ -390,14 +389,7 @@ class Reporter:
         """The ends of ours of some flows (2 × row + side), of each the number of its device, and these devices: asked
         for once an end, not once a flow."""
         ours = np.flatnonzero(self._own.are_own(columns["addresses"], columns["version"]).reshape(-1))
-        # A router's MAC stands before many devices, so that the address is asked for too. Where layer 2 is not seen,
-        # the MAC may be that of a flow that stood in the row before.
-        seen, below = columns["layer2"][ours >> 1], np.zeros((len(ours), 8), np.uint8)
-        below[:, :6] = columns["macs"].reshape(-1, 6).take(ours, 0)
-        below[~seen] = 0
-        below[:, 6], below[:, 7] = seen, columns["version"][ours >> 1]
-        halves = columns["addresses"].view(np.uint64).reshape(-1, 2).take(ours, 0)
-        chosen, inverse = alike(flow_key(halves[:, 0], halves[:, 1], below.view(np.uint64)[:, 0]))
+        chosen, inverse = alike(end_keys(columns, ours))
         rows, sides = np.divmod(ours[chosen], 2)
         addresses = packed_addresses(of_sides(columns["addresses"], rows, sides), columns["version"][rows])
         macs = macs_of(columns, rows, sides)

@@ -10,11 +10,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from collector.decode import flow_key
 from collector.flows import Column, of_sides
 from collector.identify.inventory import Inventory
 from collector.identify.known import End, KnownDevice
 from collector.observation import Endpoint, Network, Vlan
-from collector.packets import TCP, Ints, Mask
+from collector.packets import TCP, Ints, Mask, Words
 
 MAX_COMMUNITY_IDS = 1 << 14
 MAX_TEXTS = 1 << 14
@@ -118,6 +119,19 @@ def macs_of(columns: dict[str, Column], rows: Ints, sides: Ints) -> list[bytes]:
     """The MAC addresses of a side of some flows, empty where layer 2 is not seen."""
     macs, seen = rows_of(of_sides(columns["macs"], rows, sides), 6), columns["layer2"][rows]
     return macs if seen.all() else [mac if known else b"" for mac, known in zip(macs, seen.tolist(), strict=True)]
+
+
+def end_keys(columns: dict[str, Column], ends: Ints) -> Words:
+    """A 64-bit hash of each end (2 × row + side) of some flows: by address, and by MAC where layer 2 is seen."""
+    # A router's MAC stands before many devices, so that the address is asked for too. Where layer 2 is not seen, the
+    # MAC may be that of a flow that stood in the row before.
+    rows, below = ends >> 1, np.zeros((len(ends), 8), np.uint8)
+    seen = columns["layer2"][rows]
+    below[:, :6] = columns["macs"].reshape(-1, 6).take(ends, 0)
+    below[~seen] = 0
+    below[:, 6], below[:, 7] = seen, columns["version"][rows]
+    halves = columns["addresses"].view(np.uint64).reshape(-1, 2).take(ends, 0)
+    return flow_key(halves[:, 0], halves[:, 1], below.view(np.uint64)[:, 0])
 
 
 @functools.lru_cache(MAX_TEXTS)
