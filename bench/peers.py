@@ -4,9 +4,9 @@
     python bench/peers.py --run R F  one of READERS over a file, in a process of its own
 
 camera and hard are the mixes of `traffic`; every tool runs on one core, the two of a line take turns, and the ratio is
-that of the medians. Where ours is over sooner, it runs several times in its turn: a short run on a shared machine sees
-one moment, a long one the mean of many. All read the same packets; pyshark, which would take hours, the first of them.
-*names* is the question of DNS, the SNI and the host and path of HTTP, as one line each: before anything is timed,
+that of the medians. Where ours is over sooner, its turn is the mean of several runs: a short run on a shared machine
+sees one moment, a long one the mean of many. All read the same packets; pyshark, which would take hours, the first of
+them. *names* is the question of DNS, the SNI and the host and path of HTTP, as one line each: before anything is timed,
 lenswatch, tshark and pyshark must give the same lines.
 
 ndpiReader -q; nfstream with its own defaults (20 packets of a flow are dissected) and one meter; `tshark -T fields` and
@@ -163,13 +163,12 @@ def run(race: Race, state: Path) -> bool:
     part = beginning(whole, race.packets) if race.packets else whole
     ours, theirs = [], []
     for _ in range(race.rounds):
-        began = time.monotonic()
+        turn, began = [net(race.ours, whole, state)], time.monotonic()
         theirs.append((race.packets or MIXES[race.mix]) / net(race.theirs, part, state))
         until = 2 * time.monotonic() - began
-        for _ in range(MAX_RUNS_A_TURN):
-            ours.append(MIXES[race.mix] / net(race.ours, whole, state))
-            if time.monotonic() >= until:
-                break
+        while len(turn) < MAX_RUNS_A_TURN and time.monotonic() < until:
+            turn.append(net(race.ours, whole, state))
+        ours.append(MIXES[race.mix] / statistics.mean(turn))
     rates = statistics.median(ours), statistics.median(theirs)
     ratio = rates[0] / rates[1]
     print(

@@ -148,7 +148,7 @@ class FlowTable:
     def first_of(self, rows: Ints) -> Ints:
         """Where in a list of rows each stands for the first time, in the order of the list."""
         every = np.arange(len(rows), dtype=np.int32)
-        # As in `_add`.
+        # Of several values for one place numpy keeps the last: reversed, the first.
         self._places[rows[::-1]] = every[::-1]
         return np.flatnonzero(self._places[rows] == every)
 
@@ -273,7 +273,7 @@ class FlowTable:
         if (self.count + len(new)) * 2 > len(self._slot_key):
             self._build_slots(len(new))
         slots, places = self._claim(batch.key[new]), np.arange(len(new))
-        # Of several values for one place numpy keeps the last: of a flow's packets the first stands for it.
+        # Of several values for one place numpy keeps the last: reversed, a flow's first packet stands for it.
         self._slot_row[slots[::-1]] = places[::-1]
         first = self._slot_row[slots]
         leads = first == places

@@ -31,8 +31,13 @@ class NameMemory:
 
     def learn(self, client: bytes, addresses: Iterable[bytes], name: str, at_ns: int, source: str) -> None:
         """For this client `name` has these addresses, at `at_ns` (nanoseconds since 1970), as `source` says."""
+        names, known = self._names, (name, at_ns, source)
         for address in addresses:
-            self.learn_one(client + address, name, at_ns, source)
+            ends = client + address
+            names.pop(ends, None)
+            names[ends] = known
+        if len(names) > self.max_names:
+            self._forget_oldest()
 
     def learn_one(self, ends: bytes, name: str, at_ns: int, source: str) -> None:
         """As `learn`, of one address."""
@@ -40,11 +45,15 @@ class NameMemory:
         names.pop(ends, None)
         names[ends] = name, at_ns, source
         if len(names) > self.max_names:
-            # Many at once: taking one at a time off a dict's front means passing all that were taken before.
-            oldest = list(itertools.islice(names, len(names) - self.max_names + self.max_names // EVICTED_SHARE))
-            for key in oldest:
-                del names[key]
-            self.evicted += len(oldest)
+            self._forget_oldest()
+
+    def _forget_oldest(self) -> None:
+        # Many at once: taking one at a time off a dict's front means passing all that were taken before.
+        names = self._names
+        oldest = list(itertools.islice(names, len(names) - self.max_names + self.max_names // EVICTED_SHARE))
+        for ends in oldest:
+            del names[ends]
+        self.evicted += len(oldest)
 
     def name_of(self, client: bytes, address: bytes, at_ns: int) -> tuple[str, str] | None:
         """The name that last led this client to the address within KEPT_SECONDS before `at_ns`, and its source."""

@@ -43,13 +43,14 @@ def big_endian(rows: Bytes, at: int, width: int) -> Ints:
 
 
 def alike(keys: Words) -> tuple[Ints, Ints]:
-    """Which hashes are the same, without sorting them all: a place for each distinct one, in the order of these places,
-    and of each hash the number of its like among them."""
+    """Which hashes are the same, without sorting them all: where each stands first, in that order, and of
+    each hash the number of its like among them."""
     every = np.arange(len(keys), dtype=np.int32)
     size = 1 << len(keys).bit_length()
     slots = (keys & np.uint64(size - 1)).view(np.int64)
     places = np.empty(size, np.int32)
-    places[slots] = every
+    # Of several values for one place numpy keeps the last: reversed, the first.
+    places[slots[::-1]] = every[::-1]
     place = places[slots]
     # Those that another has driven out of its slot are few.
     out = np.flatnonzero(keys[place] != keys)

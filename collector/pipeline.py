@@ -262,10 +262,11 @@ class Pipeline:
             if packet is not None:
                 self._read_packet(place, packet, data, seen, found)
                 done += 1
-        self.report.unasked.update(map(DATASET_OF, may_pass[passing].tolist()))
-        # Of who says hello, nothing more is of use.
-        hellos = np.flatnonzero(passing & (self.flows.columns["protocol"][some.rows] == self._hello))
-        self.flows.columns["reading"][some.rows[hellos]] &= (1 << 1 - some.sides[hellos]).astype(np.uint8)
+        if passing.any():
+            self.report.unasked.update(map(DATASET_OF, may_pass[passing].tolist()))
+            # Of who says hello, nothing more is of use.
+            hellos = np.flatnonzero(passing & (self.flows.columns["protocol"][some.rows] == self._hello))
+            self.flows.columns["reading"][some.rows[hellos]] &= (1 << 1 - some.sides[hellos]).astype(np.uint8)
         if self.witness is not None and seen:
             self._bear_witness(self.witness, batch, some.packets, seen, found)
 

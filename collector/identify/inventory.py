@@ -68,7 +68,8 @@ class Inventory:
         self._watched_networks: list[ipaddress.IPv4Network | ipaddress.IPv6Network] = []
         for fingerprint in fingerprints:
             self._learn(fingerprint)
-        self._longest_first = sorted(self._prefixes.items(), reverse=True)
+        # The longest first.
+        self._prefixes = dict(sorted(self._prefixes.items(), reverse=True))
         self.call_zones = frozenset(
             name.rpartition(".")[0].rpartition(".")[2] + "." + name.rpartition(".")[2] for name in self._calls
         )
@@ -304,7 +305,7 @@ class Inventory:
 
     def _weigh_prefix(self, known: KnownDevice, mac: bytes) -> None:
         digits = mac.hex().encode()
-        for nibbles, prefixes in self._longest_first:
+        for nibbles, prefixes in self._prefixes.items():
             found = prefixes.get(digits[:nibbles])
             if found is not None:
                 known.add(found)

@@ -45,6 +45,15 @@ def test_the_oldest_names_go_first_and_are_counted() -> None:
     assert names.name_of(CLIENT, server(0), BEGIN_NS) is None
 
 
+def test_an_answer_is_learned_whole_before_the_oldest_go() -> None:
+    names = NameMemory(max_names=16)
+    for number in range(16):
+        names.learn(CLIENT, [server(number)], f"old{number}.example", BEGIN_NS, "dns_answer")
+    names.learn(CLIENT, [server(16), server(17)], "new.example", BEGIN_NS, "dns_answer")
+    assert (len(names), names.evicted) == (14, 4), "an eighth, and the two that are too many"
+    assert names.name_of(CLIENT, server(3), BEGIN_NS) is None
+
+
 def test_a_name_that_was_learned_again_is_not_the_oldest() -> None:
     names = NameMemory(max_names=8)
     for number in range(8):
