@@ -8,6 +8,7 @@ A flow has two sides: side 0 is the numerically lower end (address, then port), 
 """
 
 import dataclasses
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from collector.links import LINK_ETHERNET
 from collector.packets import ACK, FIN, RST, SYN, TCP, Bytes, Ints, Mask, PacketBatch, Words, pick
 
 MAX_FLOWS = 1_000_000
-FIRST_ROWS, LARGE = 1 << 14, 1 << 18
+FIRST_ROWS, PIECE_ROWS, LARGE = 1 << 14, 1 << 16, 1 << 18
 EVICTED_SHARE = 8
 MAX_RESTARTS_A_BATCH = 256
 TCP_IDLE_SECONDS, UDP_IDLE_SECONDS, CLOSED_SECONDS = 600, 120, 10
@@ -215,8 +216,9 @@ class FlowTable:
     def _pack(self) -> None:
         """Take the ended rows out; the others move together."""
         alive = np.flatnonzero(~self.columns["ended"][: self.count])
-        for column in self.columns.values():
-            column[: len(alive)] = column[alive]
+        for first, rows in pieces_of(alive):
+            for column in self.columns.values():
+                column[first : first + len(rows)] = column.take(rows, 0)
         place = np.full(self.count, -1)
         place[alive] = np.arange(len(alive))
         self.readers = {int(place[row]): reader for row, reader in self.readers.items()}
@@ -231,8 +233,8 @@ class FlowTable:
         self._slot_key: Words = np.zeros(size, np.uint64)
         self._slot_row: Ints = np.zeros(size, np.int64)
         keys: Words = self.columns["key"][: self.count]
-        placed = np.flatnonzero(keys)
-        self._slot_row[self._claim(keys[placed])] = placed
+        for _, placed in pieces_of(np.flatnonzero(keys)):
+            self._slot_row[self._claim(keys[placed])] = placed
 
     def _claim(self, keys: Words) -> Ints:
         """A slot for each key that is not in the table; the same one for the same key."""
@@ -388,6 +390,12 @@ class FlowTable:
             # The receiver's stands first.
             columns["macs"][rows] = pairs_at(batch.data, batch.frame[packets], 6, ~swap)
         columns["began"][rows] = np.where(sender_began(batch, packets), sender, 1 - sender)
+
+
+def pieces_of(rows: Ints) -> Iterator[tuple[int, Ints]]:
+    """Rows, PIECE_ROWS at a time, and which place the first of them has: what is made of all at once is a burden."""
+    for first in range(0, len(rows), PIECE_ROWS):
+        yield first, rows[first : first + PIECE_ROWS]
 
 
 def of_sides(column: Column, rows: Ints, sides: Ints) -> Column:
