@@ -233,8 +233,8 @@ class Pipeline:
         if self._glance is None or len(packets) < self._glance.least:
             return passing
         firsts = self.flows.first_of(rows)
-        rows_read = map(self.flows.readers.__contains__, rows[firsts].tolist())
-        firsts = firsts[~np.fromiter(rows_read, bool, len(firsts))]
+        read = map(self.flows.readers.__contains__, rows[firsts].tolist())
+        firsts = firsts[~np.fromiter(read, bool, len(firsts))]
         if len(firsts) >= self._glance.least:
             payloads = self._payloads(batch, Some(rows[firsts], packets[firsts], sides[firsts]))
             passing[firsts] = self._glance.look_over(batch.data, self.flows.columns, payloads)
