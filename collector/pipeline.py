@@ -58,7 +58,7 @@ class Some(NamedTuple):
     packets: Ints
     sides: Ints
 
-    def at(self, places: Ints | slice) -> "Some":
+    def at(self, places: Ints) -> "Some":
         """Those at these places."""
         return Some(self.rows[places], self.packets[places], self.sides[places])
 
